@@ -1,0 +1,57 @@
+//! Turns `openapi/esper.yaml` into the low-level bindings and the tables beside them.
+//!
+//! A mistake in the document stops the build with a sentence that names the place in it.
+
+#[path = "build/bindings.rs"]
+mod bindings;
+#[path = "build/operations.rs"]
+mod operations;
+#[path = "build/options.rs"]
+mod options;
+#[path = "build/requests.rs"]
+mod requests;
+#[path = "build/spec.rs"]
+mod spec;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use spec::{Mistake, Spec};
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed={DOCUMENT}");
+    match generate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(mistake) => {
+            println!("cargo::error={mistake}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn generate() -> Result<(), Mistake> {
+    let text = fs::read_to_string(DOCUMENT)
+        .map_err(|error| Mistake::new(DOCUMENT, format!("cannot be read: {error}")))?;
+    let spec = Spec::parse(DOCUMENT, &text)?;
+
+    let operations = operations::table(&spec)?;
+    let options = options::defaults(&spec)?;
+    let bindings = bindings::generate(&spec)?;
+    let requests = requests::methods(&spec, &bindings)?;
+
+    write("operations.rs", &operations)?;
+    write("options.rs", &options)?;
+    write("bindings.rs", &bindings)?;
+    write("requests.rs", &requests)
+}
+
+fn write(name: &str, code: &syn::File) -> Result<(), Mistake> {
+    let folder = env::var_os("OUT_DIR").unwrap_or_default();
+    let path = Path::new(&folder).join(name);
+    fs::write(&path, prettyplease::unparse(code)).map_err(|error| {
+        Mistake::new(&path.display().to_string(), format!("cannot be written: {error}"))
+    })
+}
+
+const DOCUMENT: &str = "openapi/esper.yaml";

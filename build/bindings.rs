@@ -1,0 +1,152 @@
+//! The generator and its settings.
+
+use std::panic;
+
+use openapiv3::{AnySchema, OpenAPI, PathItem, ReferenceOr, Schema, SchemaData, SchemaKind};
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypePatch};
+use quote::{ToTokens, quote};
+use serde_json::Value;
+
+use crate::operations::operations;
+use crate::spec::{Mistake, Node, Spec};
+
+/// Generates the client and its types.
+pub(crate) fn generate(spec: &Spec) -> Result<syn::File, Mistake> {
+    check_parts(spec)?;
+    let mut document = spec.root().value().clone();
+    soften(&mut document);
+    drop_error_responses(&mut document);
+    let document = serde_json::from_value(document)
+        .map_err(|error| spec.root().mistake(format!("is not OpenAPI 3.0: {error}")))?;
+
+    let mut code = run(&settings(spec)?, &document)
+        .map_err(|what| culprit(spec, &document).mistake(format!("cannot be generated: {what}")))?;
+    take_off_api_version(&mut code);
+    Ok(code)
+}
+
+fn settings(spec: &Spec) -> Result<GenerationSettings, Mistake> {
+    let mut settings = GenerationSettings::new();
+    settings
+        .with_interface(InterfaceStyle::Positional)
+        .with_hooks(HooksMode::Expected)
+        .with_inner_type(quote! { ::std::sync::Arc<crate::call::Call> })
+        .with_derive("::schemars::JsonSchema");
+    for schema in schemas(spec)? {
+        // A structure may grow without breaking its users. An enumeration is closed on purpose:
+        // a new action fails to compile wherever it has to be handled.
+        if schema.find("enum").is_none() {
+            let patch = TypePatch::default().with_attr("#[non_exhaustive]").clone();
+            settings.with_patch(schema.name(), patch.clone().with_derive("PartialEq"));
+        }
+    }
+    Ok(settings)
+}
+
+/// Runs the generator, which reports some mistakes as errors and others as panics.
+fn run(settings: &GenerationSettings, document: &OpenAPI) -> Result<syn::File, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(|| Generator::new(settings).generate_tokens(document));
+    panic::set_hook(hook);
+    let tokens = result.map_err(said)?.map_err(|error| error.to_string())?;
+    syn::parse2(tokens).map_err(|error| error.to_string())
+}
+
+fn said(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the generator does not know such a thing").to_owned()
+}
+
+/// Parses the parts one by one: of the whole, the parser would say only that something is wrong.
+fn check_parts(spec: &Spec) -> Result<(), Mistake> {
+    for item in spec.root().get("paths")?.entries()? {
+        parsed::<ReferenceOr<PathItem>>(&item)?;
+    }
+    for schema in schemas(spec)? {
+        parsed::<ReferenceOr<Schema>>(&schema)?;
+    }
+    for operation in operations(spec)? {
+        operation.node.get("operationId")?;
+    }
+    Ok(())
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(node: &Node<'_>) -> Result<(), Mistake> {
+    serde_json::from_value::<T>(node.value().clone())
+        .map(drop)
+        .map_err(|error| node.mistake(format!("is not OpenAPI 3.0: {error}")))
+}
+
+/// The smallest part without which the document can be generated, or else the document.
+fn culprit<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
+    let settings = settings(spec).unwrap_or_default();
+    let schemas = schemas(spec).unwrap_or_default().into_iter();
+    let paths = spec.root().get("paths").and_then(|paths| paths.entries()).unwrap_or_default();
+    let without = |node: &Node<'_>| {
+        let mut document = document.clone();
+        let components = document.components.as_mut();
+        if let Some(schema) = components.and_then(|all| all.schemas.get_mut(node.name())) {
+            *schema = ReferenceOr::Item(anything());
+        }
+        document.paths.paths.shift_remove(node.name());
+        run(&settings, &document).is_ok()
+    };
+    schemas.chain(paths).find(without).unwrap_or_else(|| spec.root())
+}
+
+fn anything() -> Schema {
+    let schema_kind = SchemaKind::Any(AnySchema::default());
+    Schema { schema_data: SchemaData::default(), schema_kind }
+}
+
+/// Leaves limits and formats of strings to the checks: as types they would be newtypes and
+/// `IpAddr`s, which no literal converts to.
+fn soften(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get("type").and_then(Value::as_str) == Some("string") {
+                for limit in ["format", "minLength", "maxLength", "pattern"] {
+                    map.remove(limit);
+                }
+            }
+            map.values_mut().for_each(soften);
+        }
+        Value::Array(list) => list.iter_mut().for_each(soften),
+        _ => {}
+    }
+}
+
+/// Hands every answer that is no success to the facade as it came, with its status and headers:
+/// the generator's own errors lose them where the body is not the documented JSON.
+fn drop_error_responses(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for operation in
+        paths.values_mut().filter_map(Value::as_object_mut).flat_map(|p| p.values_mut())
+    {
+        if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+            responses.retain(|status, _| status.starts_with('2'));
+        }
+    }
+}
+
+/// Takes off the header that the generator adds to every request; Esper knows nothing of it.
+fn take_off_api_version(code: &mut syn::File) {
+    for item in &mut code.items {
+        let syn::Item::Impl(implementation) = item else { continue };
+        for item in &mut implementation.items {
+            let syn::ImplItem::Fn(method) = item else { continue };
+            method.block.stmts.retain(|statement| !adds_api_version(statement));
+        }
+    }
+}
+
+fn adds_api_version(statement: &syn::Stmt) -> bool {
+    let syn::Stmt::Expr(syn::Expr::MethodCall(call), _) = statement else { return false };
+    call.method == "append" && call.to_token_stream().to_string().contains("\"api-version\"")
+}
+
+fn schemas(spec: &Spec) -> Result<Vec<Node<'_>>, Mistake> {
+    spec.root().get("components")?.get("schemas")?.entries()
+}

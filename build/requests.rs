@@ -1,0 +1,235 @@
+//! What users call on the generated types of requests: a constructor, a setter for each member,
+//! and the check of the limits that the document puts on them.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::{Field, GenericArgument, Ident, ItemStruct, PathArguments, Type};
+
+use crate::operations::{operations, parse};
+use crate::spec::{Mistake, Node, Spec};
+
+/// Emits `new`, `with_<member>` and `check` for the body of every operation.
+pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mistake> {
+    let mut blocks = Vec::new();
+    let mut seen = Vec::new();
+    for operation in operations(spec)? {
+        let Some(body) = operation.node.find("requestBody") else { continue };
+        let schema = body.resolved()?.get("content")?.get("application/json")?.get("schema")?;
+        if schema.find("$ref").is_none() {
+            return Err(schema.mistake("must be a `$ref` to components > schemas"));
+        }
+        let schema = schema.resolved()?;
+        if !seen.contains(&schema.name().to_owned()) {
+            seen.push(schema.name().to_owned());
+            blocks.push(block(&schema, bindings)?);
+        }
+    }
+    parse(quote! { #(#blocks)* })
+}
+
+fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake> {
+    let structure = structure(bindings, schema.name())
+        .ok_or_else(|| schema.mistake("the body of a request must be an object with members"))?;
+    let name = &structure.ident;
+    let mut setters = Vec::new();
+    let mut checks = Vec::new();
+    for member in schema.get("properties")?.entries()? {
+        let field = structure
+            .fields
+            .iter()
+            .find(|field| wire_name(field).as_deref() == Some(member.name()))
+            .ok_or_else(|| member.mistake("has no field in the generated type"))?;
+        setters.push(setter(&member, field)?);
+        checks.extend(check(&member.resolved()?, member.name(), field)?);
+    }
+    let new = constructor(schema, structure)?;
+    Ok(quote! {
+        impl #name {
+            #new
+
+            #(#setters)*
+
+            /// Refuses what the service would refuse, before anything is sent.
+            pub(crate) fn check(&self) -> Result<(), crate::EsperError> {
+                #(#checks)*
+                Ok(())
+            }
+        }
+    })
+}
+
+/// A constructor that takes the required members, in the order in which the document lists them.
+fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream, Mistake> {
+    let required = match schema.find("required") {
+        Some(list) => list.items()?,
+        None => Vec::new(),
+    };
+    let mut parameters = Vec::new();
+    let mut names = Vec::new();
+    for member in &required {
+        let field = structure
+            .fields
+            .iter()
+            .find(|field| wire_name(field).as_deref() == member.value().as_str());
+        let field = field.ok_or_else(|| member.mistake("is not among the properties"))?;
+        let (ident, kind) = (&field.ident, &field.ty);
+        parameters.push(quote! { #ident: impl Into<#kind> });
+        names.push(ident);
+    }
+    let rest =
+        structure.fields.iter().map(|field| &field.ident).filter(|ident| !names.contains(ident));
+    let wire = required.iter().filter_map(|member| member.value().as_str());
+    let wire = wire.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    let about =
+        format!("Begins with the required {wire}; the values are checked when they are sent.");
+    Ok(quote! {
+        #[doc = #about]
+        #[must_use]
+        pub fn new(#(#parameters),*) -> Self {
+            Self { #(#names: #names.into(),)* #(#rest: ::std::default::Default::default()),* }
+        }
+    })
+}
+
+/// A consuming setter; of a map, it adds one entry.
+fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
+    let Some(ident) = &field.ident else { return Err(member.mistake("has no name")) };
+    let method = format_ident!("with_{}", member.name());
+    let about = member.resolved()?.find("description");
+    let about = about.as_ref().map_or(Ok(""), Node::string)?;
+    let about = about.trim_end();
+    let arguments = arguments(&field.ty);
+    Ok(match (outer(&field.ty).as_str(), arguments.as_slice()) {
+        ("Option", [inner]) => quote! {
+            #[doc = #about]
+            #[must_use]
+            pub fn #method(mut self, #ident: impl Into<#inner>) -> Self {
+                self.#ident = Some(#ident.into());
+                self
+            }
+        },
+        ("Map" | "HashMap", [key, value]) => quote! {
+            #[doc = #about]
+            ///
+            /// Adds one entry; an entry of the same name is replaced.
+            #[must_use]
+            pub fn #method(mut self, name: impl Into<#key>, value: impl Into<#value>) -> Self {
+                self.#ident.insert(name.into(), value.into());
+                self
+            }
+        },
+        (_, _) => {
+            let kind = &field.ty;
+            quote! {
+                #[doc = #about]
+                #[must_use]
+                pub fn #method(mut self, #ident: impl Into<#kind>) -> Self {
+                    self.#ident = #ident.into();
+                    self
+                }
+            }
+        }
+    })
+}
+
+/// The calls into `src/check.rs` for the limits of one member.
+fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream>, Mistake> {
+    let mut calls = Vec::new();
+    if let Some(format) = schema.find("format") {
+        match format.string()? {
+            "ip" => calls.push(quote! { ip(#name, value) }),
+            "uri" => calls.push(quote! { uri(#name, value) }),
+            "int32" | "int64" | "float" | "double" => {}
+            _ => return Err(format.mistake("is a format without a check; add one to src/check.rs")),
+        }
+    }
+    if let Some(pattern) = schema.find("pattern") {
+        match pattern.string()? {
+            r"\S" => calls.push(quote! { not_blank(#name, value) }),
+            "^https?://" => calls.push(quote! { http(#name, value) }),
+            _ => {
+                return Err(
+                    pattern.mistake("is a pattern without a check; add one to src/check.rs")
+                );
+            }
+        }
+    }
+    for (limit, function) in [("minLength", "min_length"), ("maxLength", "max_length")] {
+        if let Some(limit) = schema.find(limit) {
+            let (function, limit) =
+                (format_ident!("{function}"), Literal::u64_unsuffixed(limit.unsigned()?));
+            calls.push(quote! { #function(#name, value, #limit) });
+        }
+    }
+    for limit in ["minimum", "maximum"] {
+        if let Some(bound) = schema.find(limit) {
+            let number = bound.value().as_f64().ok_or_else(|| bound.mistake("must be a number"))?;
+            let (function, number) = (format_ident!("{limit}"), Literal::f64_unsuffixed(number));
+            calls.push(quote! { #function(#name, *value as f64, #number) });
+        }
+    }
+    for limit in [
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "minProperties",
+        "maxProperties",
+    ] {
+        if let Some(limit) = schema.find(limit) {
+            return Err(limit.mistake("is a limit without a check; add one to build/requests.rs"));
+        }
+    }
+
+    let ident =
+        field.ident.clone().unwrap_or_else(|| Ident::new("_", proc_macro2::Span::call_site()));
+    let optional = outer(&field.ty) == "Option";
+    Ok(calls
+        .into_iter()
+        .map(|call| match optional {
+            true => quote! { if let Some(value) = &self.#ident { crate::check::#call?; } },
+            false => quote! { { let value = &self.#ident; crate::check::#call?; } },
+        })
+        .collect())
+}
+
+fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
+    let types = bindings.items.iter().find_map(|item| match item {
+        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
+        _ => None,
+    })?;
+    types.1.iter().find_map(|item| match item {
+        syn::Item::Struct(structure) if structure.ident == name => Some(structure),
+        _ => None,
+    })
+}
+
+/// The name of a field in JSON: that of `serde(rename = …)`, or its own.
+fn wire_name(field: &Field) -> Option<String> {
+    let mut name = field.ident.as_ref()?.to_string();
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        let text = attribute.meta.to_token_stream().to_string();
+        if let Some((_, rest)) = text.split_once("rename = \"") {
+            name = rest.split('"').next()?.to_owned();
+        }
+    }
+    Some(name)
+}
+
+fn outer(kind: &Type) -> String {
+    let Type::Path(path) = kind else { return String::new() };
+    path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+}
+
+fn arguments(kind: &Type) -> Vec<Type> {
+    let Type::Path(path) = kind else { return Vec::new() };
+    let Some(segment) = path.path.segments.last() else { return Vec::new() };
+    let PathArguments::AngleBracketed(list) = &segment.arguments else { return Vec::new() };
+    let types = list.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(kind) => Some(kind.clone()),
+        _ => None,
+    });
+    types.collect()
+}

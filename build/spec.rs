@@ -1,0 +1,183 @@
+//! The document, read so that every part of it knows its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_json::{Map, Number, Value};
+
+/// The whole document.
+pub(crate) struct Spec {
+    file: String,
+    root: Value,
+    lines: BTreeMap<Vec<String>, usize>,
+}
+
+impl Spec {
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
+        let documents = MarkedYaml::load_from_str(text)
+            .map_err(|error| Mistake::new(file, format!("is not YAML: {error}")))?;
+        let [document] = documents.as_slice() else {
+            return Err(Mistake::new(file, "must hold exactly one YAML document"));
+        };
+        let mut lines = BTreeMap::new();
+        let root = value(document, &mut Vec::new(), &mut lines)
+            .map_err(|(line, what)| Mistake::new(&format!("{file}:{line}"), what))?;
+        let spec = Self { file: file.to_owned(), root, lines };
+        spec.root().check_references()?;
+        Ok(spec)
+    }
+
+    pub(crate) fn root(&self) -> Node<'_> {
+        Node { spec: self, value: &self.root, path: Vec::new() }
+    }
+
+    /// Follows a local reference such as `#/components/schemas/ErrorBody`.
+    fn resolve(&self, reference: &str) -> Option<Node<'_>> {
+        let mut node = self.root();
+        for key in reference.strip_prefix("#/")?.split('/') {
+            node = node.find(&key.replace("~1", "/").replace("~0", "~"))?;
+        }
+        Some(node)
+    }
+}
+
+/// A part of the document, with the way to it.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    spec: &'a Spec,
+    value: &'a Value,
+    path: Vec<String>,
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// The last key on the way to this part.
+    pub(crate) fn name(&self) -> &str {
+        self.path.last().map_or("", String::as_str)
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<Self> {
+        Some(self.child(key, self.value.get(key)?))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Result<Self, Mistake> {
+        self.find(key).ok_or_else(|| self.mistake(format!("`{key}` is missing")))
+    }
+
+    pub(crate) fn string(&self) -> Result<&'a str, Mistake> {
+        self.value.as_str().ok_or_else(|| self.mistake("must be a string"))
+    }
+
+    pub(crate) fn unsigned(&self) -> Result<u64, Mistake> {
+        self.value.as_u64().ok_or_else(|| self.mistake("must be a whole number, not below zero"))
+    }
+
+    /// The entries of a mapping, in the order of their keys.
+    pub(crate) fn entries(&self) -> Result<Vec<Self>, Mistake> {
+        let map = self.value.as_object().ok_or_else(|| self.mistake("must be a mapping"))?;
+        Ok(map.iter().map(|(key, value)| self.child(key, value)).collect())
+    }
+
+    pub(crate) fn items(&self) -> Result<Vec<Self>, Mistake> {
+        let list = self.value.as_array().ok_or_else(|| self.mistake("must be a list"))?;
+        let items = list.iter().enumerate();
+        Ok(items.map(|(index, value)| self.child(&index.to_string(), value)).collect())
+    }
+
+    /// The part that this one refers to, or itself where it is no reference.
+    pub(crate) fn resolved(&self) -> Result<Self, Mistake> {
+        let Some(reference) = self.find("$ref") else { return Ok(self.clone()) };
+        self.spec
+            .resolve(reference.string()?)
+            .ok_or_else(|| reference.mistake("refers to nothing in this document"))
+    }
+
+    pub(crate) fn mistake(&self, what: impl Into<String>) -> Mistake {
+        let line = self.spec.lines.get(&self.path).copied().unwrap_or(1);
+        let place = format!("{}:{line}", self.spec.file);
+        let path = self.path.join(" > ");
+        let what = what.into();
+        Mistake::new(&place, if path.is_empty() { what } else { format!("{path}: {what}") })
+    }
+
+    fn child(&self, key: &str, value: &'a Value) -> Self {
+        let mut path = self.path.clone();
+        path.push(key.to_owned());
+        Self { spec: self.spec, value, path }
+    }
+
+    fn check_references(&self) -> Result<(), Mistake> {
+        self.resolved()?;
+        match self.value {
+            Value::Object(_) => self.entries()?.iter().try_for_each(Self::check_references),
+            Value::Array(_) => self.items()?.iter().try_for_each(Self::check_references),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A sentence on what is wrong, with its place.
+#[derive(Debug)]
+pub(crate) struct Mistake(String);
+
+impl Mistake {
+    pub(crate) fn new(place: &str, what: impl AsRef<str>) -> Self {
+        // An instruction to cargo ends with its line.
+        Self(format!("{place}: {}", what.as_ref().replace('\n', " ")))
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Converts YAML to JSON, noting on which line each part begins.
+fn value(
+    node: &MarkedYaml<'_>,
+    path: &mut Vec<String>,
+    lines: &mut BTreeMap<Vec<String>, usize>,
+) -> Result<Value, (usize, String)> {
+    let line = node.span.start.line();
+    lines.entry(path.clone()).or_insert(line);
+    Ok(match &node.data {
+        YamlData::Mapping(mapping) => {
+            let mut map = Map::new();
+            for (key, entry) in mapping {
+                let name = match &key.data {
+                    YamlData::Value(Scalar::String(name)) => name.to_string(),
+                    YamlData::Value(Scalar::Integer(name)) => name.to_string(),
+                    _ => return Err((key.span.start.line(), "a key must be a string".to_owned())),
+                };
+                path.push(name.clone());
+                lines.insert(path.clone(), key.span.start.line());
+                let entry = value(entry, path, lines)?;
+                path.pop();
+                map.insert(name, entry);
+            }
+            Value::Object(map)
+        }
+        YamlData::Sequence(sequence) => {
+            let mut list = Vec::new();
+            for (index, item) in sequence.iter().enumerate() {
+                path.push(index.to_string());
+                list.push(value(item, path, lines)?);
+                path.pop();
+            }
+            Value::Array(list)
+        }
+        YamlData::Value(Scalar::Null) => Value::Null,
+        YamlData::Value(Scalar::Boolean(scalar)) => Value::Bool(*scalar),
+        YamlData::Value(Scalar::Integer(scalar)) => Value::from(*scalar),
+        YamlData::Value(Scalar::FloatingPoint(scalar)) => {
+            Number::from_f64(scalar.into_inner()).map_or(Value::Null, Value::Number)
+        }
+        YamlData::Value(Scalar::String(scalar)) => Value::String(scalar.to_string()),
+        _ => return Err((line, "tags, anchors and aliases are not used here".to_owned())),
+    })
+}

@@ -1,0 +1,141 @@
+//! The client for synchronous code.
+//!
+//! **Feature:** `blocking` (*enabled by default*).
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::{
+    AsyncEsperClient, BeaconEvent, ChallengeProof, EsperConfig, EsperError, MitigationRequest,
+    MitigationResponse, UsageStats,
+};
+
+/// Asks Esper, from synchronous code.
+///
+/// Each method is that of [`AsyncEsperClient`] and blocks the calling thread until the answer is
+/// there. It works with and without a tokio runtime around it; in asynchronous code, where
+/// blocking a thread holds up other tasks, [`AsyncEsperClient`] is the better choice.
+///
+/// A clone is cheap and shares the connections of its original. They are kept by one thread of
+/// the client's own, which ends with the last clone.
+///
+/// ```no_run
+/// use esper_rs_client::{EsperClient, EsperConfig, MitigationAction, MitigationRequest};
+///
+/// # fn handle() -> Result<(), esper_rs_client::EsperError> {
+/// let client = EsperClient::new(EsperConfig::new("your-api-key"))?;
+/// let response = client.check_mitigation(&MitigationRequest::new("192.168.1.1"))?;
+/// match response.action {
+///     MitigationAction::Allow => println!("let it through"),
+///     MitigationAction::Challenge => println!("challenge: {:?}", response.challenge),
+///     MitigationAction::Block => println!("turn it away: {:?}", response.reason),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EsperClient {
+    client: AsyncEsperClient,
+    driver: Arc<Driver>,
+}
+
+impl EsperClient {
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::new`], and when the system gives no further thread.
+    pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
+        let client = AsyncEsperClient::new(config)?;
+        let driver = Driver::start().map_err(|source| EsperError::Connection {
+            message: "the client's thread cannot be started",
+            permanent: false,
+            attempts: 0,
+            source: source.into(),
+        })?;
+        Ok(Self { client, driver: Arc::new(driver) })
+    }
+
+    /// Asks what to do with a request.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::check_mitigation`].
+    pub fn check_mitigation(
+        &self,
+        request: &MitigationRequest,
+    ) -> Result<MitigationResponse, EsperError> {
+        self.driver.wait(self.client.check_mitigation(request))
+    }
+
+    /// Tells whether a visitor's response solves the challenge of a token.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::verify_challenge`]. An error is not a pass.
+    pub fn verify_challenge(&self, token: &str, response: &str) -> Result<bool, EsperError> {
+        self.driver.wait(self.client.verify_challenge(token, response))
+    }
+
+    /// Tells whether the proof with which a visitor came back from a managed challenge is theirs.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::verify_challenge_proof`]. An error is not a pass.
+    pub fn verify_challenge_proof(&self, proof: &ChallengeProof) -> Result<bool, EsperError> {
+        self.driver.wait(self.client.verify_challenge_proof(proof))
+    }
+
+    /// Sends an event, and waits until the service has taken it.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::send_beacon_event`].
+    pub fn send_beacon_event(&self, event: &BeaconEvent) -> Result<(), EsperError> {
+        self.driver.wait(self.client.send_beacon_event(event))
+    }
+
+    /// Reads how many decisions the key has received.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`AsyncEsperClient::get_usage`].
+    pub fn get_usage(&self) -> Result<UsageStats, EsperError> {
+        self.driver.wait(self.client.get_usage())
+    }
+}
+
+/// A thread that drives connections and timers.
+#[derive(Debug)]
+struct Driver {
+    runtime: Handle,
+    /// Ends the thread when it is dropped.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Driver {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        thread::Builder::new()
+            .name("esper-client".to_owned())
+            // Whether it is told to stop or its teller is gone, it is over.
+            .spawn(move || drop(runtime.block_on(stopped)))?;
+        Ok(Self { runtime: handle, _stop: stop })
+    }
+
+    /// Polls a future on the calling thread.
+    ///
+    /// Not `Handle::block_on`, which panics where there is a runtime already. And without
+    /// tokio's budget: it belongs to the task around us, which cannot renew it while we block it.
+    fn wait<F: Future>(&self, future: F) -> F::Output {
+        let _entered = self.runtime.enter();
+        pollster::block_on(tokio::task::unconstrained(future))
+    }
+}

@@ -1,0 +1,118 @@
+//! The API key, which nothing prints.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::EsperError;
+
+/// A key whose memory is wiped when it is dropped.
+#[derive(Clone)]
+pub(crate) struct ApiKey(SecretString);
+
+impl ApiKey {
+    pub(crate) fn new(key: String) -> Self {
+        Self(key.into())
+    }
+
+    /// Refuses a key that cannot work, without showing it.
+    pub(crate) fn check(&self) -> Result<(), EsperError> {
+        let key = self.0.expose_secret();
+        let what = if key.is_empty() {
+            "esper api key is empty; set ESPER_API_KEY or pass one to EsperConfig::new"
+        } else if key.trim() != key {
+            "esper api key has white space around it; remove it, and the line break of a file"
+        } else if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            "esper api key has characters that no header can carry; it is visible ASCII"
+        } else {
+            return Ok(());
+        };
+        Err(EsperError::validation("api_key", what.to_owned()))
+    }
+
+    /// The value of the header that carries the key, marked so that no log shows it.
+    pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue, EsperError> {
+        self.check()?;
+        let text = format!("{prefix}{}", self.0.expose_secret());
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            EsperError::validation("api_key", "esper api key fits no header".to_owned())
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    /// Takes the key out of a text that somebody else wrote.
+    ///
+    /// A key of less than 8 characters stays: it is none, and would garble ordinary words.
+    pub(crate) fn redact(&self, text: &mut String) {
+        if let Cow::Owned(redacted) = self.redacted(text) {
+            *text = redacted;
+        }
+    }
+
+    /// Takes the key out of every string in a JSON value.
+    pub(crate) fn redact_json(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.redact(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(members) => {
+                if members.keys().any(|name| matches!(self.redacted(name), Cow::Owned(_))) {
+                    let renamed = std::mem::take(members).into_iter();
+                    members.extend(renamed.map(|(k, v)| (self.redacted(&k).into_owned(), v)));
+                }
+                members.values_mut().for_each(|member| self.redact_json(member));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let key = self.0.expose_secret();
+        if key.len() >= SHORTEST && text.contains(key) {
+            Cow::Owned(text.replace(key, "[redacted]"))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+const SHORTEST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "sk_test_0123456789";
+
+    #[test]
+    fn a_key_that_cannot_work_is_refused_without_an_echo() {
+        for key in ["", "  ", "sk_secret\n", "sk_sec\nret", "sk_sécret", "sk_sec\u{7f}ret"] {
+            let error = ApiKey::new(key.to_owned()).header("Bearer ").unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("ret"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn neither_the_key_nor_its_header_can_be_printed() {
+        let key = ApiKey::new(KEY.to_owned());
+        let header = key.header("Bearer ").unwrap();
+        assert_eq!(header, format!("Bearer {KEY}"));
+        assert!(!format!("{key:?} {header:?}").contains("0123"), "{key:?} {header:?}");
+    }
+
+    #[test]
+    fn a_key_in_somebody_elses_text_is_taken_out() {
+        let mut json = serde_json::json!({ "a": [format!("x{KEY}y")], format!("k {KEY}"): 1 });
+        ApiKey::new(KEY.to_owned()).redact_json(&mut json);
+        assert_eq!(json, serde_json::json!({ "a": ["x[redacted]y"], "k [redacted]": 1 }));
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+#[cfg(feature = "blocking")]
+mod blocking;
+mod call;
+mod check;
+mod client;
+mod config;
+mod decision;
+mod error;
+mod event;
+mod generated;
+mod key;
+mod operation;
+mod transport;
+
+#[cfg(feature = "blocking")]
+pub use blocking::EsperClient;
+pub use client::AsyncEsperClient;
+pub use config::EsperConfig;
+pub use decision::{MitigationAction, MitigationRequest, MitigationResponse};
+pub use error::EsperError;
+pub use event::BeaconEvent;
+pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
+pub use reqwest::StatusCode;

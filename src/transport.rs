@@ -1,0 +1,200 @@
+//! Where every request passes: it gets its server and its key, and goes through the stack.
+//!
+//! The stack, from the outside: [`retry`] decides about attempts and waits, [`body`] reads the
+//! whole answer within the attempt, and reqwest sends.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Extensions;
+use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Request, Response, Url};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use tokio::time::Instant;
+
+use crate::call::Call;
+use crate::generated::Client;
+use crate::key::ApiKey;
+use crate::operation::{OPERATIONS, Operation, Server};
+use crate::{EsperConfig, EsperError};
+
+mod backoff;
+mod body;
+mod http_client;
+mod retry;
+pub(crate) mod retry_after;
+
+use backoff::Backoff;
+
+/// What all clones of a client share.
+pub(crate) struct Transport {
+    key: ApiKey,
+    timeout: Duration,
+    builder: reqwest::Client,
+    routes: Vec<Route>,
+}
+
+/// Where and how the requests of one operation are sent.
+struct Route {
+    operation: &'static Operation,
+    base: Url,
+    key_name: HeaderName,
+    key_value: HeaderValue,
+    stack: ClientWithMiddleware,
+}
+
+/// What the stack knows of the request that passes through it.
+#[derive(Clone)]
+struct Passing {
+    operation: &'static Operation,
+    call: Arc<Call>,
+}
+
+impl Transport {
+    pub(crate) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
+        config.key.check()?;
+        let backoff = Backoff::new(config)?;
+        let clients = http_client::Clients::new(config)?;
+        let stack = |server: Server| -> Result<_, EsperError> {
+            let stack = ClientBuilder::new(clients.of(server))
+                .with(retry::Retry::new(config.attempt_timeout, backoff))
+                .with(body::Whole);
+            Ok(stack.build())
+        };
+        let route = |operation: &'static Operation| {
+            Ok(Route {
+                operation,
+                base: config.base_url(operation.server)?,
+                key_name: HeaderName::from_static(operation.key.name),
+                key_value: config.key.header(operation.key.prefix)?,
+                stack: stack(operation.server)?,
+            })
+        };
+        Ok(Self {
+            key: config.key.clone(),
+            timeout: config.timeout,
+            builder: clients.of(Server::Api),
+            routes: OPERATIONS.iter().map(route).collect::<Result<_, EsperError>>()?,
+        })
+    }
+
+    /// The client that the generated code builds its requests with; it sends none of them.
+    pub(crate) fn builder(&self) -> reqwest::Client {
+        self.builder.clone()
+    }
+
+    pub(crate) fn key(&self) -> &ApiKey {
+        &self.key
+    }
+
+    /// When a call that starts now is over.
+    pub(crate) fn deadline(&self, started: Instant) -> Instant {
+        started.checked_add(self.timeout).unwrap_or(started + FAR)
+    }
+
+    async fn send(
+        &self,
+        mut request: Request,
+        route: &Route,
+        call: &Arc<Call>,
+    ) -> reqwest::Result<Response> {
+        *request.url_mut() = route.url(request.url());
+        request.headers_mut().insert(route.key_name.clone(), route.key_value.clone());
+        let mut extensions = Extensions::new();
+        extensions.insert(Passing { operation: route.operation, call: Arc::clone(call) });
+        match route.stack.execute_with_extensions(request, &mut extensions).await {
+            Ok(response) => Ok(response),
+            Err(reqwest_middleware::Error::Reqwest(error)) => Err(error),
+            Err(reqwest_middleware::Error::Middleware(error)) => {
+                unreachable!("our middlewares answer with responses and reqwest errors: {error}")
+            }
+        }
+    }
+}
+
+impl Route {
+    /// The URL of a request: the generated path behind the base of its server.
+    fn url(&self, generated: &Url) -> Url {
+        let mut url = self.base.clone();
+        let stem = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{stem}{}", generated.path()));
+        url.set_query(generated.query());
+        url
+    }
+}
+
+impl ClientHooks<Arc<Call>> for Client {
+    async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<Response> {
+        let call = self.inner();
+        let transport = &call.transport;
+        let route = transport.routes.iter().find(|route| route.operation.id == info.operation_id);
+        let route = route.expect("build.rs makes the bindings and the table from one document");
+        transport.send(request, route, call).await
+    }
+
+    /// Notes the status before the body is parsed, and refuses an answer that is not Esper's.
+    async fn post<E>(
+        &self,
+        result: &reqwest::Result<Response>,
+        info: &OperationInfo,
+    ) -> Result<(), Error<E>> {
+        let Ok(response) = result else { return Ok(()) };
+        self.inner().note_status(response.status());
+        let json =
+            OPERATIONS.iter().any(|known| known.id == info.operation_id && known.answers_with_json);
+        if !response.status().is_success() || !json {
+            return Ok(());
+        }
+        if response.extensions().get::<body::TooLong>().is_some() {
+            return Err(Error::Custom(format!("its body has more than {} bytes", body::LIMIT)));
+        }
+        if !is_json(response.headers().get(CONTENT_TYPE)) {
+            return Err(Error::Custom("its content type is not JSON".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = |server| {
+            let route = self.routes.iter().find(|route| route.operation.server == server);
+            route.map(|route| route.base.as_str())
+        };
+        f.debug_struct("Transport")
+            .field("api_url", &url(Server::Api))
+            .field("beacon_url", &url(Server::Beacon))
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `application/json`, or a type with the suffix `+json`, whatever its parameters.
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+/// Long enough for "no limit", and short enough to be added to an instant.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_json_content_type_is_read_as_json() {
+        for text in
+            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+        {
+            assert!(is_json(Some(&HeaderValue::from_static(text))), "{text}");
+        }
+        for text in ["text/html", "text/plain", "application/jsonp", ""] {
+            assert!(!is_json(Some(&HeaderValue::from_static(text))), "{text}");
+        }
+        assert!(!is_json(None));
+    }
+}
