@@ -1,0 +1,112 @@
+//! Receive a body whole, then read it as JSON with errors that name the member at fault.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::error::ApiError;
+use crate::service::Service;
+
+/// A request's body, read as JSON.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, ApiError> {
+        match parts.extensions.get() {
+            Some(Received::TooLarge) => Err(ApiError::content_too_large(LIMIT)),
+            Some(Received::Whole(_)) if !is_json(parts) => Err(ApiError::unsupported_media_type()),
+            Some(Received::Whole(body)) => read(body).map(Self),
+            Some(Received::Part) | None => Err(ApiError::malformed("the body ended early")),
+        }
+    }
+}
+
+/// Receives the body before the request is looked at, as a middleware.
+///
+/// A refusal that overtakes its request's body makes the connection break while the client is
+/// still sending, and the client sees the break instead of the refusal.
+pub(crate) async fn receive(request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(Received::from(body).await);
+    next.run(Request::from_parts(parts, Body::empty())).await
+}
+
+/// What arrived of a body.
+#[derive(Clone, Debug)]
+enum Received {
+    Whole(Bytes),
+    TooLarge,
+    Part,
+}
+
+impl Received {
+    async fn from(mut body: Body) -> Self {
+        let (mut whole, mut size) = (Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return Self::Part };
+            let Ok(data) = frame.into_data() else { continue };
+            size += data.len();
+            if size > PATIENCE {
+                break;
+            }
+            if size <= LIMIT {
+                whole.extend_from_slice(&data);
+            }
+        }
+        if size > LIMIT { Self::TooLarge } else { Self::Whole(whole.into()) }
+    }
+}
+
+/// The most bytes that a body may have.
+const LIMIT: usize = 1024 * 1024;
+
+/// The most bytes that are received, and dropped, of a body that is too large.
+const PATIENCE: usize = 16 * LIMIT;
+
+fn is_json(parts: &Parts) -> bool {
+    let declared = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let text = str::from_utf8(body)
+        .map_err(|_| ApiError::malformed("the body is not encoded as UTF-8"))?;
+    // Serde would also take the members from an array, in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(ApiError::malformed("the body is not a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let member = error.path().to_string();
+        refusal(&member, error.inner())
+    })?;
+    json.end().map_err(|error| refusal(WHOLE, &error))?;
+    Ok(value)
+}
+
+fn refusal(member: &str, error: &serde_json::Error) -> ApiError {
+    match error.classify() {
+        Category::Data if member == WHOLE => {
+            ApiError::malformed(format!("the body does not fit: {error}"))
+        }
+        Category::Data => ApiError::member(member, &error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => {
+            ApiError::malformed(format!("the body is not valid JSON: {error}"))
+        }
+    }
+}
+
+/// How `serde_path_to_error` names the body itself.
+const WHOLE: &str = ".";

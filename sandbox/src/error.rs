@@ -1,0 +1,135 @@
+//! Answer what cannot be served, always in the documented error body.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::wire::ErrorBody;
+
+/// A refusal: a status, an error body and what else the status asks for.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: Box<ErrorBody>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl ApiError {
+    /// A body that is wrong as a whole.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    /// A member of the body that does not fit.
+    pub(crate) fn member(member: &str, why: &str) -> Self {
+        let (member, why) = (excerpt(member), excerpt(why));
+        Self::malformed(format!("{member}: {why}")).with_details(json!({ "member": member }))
+    }
+
+    /// A header that does not fit.
+    pub(crate) fn header(name: &str, why: &str) -> Self {
+        Self::malformed(format!("{name}: {why}")).with_details(json!({ "header": name }))
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let message = "the API key is missing or wrong";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// Tells an HTTP client which scheme would have been right.
+    pub(crate) fn asking_for_bearer(self) -> Self {
+        self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    pub(crate) fn not_found() -> Self {
+        let message = "no operation of this API has this path";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        let message = format!("this operation is called with {allowed}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+            .with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    pub(crate) fn content_too_large(limit: usize) -> Self {
+        let message = format!("the request body has more than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", message)
+    }
+
+    pub(crate) fn unsupported_media_type() -> Self {
+        let message = "the request body is not declared as application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    pub(crate) fn rate_limited(per_minute: u32, wait: Duration) -> Self {
+        // Rounded up, so that a client which waits as told is not early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let message = "the rate limit of this key is used up";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+            .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            .with_details(json!({ "limit_per_minute": per_minute }))
+    }
+
+    /// The sandbox itself failed.
+    pub(crate) fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "temporarily unavailable")
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let body = ErrorBody { message: message.into(), code, details: None };
+        Self { status, body: Box::new(body), header: None }
+    }
+
+    fn with_details(mut self, details: Value) -> Self {
+        self.body.details = Some(details);
+        self
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        response.headers_mut().extend(self.header);
+        response
+    }
+}
+
+/// The beginning of a text that came with the request and may be of any length.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+const EXCERPT: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_of_the_caller_comes_back_short() {
+        let error = ApiError::member(&"é".repeat(1 << 20), "x");
+        assert_eq!(error.body.message, format!("{}…: x", "é".repeat(EXCERPT)));
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_to_seconds() {
+        for (wait, expected) in [(1, "1"), (1000, "1"), (1001, "2"), (60_000, "60")] {
+            let error = ApiError::rate_limited(1, Duration::from_millis(wait));
+            let response = error.into_response();
+            assert_eq!(response.headers()[RETRY_AFTER], expected, "{wait} ms");
+        }
+    }
+}

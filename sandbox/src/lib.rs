@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod analysis;
+mod auth;
+mod body;
+mod builder;
+mod challenge;
+mod clock;
+mod crawlers;
+mod deliveries;
+mod entity;
+mod error;
+mod history;
+mod keys;
+mod member;
+mod mitigation;
+mod policy;
+mod proof_of_work;
+mod rate_limit;
+mod routes;
+mod sandbox;
+mod server;
+mod service;
+mod signature;
+mod usage;
+mod wire;
+
+pub use builder::SandboxBuilder;
+pub use proof_of_work::solve_proof_of_work;
+pub use sandbox::Sandbox;

@@ -1,0 +1,124 @@
+//! The sandbox as a program.
+
+mod cli;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use esper_sandbox::Sandbox;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    log_to_stderr();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If even standard error is closed, the exit code has to say it all.
+            let _ = writeln!(io::stderr(), "esper-sandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
+fn log_to_stderr() {
+    let wanted = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse().ok());
+    let targets =
+        wanted.unwrap_or_else(|| Targets::new().with_target("esper_sandbox", LevelFilter::INFO));
+    let colours = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    tracing_subscriber::registry().with(lines).with(targets).init();
+}
+
+fn run(cli: Cli) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // From here on a signal is heard, so that it cannot come between start and stop.
+        let mut signals = Signals::listen()?;
+        let has_keys = cli.has_keys();
+        let sandbox = cli.builder().start().await?;
+        // Whoever does not read the greeting can still use the sandbox.
+        let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
+        signals.wait().await;
+        sandbox.stop().await;
+        Ok(())
+    })
+}
+
+/// Where the sandbox is and how to call it. A key of the user's is not shown.
+fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
+    let url = sandbox.url();
+    let (key, keys) = if has_keys {
+        ("$ESPER_API_KEY", "The keys are those that you gave. Set ESPER_API_KEY to one of them.")
+    } else {
+        let keys = "No key was given, so it accepts the development key.\n\
+                    Give others with --api-key or ESPER_SANDBOX_API_KEYS.";
+        (sandbox.api_key(), keys)
+    };
+    let set_key = if has_keys { String::new() } else { format!("  ESPER_API_KEY={key}\n") };
+    format!(
+        r#"Esper sandbox listening on {url}
+{keys}
+
+Point the SDK here:
+
+{set_key}  ESPER_API_URL={url}
+  ESPER_BEACON_URL={url}
+
+Ask for a decision:
+
+  curl -sS {url}/v1/mitigate -H "Authorization: Bearer {key}" -H "Content-Type: application/json" -d '{{"ip":"203.0.113.7","user_agent":"demo"}}'
+
+Send a beacon event (more than 60 in 10 s, and the decision is to challenge):
+
+  curl -sS {url}/v1/events -H "X-Esper-Key: {key}" -H "Content-Type: application/json" -d '{{"type":"http_request","ip":"203.0.113.7","user_agent":"demo"}}'
+
+Stop it with Ctrl-C.
+"#
+    )
+}
+
+/// The signals that end the program in good order.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The signal that ends the program in good order.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn wait(&mut self) {
+        self.0.recv().await;
+    }
+}

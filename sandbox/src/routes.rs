@@ -1,0 +1,61 @@
+//! Find the operation of a request, and refuse what is none.
+
+mod events;
+mod mitigate;
+mod proof;
+mod usage;
+mod verify;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use tracing::debug;
+
+use crate::body;
+use crate::error::ApiError;
+use crate::service::Service;
+
+/// Every operation of both hosts, on one address.
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/v1/mitigate", only_post(mitigate::check_mitigation))
+        .route("/v1/verify", only_post(verify::verify_challenge))
+        .route("/v1/usage", only_get(usage::get_usage))
+        .route("/v1/events", only_post(events::send_beacon_event))
+        .route("/api/v1/challenge/proof/verify", only_post(proof::verify_challenge_proof))
+        .route("/healthz", only_get(async || "ok"))
+        .fallback(async || ApiError::not_found())
+        .layer(from_fn(body::receive))
+        .layer(from_fn(log))
+        .with_state(service)
+}
+
+fn only_post<H, T>(operation: H) -> MethodRouter<Arc<Service>>
+where
+    H: Handler<T, Arc<Service>>,
+    T: 'static,
+{
+    post(operation).fallback(async || ApiError::method_not_allowed("POST"))
+}
+
+/// GET alone. HEAD would be served along with it if it were not refused by name.
+fn only_get<H, T>(operation: H) -> MethodRouter<Arc<Service>>
+where
+    H: Handler<T, Arc<Service>>,
+    T: 'static,
+{
+    let refuse = async || ApiError::method_not_allowed("GET");
+    get(operation).head(refuse).fallback(refuse)
+}
+
+async fn log(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    debug!(%method, path, status = response.status().as_u16(), "answered");
+    response
+}

@@ -1,0 +1,101 @@
+//! The bodies as they go over the wire, written from the spec and apart from the client's.
+//!
+//! Every member of a request is optional here, so that a missing one can be refused by its name;
+//! `null` counts as missing. A member that the sandbox does not use is checked for its type.
+
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "some members are only checked for their type")]
+pub(crate) struct MitigationRequest {
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    path: Option<String>,
+    method: Option<String>,
+    headers: Option<HashMap<String, String>>,
+    body: Option<IgnoredAny>,
+    metadata: Option<HashMap<String, IgnoredAny>>,
+    pub(crate) return_url: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MitigationResponse {
+    pub(crate) action: Action,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) challenge: Option<ChallengeData>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(crate) metadata: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    Allow,
+    Challenge,
+    Block,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ChallengeData {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) token: String,
+    pub(crate) params: Value,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChallengeVerification {
+    pub(crate) token: Option<String>,
+    pub(crate) response: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "some members are only checked for their type")]
+pub(crate) struct ChallengeProof {
+    pub(crate) proof: Option<String>,
+    pub(crate) ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct VerificationResult {
+    pub(crate) valid: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "some members are only checked for their type")]
+pub(crate) struct BeaconEvent {
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) ip: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    path: Option<String>,
+    method: Option<String>,
+    session_id: Option<String>,
+    data: Option<HashMap<String, IgnoredAny>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct UsageStats {
+    pub(crate) requests: u64,
+    pub(crate) blocked: u64,
+    pub(crate) challenged: u64,
+    pub(crate) allowed: u64,
+    pub(crate) period: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorBody {
+    pub(crate) message: String,
+    pub(crate) code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<Value>,
+}

@@ -1,0 +1,9 @@
+//! The sandbox over real HTTP, as a client sees it.
+
+mod bodies;
+mod caller;
+mod challenges;
+mod keys;
+mod learning;
+mod lifecycle;
+mod operations;
