@@ -1,0 +1,92 @@
+//! The synchronous client behaves like the asynchronous one, wherever it is called.
+
+use std::time::Duration;
+
+use esper_rs_client::{
+    BeaconEvent, ChallengeProof, EsperClient, EsperError, MitigationAction, MitigationRequest,
+};
+use esper_sandbox::Sandbox;
+
+use crate::support::{Answer, KEY, RawServer, config};
+
+/// Makes every call once.
+fn use_it(url: &str) {
+    let client = EsperClient::new(config(url)).unwrap();
+    let response = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).unwrap();
+    assert_eq!(response.action, MitigationAction::Allow);
+    client.send_beacon_event(&BeaconEvent::new("http_request").with_ip("192.168.1.1")).unwrap();
+    assert!(!client.verify_challenge("token", "1").unwrap());
+    let proof = ChallengeProof::new("proof", "192.168.1.1");
+    assert!(!client.verify_challenge_proof(&proof).unwrap());
+    assert_eq!(client.get_usage().unwrap().allowed, 1);
+    let error = client.check_mitigation(&MitigationRequest::new("nowhere")).unwrap_err();
+    assert!(matches!(error, EsperError::Validation { .. }), "{error:?}");
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::builder().api_key(KEY).start_blocking().unwrap()
+}
+
+#[test]
+fn it_works_without_a_runtime() {
+    use_it(sandbox().url());
+}
+
+#[tokio::test]
+async fn it_works_and_ends_within_a_single_threaded_runtime() {
+    use_it(sandbox().url());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_works_and_ends_within_a_multi_threaded_runtime() {
+    use_it(sandbox().url());
+    tokio::task::spawn_blocking(|| use_it(sandbox().url())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_that_has_used_up_its_turn_is_no_hindrance() {
+    let sandbox = sandbox();
+    let client = EsperClient::new(config(sandbox.url())).unwrap();
+    tokio::spawn(async move {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        (0..1000).for_each(|number| sender.send(number).unwrap());
+        // Receives until the runtime wants the task to yield.
+        while let std::task::Poll::Ready(Some(_)) =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(receiver.poll_recv(cx))).await
+        {
+        }
+        client.get_usage().unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn clones_in_many_threads_share_connections_and_outlive_their_original() {
+    let server = RawServer::always(Answer::allow);
+    let client = EsperClient::new(config(&server.url())).unwrap();
+    let clones: Vec<_> = (0..4).map(|_| client.clone()).collect();
+    drop(client);
+    std::thread::scope(|scope| {
+        for client in clones {
+            scope.spawn(move || {
+                for _ in 0..10 {
+                    client.check_mitigation(&MitigationRequest::new("192.168.1.1")).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(server.count(), 40);
+    // A connection that is not yet back in the pool makes a call open another one.
+    assert!(server.connections() < 40, "{}", server.connections());
+}
+
+#[test]
+fn a_deadline_holds_for_a_blocked_thread() {
+    let server = RawServer::always(|| Answer::Silence);
+    let client =
+        EsperClient::new(config(&server.url()).with_timeout(Duration::from_millis(200))).unwrap();
+    let started = std::time::Instant::now();
+    assert!(client.get_usage().unwrap_err().is_timeout());
+    assert!(started.elapsed() < Duration::from_millis(450), "{:?}", started.elapsed());
+}

@@ -1,0 +1,63 @@
+//! What a client can be made of, and what it shows of itself.
+
+use std::time::Duration;
+
+use esper_rs_client::{AsyncEsperClient, EsperClient, EsperConfig, EsperError};
+
+use crate::support::{KEY, config};
+
+fn refusal(config: EsperConfig) -> String {
+    let error = AsyncEsperClient::new(config.clone()).unwrap_err();
+    assert!(matches!(error, EsperError::Validation { .. }), "{error:?}");
+    assert!(EsperClient::new(config).is_err());
+    assert!(!format!("{error:?} {error}").contains("secret"), "{error:?}");
+    error.to_string()
+}
+
+#[test]
+fn a_client_that_cannot_work_is_not_made() {
+    let new = EsperConfig::new;
+    let loopback = || config("http://127.0.0.1:1");
+    let refused = [
+        (new(""), "set ESPER_API_KEY"),
+        (new("secret\nkey"), "no header can carry"),
+        (new("secret key\n"), "white space"),
+        (new("schlüssel-secret"), "no header can carry"),
+        (new("key").with_api_url("api.esperr.com"), "api_url is not a URL"),
+        (new("key").with_api_url("ftp://secret@a"), "api_url is not an http"),
+        (new("key").with_beacon_url("http://beacon.example"), "beacon_url is plain http"),
+        (new("key").with_beacon_url("https://u:secret@b.example"), "a password"),
+        (loopback().with_timeout(Duration::ZERO), "timeout is zero"),
+        (loopback().with_attempt_timeout(Duration::ZERO), "attempt_timeout is zero"),
+        (loopback().with_root_certificate("secret"), "no certificate in PEM form"),
+        (new("key").with_proxy("http://user:secret@ pro xy"), "proxy is not a URL"),
+    ];
+    for (config, expected) in refused {
+        let message = refusal(config);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn the_largest_options_do_no_harm() {
+    let config = config("http://127.0.0.1:1")
+        .with_timeout(Duration::MAX)
+        .with_attempt_timeout(Duration::MAX)
+        .with_max_retries(u32::MAX)
+        .with_retry_delay(Duration::MAX);
+    AsyncEsperClient::new(config).unwrap();
+}
+
+#[test]
+fn a_client_shows_where_it_sends_and_not_its_key() {
+    let config = config("http://127.0.0.1:1/base");
+    let debug = [
+        format!("{config:?}"),
+        format!("{:?}", AsyncEsperClient::new(config.clone()).unwrap()),
+        format!("{:?}", EsperClient::new(config).unwrap()),
+    ];
+    for text in debug {
+        assert!(text.contains("http://127.0.0.1:1/base"), "{text}");
+        assert!(!text.contains(KEY), "{text}");
+    }
+}

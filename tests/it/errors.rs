@@ -1,0 +1,199 @@
+//! What a caller learns when something goes wrong.
+
+use std::error::Error;
+use std::time::Duration;
+
+use esper_rs_client::{
+    BeaconEvent, ChallengeProof, EsperError, MitigationRequest, MitigationResponse,
+};
+
+use crate::support::{Answer, KEY, RawServer, client, config};
+
+/// The outcome of a decision that is tried once.
+async fn once(server: &RawServer) -> Result<MitigationResponse, EsperError> {
+    let config = config(&server.url()).with_max_retries(0);
+    let client = esper_rs_client::AsyncEsperClient::new(config).unwrap();
+    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+    assert_eq!(server.count(), 1);
+    if let Err(error) = &result {
+        assert!(!everything(error).contains(KEY), "{error:?}");
+    }
+    result
+}
+
+/// All that an error prints, with its sources.
+fn everything(error: &EsperError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_documented_error_keeps_all_that_it_says() {
+    let server = RawServer::always(|| {
+        let body = r#"{"message":"slow down","code":"rate_limited","details":{"limit":600}}"#;
+        Answer::json(429, body).with_header("retry-after", "7")
+    });
+    let error = once(&server).await.unwrap_err();
+    let EsperError::Api { status, code, message, details, retry_after, attempts, .. } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!((status.as_u16(), code.as_deref()), (429, Some("rate_limited")));
+    assert_eq!(message, "slow down");
+    assert_eq!(details.as_deref(), Some(&serde_json::json!({ "limit": 600 })));
+    assert_eq!((*retry_after, *attempts), (Some(Duration::from_secs(7)), 1));
+    assert_eq!(error.retry_after(), *retry_after);
+    assert!(error.is_retryable() && !error.is_timeout());
+    assert_eq!(error.to_string(), "esper answered 429: slow down");
+}
+
+#[tokio::test]
+async fn a_proxy_error_page_keeps_its_status() {
+    for status in [502, 503] {
+        let server = RawServer::always(move || {
+            let page = format!("<html><body>{}</body></html>", "bad gateway ".repeat(500));
+            Answer::Http(status, vec![("content-type", "text/html".into())], page)
+                .with_header("retry-after", "120")
+        });
+        let error = once(&server).await.unwrap_err();
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{error:?}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(120)), "{error:?}");
+        assert!(error.is_retryable(), "{error:?}");
+        assert!(everything(&error).len() < 700, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_a_server_sends_back_is_in_no_error() {
+    let server = RawServer::always(|| {
+        Answer::json(401, &format!(r#"{{"message":"no key {KEY}","details":["{KEY}"]}}"#))
+    });
+    let error = once(&server).await.unwrap_err();
+    assert_eq!(error.to_string(), "esper answered 401: no key [redacted]");
+    let page = RawServer::always(|| {
+        Answer::Http(403, vec![("content-type", "text/html".into())], format!("<p>{KEY}"))
+    });
+    once(&page).await.unwrap_err();
+    let action = RawServer::always(|| Answer::json(200, &format!(r#"{{"action":"{KEY}"}}"#)));
+    once(&action).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_unknown_action_is_a_decode_error_that_names_it() {
+    let server = RawServer::always(|| Answer::json(200, r#"{"action":"rate_limit"}"#));
+    let error = once(&server).await.unwrap_err();
+    assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
+    assert!(error.to_string().contains("`rate_limit`"), "{error}");
+    assert_eq!(error.status().map(|s| s.as_u16()), Some(200));
+}
+
+#[tokio::test]
+async fn unknown_members_are_ignored_and_missing_optional_ones_are_fine() {
+    let server = RawServer::always(|| Answer::json(200, r#"{"action":"block","news":{"a":1}}"#));
+    let response = once(&server).await.unwrap();
+    assert_eq!((response.reason, response.score), (None, None));
+    assert!(response.metadata.is_empty());
+}
+
+#[tokio::test]
+async fn a_success_that_is_no_decision_is_never_read_as_one() {
+    let html = || vec![("content-type", "text/html".to_owned())];
+    let bodies = [
+        Answer::json(200, "not json"),
+        Answer::json(200, ""),
+        Answer::json(200, "null"),
+        Answer::json(200, r#"{"score":1}"#),
+        Answer::Http(200, html(), r#"{"action":"allow"}"#.into()),
+        Answer::Http(200, vec![], r#"{"action":"allow"}"#.into()),
+        Answer::Http(200, html(), "<html>log in to this network</html>".into()),
+    ];
+    let bodies = std::sync::Mutex::new(bodies.into_iter());
+    let server = RawServer::always(move || bodies.lock().unwrap().next().unwrap());
+    let client = client(&server.url());
+    for number in 1..=7 {
+        let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+        let error = result.unwrap_err();
+        assert!(matches!(error, EsperError::Decode { .. }), "{number}: {error:?}");
+        assert!(!error.is_retryable() && !everything(&error).contains("log in"), "{error:?}");
+        assert_eq!(server.count(), number, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_is_cut_off_and_not_asked_for_again() {
+    let endless = || {
+        let mut answer = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\n\r\n".to_vec();
+        answer.resize(answer.len() + 3 * 1024 * 1024, b' ');
+        answer.extend(br#"{"action":"allow"}"#);
+        Answer::Bytes(answer)
+    };
+    let server = RawServer::always(endless);
+    let client = client(&server.url());
+    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains("more than 1048576 bytes"), "{error}");
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_error_and_the_other_host_sees_nothing() {
+    let other = RawServer::always(Answer::allow);
+    for status in [301, 302, 307, 308] {
+        let location = other.url();
+        let server = RawServer::always(move || {
+            Answer::Http(status, vec![("location", location.clone())], String::new())
+        });
+        let error = once(&server).await.unwrap_err();
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{error:?}");
+        assert!(error.to_string().contains("redirects are not followed"), "{error}");
+        assert!(matches!(error, EsperError::Api { .. }) && !error.is_retryable(), "{error:?}");
+    }
+    assert_eq!(other.connections(), 0);
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_before_anything_is_sent() {
+    let server = RawServer::always(Answer::allow);
+    let client = client(&server.url());
+    let mut refused = Vec::new();
+    for ip in ["", "localhost", "10.0.0.1:80", "[::1]", "10.0.0"] {
+        refused.push(client.check_mitigation(&MitigationRequest::new(ip)).await.unwrap_err());
+        let event = BeaconEvent::new("http_request").with_ip(ip);
+        refused.push(client.send_beacon_event(&event).await.unwrap_err());
+        let proof = ChallengeProof::new("proof", ip);
+        refused.push(client.verify_challenge_proof(&proof).await.unwrap_err());
+    }
+    for url in ["", "/checkout", "javascript:alert(1)", "ftp://a.example"] {
+        let request = MitigationRequest::new("::1").with_return_url(url);
+        refused.push(client.check_mitigation(&request).await.unwrap_err());
+    }
+    for kind in ["", " \t"] {
+        refused.push(client.send_beacon_event(&BeaconEvent::new(kind)).await.unwrap_err());
+    }
+    let early = BeaconEvent::new("http_request").with_timestamp(-1);
+    refused.push(client.send_beacon_event(&early).await.unwrap_err());
+    refused.push(client.verify_challenge("", "1").await.unwrap_err());
+    refused.push(client.verify_challenge("t", "").await.unwrap_err());
+    for error in refused {
+        assert!(matches!(error, EsperError::Validation { .. }), "{error:?}");
+        assert!(!error.is_retryable() && error.status().is_none(), "{error:?}");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_with_its_attempts() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = client(&format!("http://{gone}"));
+    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+    let error = result.unwrap_err();
+    let EsperError::Connection { attempts, permanent, .. } = error else { panic!("{error:?}") };
+    assert_eq!((attempts, permanent), (4, false));
+    assert!(error.is_retryable());
+    assert!(!everything(&error).contains(KEY), "{error:?}");
+}

@@ -1,0 +1,31 @@
+//! What the tests talk to: the sandbox, or a server that misbehaves on purpose.
+
+use std::time::Duration;
+
+use esper_rs_client::{AsyncEsperClient, EsperConfig};
+use esper_sandbox::Sandbox;
+
+pub(crate) mod raw;
+
+pub(crate) use raw::{Answer, RawServer};
+
+/// Long enough to be found wherever it leaks.
+pub(crate) const KEY: &str = "sk_test_8f14e45fceea167a";
+
+/// A configuration that sends everything to one address, with waits that tests can afford.
+pub(crate) fn config(url: &str) -> EsperConfig {
+    EsperConfig::new(KEY)
+        .with_api_url(url)
+        .with_beacon_url(url)
+        .with_timeout(Duration::from_secs(5))
+        .with_retry_delay(Duration::from_millis(10))
+}
+
+pub(crate) fn client(url: &str) -> AsyncEsperClient {
+    AsyncEsperClient::new(config(url)).expect("a client")
+}
+
+pub(crate) async fn sandbox() -> Sandbox {
+    let started = Sandbox::builder().api_key(KEY).challenge_difficulty(8).start().await;
+    started.expect("a sandbox")
+}

@@ -1,0 +1,217 @@
+//! A server on plain sockets, for what no well-behaved server does.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What the server does with a request, by its number from 0.
+type Script = dyn Fn(usize, &Received) -> Answer + Send + Sync;
+
+/// Stops when it is dropped.
+pub(crate) struct RawServer {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    script: Box<Script>,
+    received: Mutex<Vec<Received>>,
+    connections: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// A request as it came over the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What a server does.
+pub(crate) enum Answer {
+    /// Answers with a status, headers and a body, and keeps the connection.
+    Http(u16, Vec<(&'static str, String)>, String),
+    /// Writes these bytes and closes the connection.
+    Bytes(Vec<u8>),
+    /// Writes these bytes, one now and then, for as long as the client listens.
+    Dribble(Vec<u8>),
+    /// Closes the connection without a byte.
+    Close,
+    /// Says nothing until the client gives up.
+    Silence,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, body: &str) -> Self {
+        Self::Http(status, vec![("content-type", "application/json".into())], body.into())
+    }
+
+    pub(crate) fn allow() -> Self {
+        Self::json(200, r#"{"action":"allow"}"#)
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        if let Self::Http(_, headers, _) = &mut self {
+            headers.push((name, value.to_owned()));
+        }
+        self
+    }
+}
+
+impl Received {
+    /// The values of a header, in order.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The one value of a header.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        match self.all(name).as_slice() {
+            [value] => value,
+            other => panic!("{name}: {other:?} in {self:?}"),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+}
+
+impl RawServer {
+    pub(crate) fn start(
+        script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            script: Box::new(script),
+            received: Mutex::new(Vec::new()),
+            connections: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if shared.stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.serve(&stream));
+            }
+        });
+        Self { address, state }
+    }
+
+    /// Gives every request the same answer.
+    pub(crate) fn always(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Self {
+        Self::start(move |_, _| answer())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.state.received.lock().expect("no panic").clone()
+    }
+
+    /// The only request that came.
+    pub(crate) fn only(&self) -> Received {
+        match self.received().as_slice() {
+            [request] => request.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.received().len()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for RawServer {
+    fn drop(&mut self) {
+        self.state.stopped.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then sees that it is over.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl State {
+    fn serve(&self, stream: &TcpStream) {
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = read(&mut reader) {
+            let number = {
+                let mut received = self.received.lock().expect("no panic");
+                received.push(request.clone());
+                received.len() - 1
+            };
+            match (self.script)(number, &request) {
+                Answer::Http(status, headers, body) => {
+                    let mut text = format!("HTTP/1.1 {status} X\r\n");
+                    for (name, value) in headers {
+                        text += &format!("{name}: {value}\r\n");
+                    }
+                    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+                    if (&*stream).write_all(text.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+                Answer::Bytes(bytes) => {
+                    let _ = (&*stream).write_all(&bytes);
+                    break;
+                }
+                Answer::Dribble(bytes) => {
+                    for byte in bytes.iter().cycle() {
+                        let stopped = self.stopped.load(Ordering::SeqCst);
+                        if stopped || (&*stream).write_all(&[*byte]).is_err() {
+                            return;
+                        }
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                }
+                Answer::Close => break,
+                Answer::Silence => {
+                    // Ends with the connection, which the client closes.
+                    let _ = reader.read(&mut [0]);
+                    return;
+                }
+            }
+        }
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// Reads one request, or nothing where the connection ends.
+fn read(reader: &mut impl BufRead) -> Option<Received> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.push((name.to_owned(), value.trim().to_owned())),
+            None => break,
+        }
+    }
+    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received { method, target, headers, body })
+}
