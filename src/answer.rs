@@ -1,5 +1,7 @@
 //! Answers that are no success, or that cannot be read, as errors.
 
+use std::time::Duration;
+
 use reqwest::{Response, StatusCode};
 
 use crate::EsperError;
@@ -7,8 +9,15 @@ use crate::generated::types::ErrorBody;
 use crate::key::ApiKey;
 use crate::transport::retry_after;
 
+/// What a call took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+}
+
 /// An answer with a status that is no success. Its status is kept whatever its body is.
-pub(crate) async fn refused(response: Response, attempts: u32, key: &ApiKey) -> EsperError {
+pub(crate) async fn refused(response: Response, effort: Effort, key: &ApiKey) -> EsperError {
     let status = response.status();
     let retry_after = retry_after::of(&response);
     // The body is in memory by now; one that broke is as good as none.
@@ -22,14 +31,21 @@ pub(crate) async fn refused(response: Response, attempts: u32, key: &ApiKey) -> 
     details.iter_mut().for_each(|details| key.redact_json(details));
     let message = printable(&message);
     let details = details.map(Box::new);
-    EsperError::Api { status, code, message, details, retry_after, attempts }
+    let Effort { attempts, elapsed } = effort;
+    EsperError::Api { status, code, message, details, retry_after, attempts, elapsed }
 }
 
 /// A success that does not say what it should.
-pub(crate) fn unreadable(status: StatusCode, what: &str, key: &ApiKey) -> EsperError {
+pub(crate) fn unreadable(
+    status: StatusCode,
+    what: &str,
+    effort: Effort,
+    key: &ApiKey,
+) -> EsperError {
     let mut message = printable(what);
     key.redact(&mut message);
-    EsperError::Decode { status, message }
+    let Effort { attempts, elapsed } = effort;
+    EsperError::Decode { status, message, attempts, elapsed }
 }
 
 /// What is wrong with a body, without quoting it; only an unknown variant is named.

@@ -6,13 +6,14 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::{
-    AsyncEsperClient, BeaconEvent, ChallengeProof, EsperConfig, EsperError, MitigationRequest,
-    MitigationResponse, UsageStats,
+    AsyncEsperClient, BeaconEvent, ChallengeProof, ClientStats, EsperConfig, EsperError,
+    MitigationRequest, MitigationResponse, UsageStats,
 };
 
 /// Asks Esper, from synchronous code.
@@ -56,6 +57,7 @@ impl EsperClient {
             message: "the client's thread cannot be started",
             permanent: false,
             attempts: 0,
+            elapsed: Duration::ZERO,
             source: source.into(),
         })?;
         Ok(Self { client, driver: Arc::new(driver) })
@@ -107,6 +109,12 @@ impl EsperClient {
     /// Fails like [`AsyncEsperClient::get_usage`].
     pub fn get_usage(&self) -> Result<UsageStats, EsperError> {
         self.driver.wait(self.client.get_usage())
+    }
+
+    /// Counts what this client and its clones have done so far.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        self.client.stats()
     }
 }
 

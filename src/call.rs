@@ -1,24 +1,26 @@
 //! One call: it begins with a deadline and ends with a value or an [`EsperError`].
 
-use std::error::Error as StdError;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::time::Duration;
 
 use progenitor_client::{Error, ResponseValue};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use crate::EsperError;
-use crate::answer;
+use crate::answer::{self, Effort};
 use crate::generated::Client;
-use crate::transport::Transport;
+use crate::stats::Counter;
+use crate::transport::{Failure, Patience, Transport};
 
 /// What the generated client carries through a call.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) transport: Arc<Transport>,
-    pub(crate) started: Instant,
-    pub(crate) deadline: Instant,
+    pub(crate) patience: Patience,
+    started: Instant,
+    deadline: Instant,
     /// Requests that were handed to the network so far.
     attempts: AtomicU32,
     /// Status of the last answer, noted before its body is read; 0 before there is one.
@@ -26,8 +28,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// The time until the call is over.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     pub(crate) fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
+        self.transport.counters().attempts.add_one();
     }
 
     pub(crate) fn note_status(&self, status: StatusCode) {
@@ -39,21 +47,25 @@ impl Call {
 pub(crate) struct Calling {
     call: Arc<Call>,
     api: Client,
+    ended: AtomicBool,
 }
 
 impl Calling {
     pub(crate) fn start(transport: &Arc<Transport>) -> Self {
         let started = Instant::now();
+        let patience = transport.patience();
         let call = Arc::new(Call {
             transport: Arc::clone(transport),
+            patience,
             started,
-            deadline: transport.deadline(started),
+            deadline: patience.deadline(started),
             attempts: AtomicU32::new(0),
             status: AtomicU16::new(0),
         });
         // The request gets the server of its operation when it is sent.
         let api = Client::new_with_client(ORIGIN, transport.builder(), Arc::clone(&call));
-        Self { call, api }
+        transport.counters().calls.add_one();
+        Self { call, api, ended: AtomicBool::new(false) }
     }
 
     /// The generated operations.
@@ -66,21 +78,27 @@ impl Calling {
         &self,
         result: Result<ResponseValue<T>, Error<()>>,
     ) -> Result<T, EsperError> {
+        let counters = self.call.transport.counters();
         let error = match result {
-            Ok(value) => return Ok(value.into_inner()),
+            Ok(value) => {
+                self.end(&counters.succeeded);
+                return Ok(value.into_inner());
+            }
             Err(error) => error,
         };
+        self.end(&counters.failed);
         let attempts = self.call.attempts.load(Ordering::Relaxed);
+        let effort = Effort { attempts, elapsed: self.call.started.elapsed() };
         let key = self.call.transport.key();
         Err(match error {
-            Error::UnexpectedResponse(response) => answer::refused(response, attempts, key).await,
+            Error::UnexpectedResponse(response) => answer::refused(response, effort, key).await,
             Error::InvalidResponsePayload(_, error) => {
-                answer::unreadable(self.status(), &answer::describe(&error), key)
+                answer::unreadable(self.status(), &answer::describe(&error), effort, key)
             }
             // What `post` in `transport.rs` says of an answer.
-            Error::Custom(what) => answer::unreadable(self.status(), &what, key),
+            Error::Custom(what) => answer::unreadable(self.status(), &what, effort, key),
             Error::CommunicationError(error) | Error::ResponseBodyError(error) => {
-                self.unreached(error, attempts)
+                unreached(error, effort)
             }
             // The generated client refuses what no request can carry. The rest is never returned:
             // `build.rs` leaves no error response and no upgrade in what it generates from.
@@ -90,39 +108,39 @@ impl Calling {
         })
     }
 
+    fn end(&self, counter: &Counter) {
+        self.ended.store(true, Ordering::Relaxed);
+        counter.add_one();
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.call.status.load(Ordering::Relaxed)).unwrap_or_default()
     }
+}
 
-    fn unreached(&self, error: reqwest::Error, attempts: u32) -> EsperError {
-        if error.is_timeout() && !error.is_connect() {
-            return EsperError::Timeout { elapsed: self.call.started.elapsed(), attempts };
+impl Drop for Calling {
+    fn drop(&mut self) {
+        if !*self.ended.get_mut() {
+            self.call.transport.counters().cancelled.add_one();
         }
-        let rejected = is_certificate_rejected(&error);
-        let message = match () {
-            () if rejected => "its certificate was rejected",
-            () if error.is_connect() => "no connection",
-            () => "the connection broke",
-        };
-        let source = error.without_url().into();
-        EsperError::Connection { message, permanent: rejected, attempts, source }
     }
 }
 
-/// Whether a failure comes from a certificate that will be no better next time.
-pub(crate) fn is_certificate_rejected(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        // `io::Error` hides its inner error from `source`.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
+/// A call that got no answer.
+fn unreached(error: reqwest::Error, effort: Effort) -> EsperError {
+    let Effort { attempts, elapsed } = effort;
+    let failure = Failure::of(&error);
+    if error.is_timeout() && failure == Failure::Unclear {
+        return EsperError::Timeout { elapsed, attempts };
     }
-    false
+    let message = match failure {
+        Failure::Untrusted => "its certificate was rejected",
+        Failure::Unsent => "no connection",
+        Failure::Refused | Failure::Unclear => "the connection broke",
+    };
+    let permanent = failure == Failure::Untrusted;
+    let source = error.without_url().into();
+    EsperError::Connection { message, permanent, attempts, elapsed, source }
 }
 
 const ORIGIN: &str = "http://esper.invalid";

@@ -9,8 +9,8 @@ use crate::call::Calling;
 use crate::generated::types::ChallengeVerification;
 use crate::transport::Transport;
 use crate::{
-    BeaconEvent, ChallengeProof, EsperConfig, EsperError, MitigationRequest, MitigationResponse,
-    UsageStats,
+    BeaconEvent, ChallengeProof, ClientStats, EsperConfig, EsperError, MitigationRequest,
+    MitigationResponse, UsageStats,
 };
 
 /// Asks Esper, from asynchronous code on a tokio runtime.
@@ -126,5 +126,11 @@ impl AsyncEsperClient {
     pub async fn get_usage(&self) -> Result<UsageStats, EsperError> {
         let call = Calling::start(&self.transport);
         call.finish(call.api().get_usage().await).await
+    }
+
+    /// Counts what this client and its clones have done so far.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        self.transport.counters().snapshot()
     }
 }

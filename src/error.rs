@@ -32,6 +32,8 @@ pub enum EsperError {
         retry_after: Option<Duration>,
         /// Number of requests that were sent.
         attempts: u32,
+        /// How long the call took.
+        elapsed: Duration,
     },
 
     /// No answer came, because there was no connection or it broke.
@@ -44,13 +46,15 @@ pub enum EsperError {
         permanent: bool,
         /// Number of requests that were tried.
         attempts: u32,
+        /// How long the call took.
+        elapsed: Duration,
         /// What the connection reported.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// The time of the call or of its last attempt was over before an answer came.
-    #[error("esper did not answer in time: {attempts} attempts in {elapsed:.1?}")]
+    #[error("esper did not answer in time ({elapsed:.1?}, attempts: {attempts})")]
     #[non_exhaustive]
     Timeout {
         /// How long the call took.
@@ -79,6 +83,10 @@ pub enum EsperError {
         status: StatusCode,
         /// What does not fit.
         message: String,
+        /// Number of requests that were sent.
+        attempts: u32,
+        /// How long the call took.
+        elapsed: Duration,
     },
 }
 

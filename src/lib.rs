@@ -13,6 +13,7 @@ mod event;
 mod generated;
 mod key;
 mod operation;
+mod stats;
 mod transport;
 
 #[cfg(feature = "blocking")]
@@ -24,3 +25,4 @@ pub use error::EsperError;
 pub use event::BeaconEvent;
 pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
 pub use reqwest::StatusCode;
+pub use stats::ClientStats;

@@ -5,33 +5,37 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Extensions;
 use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
-use tokio::time::Instant;
+use tracing::{Instrument, debug_span};
 
 use crate::call::Call;
 use crate::generated::Client;
 use crate::key::ApiKey;
 use crate::operation::{OPERATIONS, Operation, Server};
+use crate::stats::Counters;
 use crate::{EsperConfig, EsperError};
 
 mod backoff;
 mod body;
+mod failure;
 mod http_client;
+mod patience;
 mod retry;
 pub(crate) mod retry_after;
 
-use backoff::Backoff;
+pub(crate) use failure::Failure;
+pub(crate) use patience::Patience;
 
 /// What all clones of a client share.
 pub(crate) struct Transport {
     key: ApiKey,
-    timeout: Duration,
+    patience: Patience,
+    counters: Counters,
     builder: reqwest::Client,
     routes: Vec<Route>,
 }
@@ -55,26 +59,34 @@ struct Passing {
 impl Transport {
     pub(crate) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
         config.key.check()?;
-        let backoff = Backoff::new(config)?;
+        let patience = Patience::new(config)?;
         let clients = http_client::Clients::new(config)?;
-        let stack = |server: Server| -> Result<_, EsperError> {
-            let stack = ClientBuilder::new(clients.of(server))
-                .with(retry::Retry::new(config.attempt_timeout, backoff))
-                .with(body::Whole);
-            Ok(stack.build())
+        let stack = |server: Server| {
+            let retry = retry::Retry::new();
+            (server, ClientBuilder::new(clients.of(server)).with(retry).with(body::Whole).build())
         };
+        // A stack for each server, with a budget of its own: an outage of one is not the other's.
+        let mut stacks: Vec<(Server, ClientWithMiddleware)> = Vec::new();
+        for operation in OPERATIONS {
+            if !stacks.iter().any(|(server, _)| *server == operation.server) {
+                stacks.push(stack(operation.server));
+            }
+        }
         let route = |operation: &'static Operation| {
+            let stack = stacks.iter().find(|(server, _)| *server == operation.server);
+            let (_, stack) = stack.expect("there is one for each");
             Ok(Route {
                 operation,
                 base: config.base_url(operation.server)?,
                 key_name: HeaderName::from_static(operation.key.name),
                 key_value: config.key.header(operation.key.prefix)?,
-                stack: stack(operation.server)?,
+                stack: stack.clone(),
             })
         };
         Ok(Self {
             key: config.key.clone(),
-            timeout: config.timeout,
+            patience,
+            counters: Counters::default(),
             builder: clients.of(Server::Api),
             routes: OPERATIONS.iter().map(route).collect::<Result<_, EsperError>>()?,
         })
@@ -89,9 +101,13 @@ impl Transport {
         &self.key
     }
 
-    /// When a call that starts now is over.
-    pub(crate) fn deadline(&self, started: Instant) -> Instant {
-        started.checked_add(self.timeout).unwrap_or(started + FAR)
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The limits of a call, unless it has others.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
     }
 
     async fn send(
@@ -131,7 +147,8 @@ impl ClientHooks<Arc<Call>> for Client {
         let transport = &call.transport;
         let route = transport.routes.iter().find(|route| route.operation.id == info.operation_id);
         let route = route.expect("build.rs makes the bindings and the table from one document");
-        transport.send(request, route, call).await
+        let span = debug_span!("esper.call", operation = info.operation_id);
+        transport.send(request, route, call).instrument(span).await
     }
 
     /// Notes the status before the body is parsed, and refuses an answer that is not Esper's.
@@ -166,7 +183,7 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("api_url", &url(Server::Api))
             .field("beacon_url", &url(Server::Beacon))
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.patience.timeout)
             .finish_non_exhaustive()
     }
 }
@@ -177,9 +194,6 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.ends_with("+json")
 }
-
-/// Long enough for "no limit", and short enough to be added to an instant.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -52,7 +52,11 @@ fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
         // Repetitions are counted in one place, which is not this one.
         .retry(retry::never())
         .connect_timeout((config.attempt_timeout.min(config.timeout) / 2).min(CONNECT_TIMEOUT))
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT);
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        // Finds a connection whose other end is gone without a word.
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_while_idle(true);
 
     let certificates = certificates(config)?;
     builder = match way.tls {
@@ -68,6 +72,7 @@ fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
         message: "the host's certificates or TLS settings do not allow a client",
         permanent: true,
         attempts: 0,
+        elapsed: Duration::ZERO,
         source: error.into(),
     })
 }
@@ -99,3 +104,5 @@ const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VE
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below what servers use, so that a pooled connection is rarely one they have closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,48 +1,74 @@
 //! Decides whether and when a request is sent again.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Extensions;
 use reqwest::{Request, Response, StatusCode};
 use reqwest_middleware::{Error, Middleware, Next, Result};
-use reqwest_retry::{Retryable, default_on_request_failure};
 use tokio::time::{Instant, sleep_until};
+use tower::retry::budget::{Budget, TpsBudget};
+use tracing::debug;
 
-use super::backoff::{Backoff, CAP};
+use super::failure::Failure;
 use super::{Passing, retry_after};
-use crate::call::is_certificate_rejected;
 use crate::error::may_pass;
 use crate::operation::Repeat;
 
 /// The outermost middleware: one call, its attempts and the waits between them.
+///
+/// The clones of a client share one budget for their retries to a server: beyond a few, there is
+/// one for every ten calls, so that an outage is not made worse.
 pub(super) struct Retry {
-    attempt_timeout: Duration,
-    backoff: Backoff,
+    budget: TpsBudget,
+}
+
+/// What comes after an attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Its outcome stands, for this reason.
+    Final(&'static str),
+    /// Another one after a wait.
+    Again(Duration),
+    /// Another one now, which the budget is not charged for.
+    Free,
 }
 
 impl Retry {
-    pub(super) fn new(attempt_timeout: Duration, backoff: Backoff) -> Self {
-        Self { attempt_timeout, backoff }
+    pub(super) fn new() -> Self {
+        Self { budget: TpsBudget::new(BUDGET_WINDOW, RESERVE_PER_SECOND, RETRIES_PER_CALL) }
     }
 
-    /// When to try again after an outcome, or nothing where the outcome stands.
-    fn next_attempt(
+    /// Judges an outcome after `past` retries, of which `free` were not charged for.
+    fn judge(
         &self,
         outcome: &Result<Response>,
         passing: &Passing,
         past: u32,
-    ) -> Option<Instant> {
-        let asked = match outcome {
-            Ok(response) => retry_after::of(response),
-            Err(_) => None,
-        };
-        if !may_repeat(outcome, asked, passing.operation.repeat) || asked > Some(CAP) {
-            return None;
+        free: u32,
+    ) -> Verdict {
+        let patience = &passing.call.patience;
+        let asked = outcome.as_ref().ok().and_then(retry_after::of);
+        match may_repeat(outcome, asked, passing.operation.repeat) {
+            Some(Cost::Free) if free == 0 => return Verdict::Free,
+            Some(_) => {}
+            None => return Verdict::Final("no repetition would help, or be safe"),
         }
-        let wait = self.backoff.wait(past)?.max(asked.unwrap_or_default());
-        let next = Instant::now().checked_add(wait)?;
-        // A wait past the deadline would only delay the bad news.
-        (next < passing.call.deadline).then_some(next)
+        if asked > Some(patience.longest_retry_after) {
+            return Verdict::Final("the service asks to wait too long");
+        }
+        let Some(wait) = patience.backoff.wait(past - free) else {
+            return Verdict::Final("there is no retry left");
+        };
+        let wait = wait.max(asked.unwrap_or_default());
+        if wait >= passing.call.left() {
+            // Waiting until the deadline would only delay the bad news.
+            return Verdict::Final("the deadline is nearer than the next attempt");
+        }
+        match self.budget.withdraw() {
+            true => Verdict::Again(wait),
+            false => Verdict::Final("the client's retries are used up for now"),
+        }
     }
 }
 
@@ -56,38 +82,87 @@ impl Middleware for Retry {
     ) -> Result<Response> {
         let passing = extensions.get::<Passing>().cloned();
         let passing = passing.expect("transport.rs puts it there");
-        for past in 0.. {
-            let left = passing.call.deadline.saturating_duration_since(Instant::now());
-            *request.timeout_mut() = Some(self.attempt_timeout.min(left));
-            let again = request.try_clone();
-            passing.call.count_attempt();
-            let outcome = next.clone().run(request, extensions).await;
-            let Some(at) = self.next_attempt(&outcome, &passing, past) else { return outcome };
+        let call = &passing.call;
+        self.budget.deposit();
+        let (mut past, mut free) = (0, 0);
+        loop {
+            let started = Instant::now();
+            *request.timeout_mut() = Some(call.patience.attempt(call.left(), past - free));
             // A body that cannot be cloned, a stream, can be sent but once; ours are JSON.
-            let Some(clone) = again else { return outcome };
-            drop(outcome);
-            sleep_until(at).await;
-            request = clone;
+            let again = request.try_clone();
+            call.count_attempt();
+            let outcome = next.clone().run(request, extensions).await;
+            let verdict = match again {
+                Some(_) => self.judge(&outcome, &passing, past, free),
+                None => Verdict::Final("the request cannot be sent again"),
+            };
+            debug!(
+                attempt = past + 1,
+                outcome = %Outcome(&outcome),
+                elapsed_ms = started.elapsed().as_millis(),
+                next = ?verdict,
+                "attempt"
+            );
+            match (verdict, again) {
+                (Verdict::Again(wait), Some(clone)) => {
+                    drop(outcome);
+                    sleep_until(Instant::now() + wait).await;
+                    request = clone;
+                }
+                (Verdict::Free, Some(clone)) => {
+                    free += 1;
+                    request = clone;
+                }
+                _ => return outcome,
+            }
+            past += 1;
         }
-        unreachable!("the backoff ends before its counter does")
     }
 }
 
+/// Whether a repetition is charged for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cost {
+    Free,
+    Charged,
+}
+
 /// Whether an operation of this class may be repeated after this outcome.
-fn may_repeat(outcome: &Result<Response>, asked: Option<Duration>, class: Repeat) -> bool {
-    match (outcome, class) {
-        (Ok(response), Repeat::Always) => may_pass(response.status()),
-        (Ok(response), Repeat::Unprocessed) => match response.status() {
-            StatusCode::TOO_MANY_REQUESTS => true,
-            StatusCode::SERVICE_UNAVAILABLE => asked.is_some(),
-            _ => false,
+fn may_repeat(outcome: &Result<Response>, asked: Option<Duration>, class: Repeat) -> Option<Cost> {
+    let repeats = match outcome {
+        Ok(response) => match (response.status(), class) {
+            (status, Repeat::Always) => may_pass(status),
+            (StatusCode::TOO_MANY_REQUESTS, Repeat::Unprocessed) => true,
+            (StatusCode::SERVICE_UNAVAILABLE, Repeat::Unprocessed) => asked.is_some(),
+            (_, Repeat::Unprocessed) => false,
         },
-        (Err(Error::Reqwest(error)), _) if is_certificate_rejected(error) => false,
-        (Err(Error::Reqwest(error)), _) if error.is_connect() => true,
-        (Err(_), Repeat::Unprocessed) => false,
-        (Err(Error::Reqwest(error)), _) if error.is_body() || error.is_decode() => true,
-        (Err(error), Repeat::Always) => {
-            matches!(default_on_request_failure(error), Some(Retryable::Transient))
+        Err(Error::Middleware(_)) => false,
+        Err(Error::Reqwest(error)) => match Failure::of(error) {
+            Failure::Refused => return Some(Cost::Free),
+            Failure::Unsent => true,
+            Failure::Untrusted => false,
+            Failure::Unclear => class == Repeat::Always,
+        },
+    };
+    repeats.then_some(Cost::Charged)
+}
+
+/// An outcome in a word, for people who read logs.
+struct Outcome<'a>(&'a Result<Response>);
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Ok(response) => write!(f, "{}", response.status().as_u16()),
+            Err(Error::Reqwest(error)) if error.is_timeout() => f.write_str("timeout"),
+            Err(Error::Reqwest(error)) => write!(f, "{:?}", Failure::of(error)),
+            Err(Error::Middleware(_)) => f.write_str("middleware"),
         }
     }
 }
+
+/// How long a call lends its share to the budget.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// Retries that are always there, so that a single call of a quiet client has its own.
+const RESERVE_PER_SECOND: u32 = 1;
+const RETRIES_PER_CALL: f32 = 0.1;

@@ -1,0 +1,62 @@
+//! What an attempt without an answer says about the next one.
+
+use std::error::Error as StdError;
+use std::io;
+
+/// What is known about a request that got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The service said that it did not look at it.
+    Refused,
+    /// No connection was made, so nothing was sent.
+    Unsent,
+    /// No connection was made, because the certificate was rejected; it will be no better.
+    Untrusted,
+    /// It may have been processed.
+    Unclear,
+}
+
+impl Failure {
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
+        if is_untrusted(error) {
+            Self::Untrusted
+        } else if error.is_connect() {
+            Self::Unsent
+        } else if is_refused(error) {
+            Self::Refused
+        } else {
+            Self::Unclear
+        }
+    }
+}
+
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let cause = cause::<rustls::Error>(error);
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// The two ways of HTTP/2 to say so: a connection that ends in good order before it came to this
+/// stream, and a stream that is refused.
+fn is_refused(error: &reqwest::Error) -> bool {
+    cause::<h2::Error>(error).is_some_and(|error| {
+        let ended = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (ended || refused)
+    })
+}
+
+/// The first error of a type on the way to the root.
+fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // `io::Error` hides the error that it holds from `source`.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    None
+}

@@ -1,0 +1,96 @@
+//! How long a call goes on, and how often it tries.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use crate::generated::options;
+use crate::{EsperConfig, EsperError};
+
+/// The limits of one kind of call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// The longest that a call may take, with its attempts and waits.
+    pub(crate) timeout: Duration,
+    /// The longest that an attempt may take.
+    pub(crate) attempt_timeout: Duration,
+    /// The part of the time left that an attempt may take while there is a retry after it.
+    pub(crate) share: f32,
+    /// The waits between attempts, and so the number of them.
+    pub(crate) backoff: Backoff,
+    /// The longest `Retry-After` that is waited for.
+    pub(crate) longest_retry_after: Duration,
+}
+
+impl Patience {
+    /// What a configuration asks for.
+    pub(crate) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
+        for (field, time) in
+            [("timeout", config.timeout), ("attempt_timeout", config.attempt_timeout)]
+        {
+            if time.is_zero() {
+                let message = format!("{field} is zero, which leaves no time for an answer");
+                return Err(EsperError::validation(field, message));
+            }
+        }
+        Ok(Self {
+            timeout: config.timeout,
+            attempt_timeout: config.attempt_timeout,
+            share: 1.0,
+            backoff: Backoff::new(config.retry_delay, options::MAX_RETRY_DELAY, config.max_retries),
+            longest_retry_after: options::MAX_RETRY_DELAY,
+        })
+    }
+
+    /// When a call that starts now is over.
+    pub(crate) fn deadline(&self, started: Instant) -> Instant {
+        started.checked_add(self.timeout).unwrap_or(started + FAR)
+    }
+
+    /// The time of an attempt that starts with this much left of its call, after some retries.
+    pub(super) fn attempt(&self, left: Duration, past: u32) -> Duration {
+        let share = if self.backoff.wait(past).is_some() { self.share } else { 1.0 };
+        self.attempt_timeout.min(left.mul_f32(share))
+    }
+}
+
+/// Long enough for "no limit", and short enough to be added to an instant.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_zero_is_refused() {
+        for config in [
+            EsperConfig::new("key").with_timeout(Duration::ZERO),
+            EsperConfig::new("key").with_attempt_timeout(Duration::ZERO),
+        ] {
+            assert!(Patience::new(&config).unwrap_err().to_string().contains("timeout is zero"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deadline_can_be_as_far_away_as_one_likes() {
+        let config = EsperConfig::new("key").with_timeout(Duration::MAX);
+        let now = Instant::now();
+        assert!(Patience::new(&config).unwrap().deadline(now) > now + FAR / 2);
+    }
+
+    #[test]
+    fn an_attempt_has_no_more_than_is_left() {
+        let patience = Patience::new(&EsperConfig::new("key")).unwrap();
+        assert_eq!(patience.attempt(Duration::from_secs(30), 0), Duration::from_secs(10));
+        assert_eq!(patience.attempt(Duration::from_secs(3), 0), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn an_attempt_leaves_room_for_the_retry_after_it() {
+        let config = EsperConfig::new("key").with_max_retries(1);
+        let patience = Patience { share: 0.5, ..Patience::new(&config).unwrap() };
+        assert_eq!(patience.attempt(Duration::from_secs(2), 0), Duration::from_secs(1));
+        assert_eq!(patience.attempt(Duration::from_secs(2), 1), Duration::from_secs(2));
+    }
+}
