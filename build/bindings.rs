@@ -66,9 +66,22 @@ fn check_parts(spec: &Spec) -> Result<(), Mistake> {
     }
     for schema in schemas(spec)? {
         parsed::<ReferenceOr<Schema>>(&schema)?;
+        check_required(&schema)?;
     }
     for operation in operations(spec)? {
         operation.node.get("operationId")?;
+    }
+    Ok(())
+}
+
+/// The generator would make a member of a name that only `required` has.
+fn check_required(schema: &Node<'_>) -> Result<(), Mistake> {
+    let Some(required) = schema.find("required") else { return Ok(()) };
+    let properties = schema.get("properties")?;
+    for member in required.items()? {
+        if properties.find(member.string()?).is_none() {
+            return Err(member.mistake("is not among the properties"));
+        }
     }
     Ok(())
 }
@@ -101,15 +114,19 @@ fn anything() -> Schema {
     Schema { schema_data: SchemaData::default(), schema_kind }
 }
 
-/// Leaves limits and formats of strings to the checks: as types they would be newtypes and
-/// `IpAddr`s, which no literal converts to.
+/// Leaves limits and formats to the checks: as types they would be newtypes, `IpAddr`s and
+/// `NonZero`s, which no literal converts to. A default is what the server takes for a member that
+/// is absent; as a type, it would be a member that is always sent.
 fn soften(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            if map.get("type").and_then(Value::as_str) == Some("string") {
-                for limit in ["format", "minLength", "maxLength", "pattern"] {
-                    map.remove(limit);
-                }
+            let softened: &[&str] = match map.get("type").and_then(Value::as_str) {
+                Some("string") => &["default", "format", "minLength", "maxLength", "pattern"],
+                Some(_) => &["default", "minimum", "maximum"],
+                None => &[],
+            };
+            for key in softened {
+                map.remove(*key);
             }
             map.values_mut().for_each(soften);
         }

@@ -16,7 +16,7 @@ pub(crate) fn table(spec: &Spec) -> Result<syn::File, Mistake> {
     let mut rows = Vec::new();
     for operation in operations(spec)? {
         let id = operation.node.get("operationId")?;
-        if !seen.insert(id.string()?) {
+        if !seen.insert(id.snake_string()?) {
             return Err(id.mistake("names a second operation; an operationId is unique"));
         }
         let id = id.string()?;

@@ -10,7 +10,7 @@ use crate::spec::{Mistake, Node, Spec};
 pub(crate) fn defaults(spec: &Spec) -> Result<syn::File, Mistake> {
     let mut constants = Vec::new();
     for option in spec.root().get("x-esper-configuration")?.entries()? {
-        let name = option.name().to_ascii_uppercase();
+        let name = option.snake_name()?.to_ascii_uppercase();
         let about = option.get("description")?.string()?;
         if let Some(default) = option.find("default") {
             let (kind, value) = typed(&option, &default)?;

@@ -34,6 +34,8 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake
     let mut setters = Vec::new();
     let mut checks = Vec::new();
     for member in schema.get("properties")?.entries()? {
+        member.snake_name()?;
+        check_no_limit_within(&member.resolved()?)?;
         let field = structure
             .fields
             .iter()
@@ -168,16 +170,7 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
             calls.push(quote! { #function(#name, *value as f64, #number) });
         }
     }
-    for limit in [
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minItems",
-        "maxItems",
-        "uniqueItems",
-        "minProperties",
-        "maxProperties",
-    ] {
+    for limit in UNCHECKED {
         if let Some(limit) = schema.find(limit) {
             return Err(limit.mistake("is a limit without a check; add one to build/requests.rs"));
         }
@@ -193,6 +186,25 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
             false => quote! { { let value = &self.#ident; crate::check::#call?; } },
         })
         .collect())
+}
+
+/// Refuses limits on what is within a member: the checks look at members only.
+fn check_no_limit_within(schema: &Node<'_>) -> Result<(), Mistake> {
+    let within = ["additionalProperties", "items"].into_iter().filter_map(|key| schema.find(key));
+    let within = within.chain(match schema.find("properties") {
+        Some(properties) => properties.entries()?,
+        None => Vec::new(),
+    });
+    for part in within.filter(|part| part.value().is_object()) {
+        let part = part.resolved()?;
+        for limit in CHECKED.into_iter().chain(UNCHECKED) {
+            if let Some(limit) = part.find(limit) {
+                return Err(limit.mistake("is a limit within a member, which nothing checks"));
+            }
+        }
+        check_no_limit_within(&part)?;
+    }
+    Ok(())
 }
 
 fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
@@ -233,3 +245,15 @@ fn arguments(kind: &Type) -> Vec<Type> {
     });
     types.collect()
 }
+
+const CHECKED: [&str; 6] = ["format", "pattern", "minLength", "maxLength", "minimum", "maximum"];
+const UNCHECKED: [&str; 8] = [
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+];

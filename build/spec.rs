@@ -15,8 +15,10 @@ pub(crate) struct Spec {
 
 impl Spec {
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
-        let documents = MarkedYaml::load_from_str(text)
-            .map_err(|error| Mistake::new(file, format!("is not YAML: {error}")))?;
+        let documents = MarkedYaml::load_from_str(text).map_err(|error| {
+            let place = format!("{file}:{}", error.marker().line());
+            Mistake::new(&place, format!("is not YAML: {}", error.info()))
+        })?;
         let [document] = documents.as_slice() else {
             return Err(Mistake::new(file, "must hold exactly one YAML document"));
         };
@@ -70,6 +72,20 @@ impl<'a> Node<'a> {
 
     pub(crate) fn string(&self) -> Result<&'a str, Mistake> {
         self.value.as_str().ok_or_else(|| self.mistake("must be a string"))
+    }
+
+    /// The last key on the way to this part, where it is fit to be a name in Rust.
+    pub(crate) fn snake_name(&self) -> Result<&str, Mistake> {
+        match is_snake(self.name()) {
+            true => Ok(self.name()),
+            false => Err(self.mistake(SNAKE)),
+        }
+    }
+
+    /// A string that is fit to be a name in Rust.
+    pub(crate) fn snake_string(&self) -> Result<&'a str, Mistake> {
+        let text = self.string()?;
+        if is_snake(text) { Ok(text) } else { Err(self.mistake(SNAKE)) }
     }
 
     pub(crate) fn unsigned(&self) -> Result<u64, Mistake> {
@@ -136,6 +152,15 @@ impl fmt::Display for Mistake {
         f.write_str(&self.0)
     }
 }
+
+fn is_snake(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+const SNAKE: &str = "a name is in snake_case: lower-case letters, digits and underscores";
 
 /// Converts YAML to JSON, noting on which line each part begins.
 fn value(

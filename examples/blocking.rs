@@ -7,7 +7,8 @@
 use std::error::Error;
 
 use esper_rs_client::{
-    BeaconEvent, EsperClient, EsperConfig, MitigationAction, MitigationRequest, StatusCode,
+    BeaconEvent, EsperClient, EsperConfig, EsperError, MitigationAction, MitigationRequest,
+    StatusCode,
 };
 use esper_sandbox::Sandbox;
 
@@ -27,15 +28,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Answers a visitor as the family's examples do. An error is logged, and lets the visitor in.
+/// Answers a visitor as the family's examples do: an error is logged, and lets the visitor in.
+/// What a visitor could bring about, an address that is none, is not such an error.
 fn handle(client: &EsperClient, ip: &str) -> StatusCode {
     let decision = client.check_mitigation(&MitigationRequest::new(ip).with_path("/login"));
     match decision.map(|decision| decision.action) {
         Ok(MitigationAction::Allow) => StatusCode::OK,
         Ok(MitigationAction::Challenge) => StatusCode::TOO_MANY_REQUESTS,
         Ok(MitigationAction::Block) => StatusCode::FORBIDDEN,
+        Err(EsperError::Validation { .. }) => StatusCode::BAD_REQUEST,
         Err(error) => {
-            eprintln!("esper: {error}");
+            eprintln!("{error}");
             StatusCode::OK
         }
     }

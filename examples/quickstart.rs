@@ -18,7 +18,8 @@ use esper_sandbox::{Sandbox, solve_proof_of_work};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    if env::var_os("ESPER_API_KEY").is_some() {
+    let set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["ESPER_API_KEY", "ESPER_API_URL", "ESPER_BEACON_URL"].iter().all(set) {
         return with_a_service().await;
     }
 

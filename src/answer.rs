@@ -16,21 +16,27 @@ pub(crate) struct Effort {
     pub(crate) elapsed: Duration,
 }
 
-/// An answer with a status that is no success. Its status is kept whatever its body is.
+/// An answer that is not the documented success. Its status is kept whatever its body is.
 pub(crate) async fn refused(response: Response, effort: Effort, key: &ApiKey) -> EsperError {
     let status = response.status();
+    if status.is_success() {
+        return unreadable(status, "its status is not a documented one", effort, key);
+    }
     let retry_after = retry_after::of(&response);
-    // The body is in memory by now; one that broke is as good as none.
+    // The body is in memory by now, or what there was of it.
     let body = response.bytes().await.unwrap_or_default();
-    let (mut code, mut message, mut details) = match serde_json::from_slice::<ErrorBody>(&body) {
-        Ok(ErrorBody { code, message, details }) => (code, message, details),
-        Err(_) => (None, undocumented(status, &body), None),
+    let body = match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(body) if !is_redirect(status) => body,
+        _ => ErrorBody { code: None, message: undocumented(status, &body, key), details: None },
     };
-    key.redact(&mut message);
-    code.iter_mut().for_each(|code| key.redact(code));
-    details.iter_mut().for_each(|details| key.redact_json(details));
-    let message = printable(&message);
-    let details = details.map(Box::new);
+    let ErrorBody { code, message, details } = body;
+    let said = |text: String| printable(&key.redacted(&text));
+    let details = details.filter(|details| details.to_string().len() <= LONGEST_DETAILS);
+    let details = details.map(|mut details| {
+        key.redact_json(&mut details);
+        Box::new(details)
+    });
+    let (code, message) = (code.map(said), said(message));
     let Effort { attempts, elapsed } = effort;
     EsperError::Api { status, code, message, details, retry_after, attempts, elapsed }
 }
@@ -42,8 +48,7 @@ pub(crate) fn unreadable(
     effort: Effort,
     key: &ApiKey,
 ) -> EsperError {
-    let mut message = printable(what);
-    key.redact(&mut message);
+    let message = printable(&key.redacted(what));
     let Effort { attempts, elapsed } = effort;
     EsperError::Decode { status, message, attempts, elapsed }
 }
@@ -63,20 +68,23 @@ pub(crate) fn describe(error: &serde_json::Error) -> String {
 }
 
 /// What to say of an answer that is not the documented JSON: a proxy's page, a redirect.
-fn undocumented(status: StatusCode, body: &[u8]) -> String {
+fn undocumented(status: StatusCode, body: &[u8], key: &ApiKey) -> String {
     let name = status.canonical_reason().unwrap_or("unknown status");
-    if status.is_redirection() {
+    if is_redirect(status) {
         return format!("{name}; redirects are not followed, so check the configured URL");
     }
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST)]);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.as_str() {
-        "" => name.to_owned(),
-        words => {
-            let excerpt = words.chars().take(EXCERPT).collect::<String>();
-            format!("{name}; the answer is not esper's and begins with {excerpt:?}")
-        }
+    // The key goes before anything is cut: half a key would no longer be recognised.
+    let text = String::from_utf8_lossy(body);
+    let words = key.redacted(&text).split_whitespace().take(EXCERPT).collect::<Vec<_>>().join(" ");
+    if words.is_empty() {
+        return name.to_owned();
     }
+    let excerpt = words.chars().take(EXCERPT).collect::<String>();
+    format!("{name}; the answer is not esper's and begins with {excerpt:?}")
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// One line of bounded length that does nothing to a terminal or a log.
@@ -101,6 +109,8 @@ fn is_invisible(character: char) -> bool {
 }
 
 const LONGEST: usize = 500;
+/// The longest `details` that an error keeps, in bytes of JSON.
+const LONGEST_DETAILS: usize = 16 * 1024;
 const EXCERPT: usize = 80;
 
 #[cfg(test)]
@@ -127,11 +137,28 @@ mod tests {
 
     #[test]
     fn a_page_that_is_not_ours_gives_its_status_and_a_short_excerpt() {
+        let key = ApiKey::new("sk_test_0123456789".to_owned());
+        let undocumented = |status, body: &str| undocumented(status, body.as_bytes(), &key);
         let page = format!("<html>\n<body>{}", "bad gateway ".repeat(1000));
-        let text = undocumented(StatusCode::BAD_GATEWAY, page.as_bytes());
+        let text = undocumented(StatusCode::BAD_GATEWAY, &page);
         assert!(text.starts_with("Bad Gateway; "), "{text}");
         assert!(text.len() < 200, "{text}");
-        assert_eq!(undocumented(StatusCode::BAD_GATEWAY, b" \n"), "Bad Gateway");
-        assert!(undocumented(StatusCode::FOUND, b"").contains("not followed"));
+        assert_eq!(undocumented(StatusCode::BAD_GATEWAY, " \n"), "Bad Gateway");
+        assert!(undocumented(StatusCode::FOUND, "").contains("not followed"));
+        assert_eq!(undocumented(StatusCode::NOT_MODIFIED, ""), "Not Modified");
+    }
+
+    #[test]
+    fn no_part_of_a_key_is_left_where_a_text_is_cut_or_escaped() {
+        for secret in ["sk_test_0123456789", r#"sk"test\0123456789"#, "sk_t"] {
+            let key = ApiKey::new(secret.to_owned());
+            for before in 0..600 {
+                let text = format!("{}{secret}", "x".repeat(before));
+                let page = undocumented(StatusCode::FORBIDDEN, text.as_bytes(), &key);
+                let effort = Effort { attempts: 1, elapsed: Duration::ZERO };
+                let action = unreadable(StatusCode::OK, &text, effort, &key).to_string();
+                assert!(!page.contains("sk") && !action.contains("sk"), "{page} {action}");
+            }
+        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! **Feature:** `blocking` (*enabled by default*).
 
+use std::fmt;
 use std::future::Future;
 use std::io;
+use std::process;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -23,7 +25,8 @@ use crate::{
 /// blocking a thread holds up other tasks, [`AsyncEsperClient`] is the better choice.
 ///
 /// A clone is cheap and shares the connections of its original. They are kept by one thread of
-/// the client's own, which ends with the last clone.
+/// the client's own, which ends with the last clone. A process that forks makes its client after
+/// the fork; one from before it answers with an error.
 ///
 /// ```no_run
 /// use esper_rs_client::{EsperClient, EsperConfig, MitigationAction, MitigationRequest};
@@ -53,13 +56,7 @@ impl EsperClient {
     /// Fails like [`AsyncEsperClient::new`], and when the system gives no further thread.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
         let client = AsyncEsperClient::new(config)?;
-        let driver = Driver::start().map_err(|source| EsperError::Connection {
-            message: "the client's thread cannot be started",
-            permanent: false,
-            attempts: 0,
-            elapsed: Duration::ZERO,
-            source: source.into(),
-        })?;
+        let driver = Driver::start().map_err(unusable)?;
         Ok(Self { client, driver: Arc::new(driver) })
     }
 
@@ -119,9 +116,9 @@ impl EsperClient {
 }
 
 /// A thread that drives connections and timers.
-#[derive(Debug)]
 struct Driver {
     runtime: Handle,
+    process: u32,
     /// Ends the thread when it is dropped.
     _stop: oneshot::Sender<()>,
 }
@@ -135,15 +132,35 @@ impl Driver {
             .name("esper-client".to_owned())
             // Whether it is told to stop or its teller is gone, it is over.
             .spawn(move || drop(runtime.block_on(stopped)))?;
-        Ok(Self { runtime: handle, _stop: stop })
+        Ok(Self { runtime: handle, process: process::id(), _stop: stop })
     }
 
-    /// Polls a future on the calling thread.
+    /// Polls a call on the calling thread.
     ///
     /// Not `Handle::block_on`, which panics where there is a runtime already. And without
     /// tokio's budget: it belongs to the task around us, which cannot renew it while we block it.
-    fn wait<F: Future>(&self, future: F) -> F::Output {
+    fn wait<T>(&self, call: impl Future<Output = Result<T, EsperError>>) -> Result<T, EsperError> {
+        if self.process != process::id() {
+            // A fork copies no threads, so that nothing would ever wake us.
+            return Err(unusable(io::Error::other("the thread is the parent process's")));
+        }
         let _entered = self.runtime.enter();
-        pollster::block_on(tokio::task::unconstrained(future))
+        pollster::block_on(tokio::task::unconstrained(call))
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+fn unusable(source: io::Error) -> EsperError {
+    EsperError::Connection {
+        message: "the client has no thread in this process; make one after a fork".to_owned(),
+        permanent: true,
+        attempts: 0,
+        elapsed: Duration::ZERO,
+        source: source.into(),
     }
 }

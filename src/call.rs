@@ -12,7 +12,8 @@ use crate::EsperError;
 use crate::answer::{self, Effort};
 use crate::generated::Client;
 use crate::stats::Counter;
-use crate::transport::{Failure, Patience, Transport};
+use crate::transport::failure::{self, Failure};
+use crate::transport::{Patience, Transport};
 
 /// What the generated client carries through a call.
 #[derive(Debug)]
@@ -133,11 +134,14 @@ fn unreached(error: reqwest::Error, effort: Effort) -> EsperError {
     if error.is_timeout() && failure == Failure::Unclear {
         return EsperError::Timeout { elapsed, attempts };
     }
-    let message = match failure {
-        Failure::Untrusted => "its certificate was rejected",
-        Failure::Unsent => "no connection",
-        Failure::Refused | Failure::Unclear => "the connection broke",
+    let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    let what = match failure {
+        Failure::Untrusted => "the certificate was rejected of",
+        Failure::Unsent if error.is_timeout() => "no connection in time to",
+        Failure::Unsent => failure::what_kept_from_connecting(&error),
+        Failure::Refused | Failure::Unclear => "the connection broke to",
     };
+    let message = format!("could not reach esper: {what} {host}");
     let permanent = failure == Failure::Untrusted;
     let source = error.without_url().into();
     EsperError::Connection { message, permanent, attempts, elapsed, source }

@@ -72,8 +72,8 @@ impl AsyncEsperClient {
     ///
     /// # Errors
     ///
-    /// Fails when either is empty and when no answer came. An error is not a pass: keep the
-    /// visitor challenged.
+    /// Fails when either is empty, as a visitor's answer can be, and when no answer came. An error
+    /// is not a pass: keep the visitor challenged.
     pub async fn verify_challenge(&self, token: &str, response: &str) -> Result<bool, EsperError> {
         let body = ChallengeVerification::new(token, response);
         body.check()?;

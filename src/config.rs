@@ -105,7 +105,7 @@ impl EsperConfig {
     /// Sets the base URL for decisions, verifications and usage; `https://api.esperr.com` unless
     /// set.
     ///
-    /// It is https, or http to a loopback address.
+    /// It is https, or http to `localhost` or a loopback address.
     pub fn with_api_url(mut self, url: impl Into<String>) -> Self {
         self.api_url = url.into();
         self
@@ -113,7 +113,7 @@ impl EsperConfig {
 
     /// Sets the base URL for beacon events; `https://beacon.esperr.com` unless set.
     ///
-    /// It is https, or http to a loopback address.
+    /// It is https, or http to `localhost` or a loopback address.
     pub fn with_beacon_url(mut self, url: impl Into<String>) -> Self {
         self.beacon_url = url.into();
         self
@@ -205,8 +205,8 @@ impl fmt::Debug for EsperConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EsperConfig")
             .field("api_key", &self.key)
-            .field("api_url", &self.api_url)
-            .field("beacon_url", &self.beacon_url)
+            .field("api_url", &shown(&self.api_url))
+            .field("beacon_url", &shown(&self.beacon_url))
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("max_retries", &self.max_retries)
@@ -216,6 +216,11 @@ impl fmt::Debug for EsperConfig {
             .field("proxy", &self.proxy.as_ref().map(|_| "[redacted]"))
             .finish()
     }
+}
+
+/// A URL without a password that does not belong there, which is refused only later.
+fn shown(url: &str) -> &str {
+    if url.contains('@') { "[redacted]" } else { url }
 }
 
 /// Whether a URL stays on this machine.
@@ -305,7 +310,9 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_the_key_nor_the_proxys_password() {
-        let config = EsperConfig::new("sk_secret").with_proxy("http://user:sk_secret@proxy:1");
+        let config = EsperConfig::new("sk_secret")
+            .with_api_url("https://u:sk_secret@a.example")
+            .with_proxy("http://user:sk_secret@proxy:1");
         assert!(!format!("{config:?}").contains("sk_secret"), "{config:?}");
     }
 }

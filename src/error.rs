@@ -37,11 +37,11 @@ pub enum EsperError {
     },
 
     /// No answer came, because there was no connection or it broke.
-    #[error("could not reach esper: {message}")]
+    #[error("{message}")]
     #[non_exhaustive]
     Connection {
-        /// What kind of trouble it was.
-        message: &'static str,
+        /// What kind of trouble it was, and with which host.
+        message: String,
         /// Whether a repetition is pointless, as with a rejected certificate.
         permanent: bool,
         /// Number of requests that were tried.

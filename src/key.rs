@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::EsperError;
 
-/// A key whose memory is wiped when it is dropped.
+/// A key. Its memory is wiped when it is dropped; headers made of it are marked as sensitive.
 #[derive(Clone)]
 pub(crate) struct ApiKey(SecretString);
 
@@ -25,7 +25,7 @@ impl ApiKey {
             "esper api key is empty; set ESPER_API_KEY or pass one to EsperConfig::new"
         } else if key.trim() != key {
             "esper api key has white space around it; remove it, and the line break of a file"
-        } else if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             "esper api key has characters that no header can carry; it is visible ASCII"
         } else {
             return Ok(());
@@ -44,19 +44,10 @@ impl ApiKey {
         Ok(value)
     }
 
-    /// Takes the key out of a text that somebody else wrote.
-    ///
-    /// A key of less than 8 characters stays: it is none, and would garble ordinary words.
-    pub(crate) fn redact(&self, text: &mut String) {
-        if let Cow::Owned(redacted) = self.redacted(text) {
-            *text = redacted;
-        }
-    }
-
     /// Takes the key out of every string in a JSON value.
     pub(crate) fn redact_json(&self, value: &mut Value) {
         match value {
-            Value::String(text) => self.redact(text),
+            Value::String(text) => *text = self.redacted(text).into_owned(),
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
             Value::Object(members) => {
                 if members.keys().any(|name| matches!(self.redacted(name), Cow::Owned(_))) {
@@ -69,7 +60,10 @@ impl ApiKey {
         }
     }
 
-    fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// A text that somebody else wrote, without the key.
+    ///
+    /// A key of less than 4 characters stays: it is none, and would garble ordinary words.
+    pub(crate) fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let key = self.0.expose_secret();
         if key.len() >= SHORTEST && text.contains(key) {
             Cow::Owned(text.replace(key, "[redacted]"))
@@ -85,7 +79,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-const SHORTEST: usize = 8;
+const SHORTEST: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +89,9 @@ mod tests {
 
     #[test]
     fn a_key_that_cannot_work_is_refused_without_an_echo() {
-        for key in ["", "  ", "sk_secret\n", "sk_sec\nret", "sk_sécret", "sk_sec\u{7f}ret"] {
+        for key in
+            ["", "  ", "sk_secret\n", "sk_sec\nret", "sk_sécret", "sk_sec\u{7f}ret", "sk_sec ret"]
+        {
             let error = ApiKey::new(key.to_owned()).header("Bearer ").unwrap_err();
             assert!(!format!("{error} {error:?}").contains("ret"), "{error:?}");
         }

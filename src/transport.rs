@@ -22,13 +22,12 @@ use crate::{EsperConfig, EsperError};
 
 mod backoff;
 mod body;
-mod failure;
+pub(crate) mod failure;
 mod http_client;
 mod patience;
 mod retry;
 pub(crate) mod retry_after;
 
-pub(crate) use failure::Failure;
 pub(crate) use patience::Patience;
 
 /// What all clones of a client share.

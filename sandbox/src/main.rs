@@ -60,23 +60,23 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
                     Give others with --api-key or ESPER_SANDBOX_API_KEYS.";
         (sandbox.api_key(), keys)
     };
-    let set_key = if has_keys { String::new() } else { format!("  ESPER_API_KEY={key}\n") };
+    let set_key = if has_keys { String::new() } else { format!("  export ESPER_API_KEY={key}\n") };
     format!(
         r#"Esper sandbox listening on {url}
 {keys}
 
 Point the SDK here:
 
-{set_key}  ESPER_API_URL={url}
-  ESPER_BEACON_URL={url}
+{set_key}  export ESPER_API_URL={url}
+  export ESPER_BEACON_URL={url}
 
 Ask for a decision:
 
-  curl -sS {url}/v1/mitigate -H "Authorization: Bearer {key}" -H "Content-Type: application/json" -d '{{"ip":"203.0.113.7","user_agent":"demo"}}'
+  curl -sS -w '\n' {url}/v1/mitigate -H "Authorization: Bearer {key}" -H "Content-Type: application/json" -d '{{"ip":"203.0.113.7","user_agent":"demo"}}'
 
 Send a beacon event (more than 60 in 10 s, and the decision is to challenge):
 
-  curl -sS {url}/v1/events -H "X-Esper-Key: {key}" -H "Content-Type: application/json" -d '{{"type":"http_request","ip":"203.0.113.7","user_agent":"demo"}}'
+  curl -sS -w '%{{http_code}}\n' {url}/v1/events -H "X-Esper-Key: {key}" -H "Content-Type: application/json" -d '{{"type":"http_request","ip":"203.0.113.7","user_agent":"demo"}}'
 
 Stop it with Ctrl-C.
 "#

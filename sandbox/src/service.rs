@@ -107,7 +107,10 @@ impl Service {
             .then(|| lock(&self.challenges).issue(entity, now))
             .transpose()
             .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
-        lock(&self.usage).record(key, effect, self.clock.month());
+        let mut usage = lock(&self.usage);
+        // The month is read under the lock, so that none is followed by the one before it.
+        usage.record(key, effect, self.clock.month());
+        drop(usage);
         Ok(Decision { standing, challenge, crawler: user_agent.and_then(crawler) })
     }
 
@@ -126,8 +129,9 @@ impl Service {
 
     /// The decisions that a key received in the current period, with the period's name.
     pub(crate) fn usage(&self, key: KeyId) -> (Counts, String) {
+        let mut usage = lock(&self.usage);
         let period = self.clock.month();
-        (*lock(&self.usage).of(key, period.clone()), period)
+        (*usage.of(key, period.clone()), period)
     }
 }
 

@@ -3,10 +3,15 @@
 //! A body that breaks is then a failed attempt like any other, and no decision is ever made from
 //! a part of one.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
+use tokio::time::timeout;
+
+use super::Passing;
 
 /// The innermost middleware.
 pub(super) struct Whole;
@@ -23,28 +28,52 @@ impl Middleware for Whole {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
+        let passing = extensions.get::<Passing>().cloned();
+        let passing = passing.expect("transport.rs puts it there");
         let mut response = next.run(request, extensions).await?;
-        let announced = response.content_length().unwrap_or(0);
-        let mut body = BytesMut::new();
-        let mut too_long = announced > LIMIT as u64;
-        while !too_long {
-            let Some(chunk) = response.chunk().await? else { break };
-            too_long = body.len() + chunk.len() > LIMIT;
-            body.extend_from_slice(&chunk);
+        let success = response.status().is_success();
+        let read = if success && !passing.operation.answers_with_json {
+            // It has no meaning, and is read only so that the connection can be used again.
+            let read = timeout(DRAIN, read(&mut response)).await;
+            return Ok(with_body(response, read.ok().and_then(reqwest::Result::ok).flatten()));
+        } else {
+            read(&mut response).await
+        };
+        match read {
+            Ok(None) => {
+                response.extensions_mut().insert(TooLong);
+                Ok(with_body(response, None))
+            }
+            Ok(body) => Ok(with_body(response, body)),
+            Err(error) if success => Err(error.into()),
+            // The status says what went wrong, and its headers when to try again.
+            Err(_) => Ok(with_body(response, None)),
         }
-        if too_long {
-            response.extensions_mut().insert(TooLong);
-            body.clear();
-        }
-        Ok(with_body(response, body))
     }
 }
 
+/// Reads to the end, or gives up where it is too far away.
+async fn read(response: &mut Response) -> reqwest::Result<Option<BytesMut>> {
+    if response.content_length() > Some(LIMIT as u64) {
+        return Ok(None);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LIMIT {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// The same answer with its body in memory. Dropping the rest of the old one ends its connection.
-fn with_body(response: Response, body: BytesMut) -> Response {
+fn with_body(response: Response, body: Option<BytesMut>) -> Response {
     let (parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
-    http::Response::from_parts(parts, body.freeze()).into()
+    http::Response::from_parts(parts, body.unwrap_or_default().freeze()).into()
 }
 
 /// The largest body of an answer, in bytes.
 pub(super) const LIMIT: usize = 1024 * 1024;
+/// How long a body without a meaning may take.
+const DRAIN: Duration = Duration::from_millis(250);

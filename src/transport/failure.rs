@@ -30,6 +30,18 @@ impl Failure {
     }
 }
 
+/// Why no connection was made, in front of the name of its other end.
+pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str {
+    let refused = cause::<io::Error>(error).map(io::Error::kind);
+    if error.is_dns() {
+        "the name does not resolve of"
+    } else if refused == Some(io::ErrorKind::ConnectionRefused) {
+        "nobody listens at"
+    } else {
+        "no connection to"
+    }
+}
+
 fn is_untrusted(error: &reqwest::Error) -> bool {
     let cause = cause::<rustls::Error>(error);
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))

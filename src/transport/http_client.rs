@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, redirect, retry};
+use reqwest::{Certificate, Client, Proxy, Url, redirect, retry};
 use secrecy::ExposeSecret;
 
 use crate::config::is_loopback;
@@ -63,13 +63,16 @@ fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
         true => builder.tls_certs_merge(certificates),
         false => builder.tls_certs_only(certificates),
     };
-    if way.direct {
-        builder = builder.no_proxy();
-    } else if let Some(proxy) = &config.proxy {
-        builder = builder.proxy(self::proxy(proxy.expose_secret())?);
-    }
+    let proxy = config.proxy.as_ref().map(|url| proxy(url.expose_secret())).transpose()?;
+    builder = match proxy {
+        _ if way.direct => builder.no_proxy(),
+        Some(proxy) => builder.proxy(proxy),
+        // That of the environment, if there is one.
+        None => builder,
+    };
     builder.build().map_err(|error| EsperError::Connection {
-        message: "the host's certificates or TLS settings do not allow a client",
+        message: "no https client can be made of this host's certificates and TLS settings"
+            .to_owned(),
         permanent: true,
         attempts: 0,
         elapsed: Duration::ZERO,
@@ -91,12 +94,13 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
 }
 
 /// The proxy, without its text in the error: it may hold a password.
-fn proxy(url: &str) -> Result<Proxy, EsperError> {
-    let proxy = Proxy::all(url).map_err(|_| {
-        let message = "proxy is not a URL; it looks like http://host:port";
+fn proxy(text: &str) -> Result<Proxy, EsperError> {
+    // Of another scheme, reqwest would make no proxy at all, and go past it.
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.and_then(|url| Proxy::all(url).ok()).ok_or_else(|| {
+        let message = "proxy is not an http or https URL; it looks like http://host:port";
         EsperError::validation("proxy", message.to_owned())
-    })?;
-    Ok(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")))
+    })
 }
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -53,6 +53,11 @@ impl Patience {
         let share = if self.backoff.wait(past).is_some() { self.share } else { 1.0 };
         self.attempt_timeout.min(left.mul_f32(share))
     }
+
+    /// An attempt with less time than this is not worth its wait.
+    pub(super) fn shortest_attempt(&self) -> Duration {
+        self.attempt_timeout.min(self.timeout / 10)
+    }
 }
 
 /// Long enough for "no limit", and short enough to be added to an instant.

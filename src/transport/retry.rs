@@ -61,8 +61,9 @@ impl Retry {
             return Verdict::Final("there is no retry left");
         };
         let wait = wait.max(asked.unwrap_or_default());
-        if wait >= passing.call.left() {
-            // Waiting until the deadline would only delay the bad news.
+        if wait + patience.shortest_attempt() > passing.call.left() {
+            // The wait would only delay the bad news, and an attempt without time for its answer
+            // could have an effect that nobody hears of.
             return Verdict::Final("the deadline is nearer than the next attempt");
         }
         match self.budget.withdraw() {

@@ -30,7 +30,9 @@ fn a_client_that_cannot_work_is_not_made() {
         (loopback().with_timeout(Duration::ZERO), "timeout is zero"),
         (loopback().with_attempt_timeout(Duration::ZERO), "attempt_timeout is zero"),
         (loopback().with_root_certificate("secret"), "no certificate in PEM form"),
-        (new("key").with_proxy("http://user:secret@ pro xy"), "proxy is not a URL"),
+        (loopback().with_proxy("http://user:secret@ pro xy"), "proxy is not an http"),
+        (loopback().with_proxy("socks5://secret:1"), "proxy is not an http"),
+        (loopback().with_proxy("htps://secret:1"), "proxy is not an http"),
     ];
     for (config, expected) in refused {
         let message = refusal(config);

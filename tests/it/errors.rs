@@ -187,13 +187,63 @@ async fn bad_input_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_told_with_its_attempts() {
+async fn an_error_whose_body_breaks_keeps_its_status_and_its_wait() {
+    let broken = |status, header| {
+        let head = format!("HTTP/1.1 {status} X\r\n{header}content-length: 99\r\n\r\n{{\"mess");
+        move || Answer::Bytes(head.clone().into_bytes())
+    };
+    for status in [401, 413] {
+        let server = RawServer::always(broken(status, ""));
+        let error = client(&server.url()).get_usage().await.unwrap_err();
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{error:?}");
+        assert_eq!(server.count(), 1, "{error:?}");
+    }
+    let server = RawServer::always(broken(429, "retry-after: 50\r\n"));
+    let error = client(&server.url()).get_usage().await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(50)), "{error:?}");
+    assert_eq!(server.count(), 1, "{error:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_was_taken_is_not_sent_again_because_of_its_answers_body() {
+    let head = b"HTTP/1.1 202 X\r\ncontent-length: 99\r\n\r\nwhat";
+    let endings: [fn(&[u8]) -> Answer; 2] =
+        [|head| Answer::Bytes(head.to_vec()), |head| Answer::Dribble(head.to_vec())];
+    for ending in endings {
+        let server = RawServer::always(move || ending(head));
+        let client = client(&server.url());
+        client.send_beacon_event(&BeaconEvent::new("http_request")).await.unwrap();
+        assert_eq!(server.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_documented_is_no_decision() {
+    let server = RawServer::always(|| Answer::json(201, r#"{"action":"block"}"#));
+    let error = once(&server).await.unwrap_err();
+    assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
+    assert_eq!(error.status().map(|s| s.as_u16()), Some(201));
+}
+
+#[tokio::test]
+async fn an_error_is_bounded_whatever_the_answer_says() {
+    let server = RawServer::always(|| {
+        let long = "x".repeat(100_000);
+        let body =
+            format!(r#"{{"message":"{long}","code":"{long}\u001b[31m","details":"{long}"}}"#);
+        Answer::json(400, &body)
+    });
+    let text = everything(&once(&server).await.unwrap_err());
+    assert!(text.len() < 5_000 && !text.contains('\u{1b}'), "{}", text.len());
+}
+
+#[tokio::test]
+async fn a_connection_error_says_with_whom() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = client(&format!("http://{gone}"));
-    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
-    let error = result.unwrap_err();
-    let EsperError::Connection { attempts, permanent, .. } = error else { panic!("{error:?}") };
-    assert_eq!((attempts, permanent), (4, false));
-    assert!(error.is_retryable());
+    let error = client(&format!("http://{gone}")).get_usage().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("could not reach esper: nobody listens at http://{gone}")
+    );
     assert!(!everything(&error).contains(KEY), "{error:?}");
 }

@@ -4,8 +4,12 @@ mod support;
 
 mod blocking;
 mod configuration;
+mod connections;
 mod decisions;
 mod errors;
+mod http2;
+mod proxies;
 mod retries;
+mod secrets;
 mod tls;
 mod wire;

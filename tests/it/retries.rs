@@ -177,6 +177,20 @@ async fn no_silence_lasts_longer_than_the_deadline() {
 }
 
 #[tokio::test]
+async fn an_attempt_without_time_for_its_answer_is_not_made() {
+    let server = RawServer::always(|| {
+        Answer::json(429, r#"{"message":"m"}"#).with_header("retry-after", "1")
+    });
+    let config = config(&server.url()).with_timeout(Duration::from_millis(1_020));
+    let client = AsyncEsperClient::new(config).unwrap();
+    let started = Instant::now();
+    let error = client.verify_challenge("token", "1").await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)), "{error:?}");
+    assert!(started.elapsed() < Duration::from_millis(750), "{:?}", started.elapsed());
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
 async fn a_verification_that_hangs_is_tried_once() {
     let server = RawServer::always(|| Answer::Silence);
     let config = config(&server.url()).with_attempt_timeout(Duration::from_millis(100));

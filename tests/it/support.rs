@@ -5,7 +5,10 @@ use std::time::Duration;
 use esper_rs_client::{AsyncEsperClient, EsperConfig};
 use esper_sandbox::Sandbox;
 
+pub(crate) mod child;
+pub(crate) mod logs;
 pub(crate) mod raw;
+pub(crate) mod tls;
 
 pub(crate) use raw::{Answer, RawServer};
 
@@ -14,6 +17,7 @@ pub(crate) const KEY: &str = "sk_test_8f14e45fceea167a";
 
 /// A configuration that sends everything to one address, with waits that tests can afford.
 pub(crate) fn config(url: &str) -> EsperConfig {
+    logs::watch();
     EsperConfig::new(KEY)
         .with_api_url(url)
         .with_beacon_url(url)

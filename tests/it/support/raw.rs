@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Writes these bytes, one now and then, for as long as the client listens.
     Dribble(Vec<u8>),
+    /// Writes these bytes and resets the connection.
+    Reset(Vec<u8>),
     /// Closes the connection without a byte.
     Close,
     /// Says nothing until the client gives up.
@@ -172,6 +174,12 @@ impl State {
                 Answer::Bytes(bytes) => {
                     let _ = (&*stream).write_all(&bytes);
                     break;
+                }
+                Answer::Reset(bytes) => {
+                    let _ = (&*stream).write_all(&bytes);
+                    // A connection that does not linger ends with a reset.
+                    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                    return;
                 }
                 Answer::Dribble(bytes) => {
                     for byte in bytes.iter().cycle() {

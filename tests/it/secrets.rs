@@ -1,0 +1,25 @@
+//! The key is in nothing that is logged; `support/logs.rs` looks at all that the tests log.
+
+use crate::support::{Answer, KEY, RawServer, child, client, logs};
+
+#[tokio::test]
+async fn what_the_client_and_its_connections_log_is_looked_at() {
+    let before = logs::seen();
+    let server = RawServer::always(|| Answer::Http(500, vec![], KEY.into()));
+    client(&server.url()).get_usage().await.unwrap_err();
+    let lines = logs::seen() - before;
+    assert!(lines > 20, "{lines} lines, of four attempts of which each is logged");
+}
+
+#[test]
+fn a_key_in_a_log_line_would_not_go_unseen() {
+    if child::is_one() {
+        logs::watch();
+        tracing::info!("with {KEY}");
+        return;
+    }
+    let output = child::output("secrets::a_key_in_a_log_line_would_not_go_unseen", &[]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the key is in a log line"), "{said}");
+}
