@@ -1,0 +1,146 @@
+//! What a decision costs its caller, beside the same request by reqwest and serde alone.
+//!
+//! ```sh
+//! cargo bench --bench decision
+//! ```
+//!
+//! Both talk to one server in a process of its own, over one kept-alive connection each, in turns
+//! of a few hundred calls. Medians of the turns are compared, so that a noisy neighbour of the
+//! machine hurts both alike. Linux only: CPU time is read from `/proc`.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use esper_rs_client::{AsyncEsperClient, EsperConfig, MitigationRequest, MitigationResponse};
+
+const KEY: &str = "sk_bench_0123456789";
+const CALLS: usize = 400;
+const TURNS: usize = 41;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if env::args().any(|argument| argument == "--serve") {
+        return serve();
+    }
+    let (url, mut server) = start_server()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(compare(&url));
+    server.kill()?;
+    server.wait()?;
+    result
+}
+
+async fn compare(url: &str) -> Result<(), Box<dyn Error>> {
+    let config = EsperConfig::new(KEY).with_api_url(url).with_beacon_url(url);
+    let sdk = AsyncEsperClient::new(config)?;
+    let bare = reqwest::Client::builder().no_proxy().build()?;
+    let endpoint = format!("{url}/v1/mitigate");
+    let request = MitigationRequest::new("203.0.113.7")
+        .with_user_agent("Mozilla/5.0 (X11; Linux x86_64)")
+        .with_path("/checkout")
+        .with_method("POST");
+
+    let (mut of_bare, mut of_sdk) = (Vec::new(), Vec::new());
+    // The first turn of each opens its connection, and is not counted.
+    for turn in 0..=TURNS {
+        let cost = measure(async || {
+            let sent = bare.post(&endpoint).bearer_auth(KEY).json(&request).send().await?;
+            Ok(sent.error_for_status()?.json::<MitigationResponse>().await?)
+        });
+        let cost_of_bare = cost.await?;
+        let cost = measure(async || Ok(sdk.check_mitigation(&request).await?));
+        let cost_of_sdk = cost.await?;
+        if turn > 0 {
+            of_bare.push(cost_of_bare);
+            of_sdk.push(cost_of_sdk);
+        }
+    }
+
+    println!("{TURNS} turns of {CALLS} calls each; medians per call");
+    println!("| client | wall | CPU of the caller |\n|---|---|---|");
+    for (name, costs) in [("reqwest with serde", &of_bare), ("check_mitigation", &of_sdk)] {
+        let (wall, cpu) = (median(costs, |cost| cost.wall), median(costs, |cost| cost.cpu));
+        println!("| {name} | {wall:.1} µs | {cpu:.1} µs |");
+    }
+    let ratio = |part: fn(&Cost) -> Duration| median(&of_sdk, part) / median(&of_bare, part);
+    println!("| ratio | {:.3} | {:.3} |", ratio(|cost| cost.wall), ratio(|cost| cost.cpu));
+    Ok(())
+}
+
+/// What a turn took.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+async fn measure(
+    call: impl AsyncFn() -> Result<MitigationResponse, Box<dyn Error>>,
+) -> Result<Cost, Box<dyn Error>> {
+    let (started, cpu) = (Instant::now(), cpu_time()?);
+    for _ in 0..CALLS {
+        assert!(call().await?.is_allowed());
+    }
+    Ok(Cost { wall: started.elapsed(), cpu: cpu_time()? - cpu })
+}
+
+/// Microseconds per call, in the median of the turns.
+fn median(costs: &[Cost], part: fn(&Cost) -> Duration) -> f64 {
+    let mut times: Vec<_> = costs.iter().map(part).collect();
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e6 / CALLS as f64
+}
+
+/// The time that this thread has had a processor; the runtime has no other thread.
+fn cpu_time() -> Result<Duration, Box<dyn Error>> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanos = text.split_whitespace().next().ok_or("schedstat is empty")?;
+    Ok(Duration::from_nanos(nanos.parse()?))
+}
+
+fn start_server() -> Result<(String, Child), Box<dyn Error>> {
+    let mut server =
+        Command::new(env::current_exe()?).arg("--serve").stdout(Stdio::piped()).spawn()?;
+    let mut url = String::new();
+    let output = server.stdout.take().ok_or("the server has no output")?;
+    BufReader::new(output).read_line(&mut url)?;
+    Ok((url.trim().to_owned(), server))
+}
+
+/// Gives the same decision to everyone, as fast as it can.
+fn serve() -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("http://{}", listener.local_addr()?);
+    for stream in listener.incoming() {
+        let stream = stream?;
+        stream.set_nodelay(true)?;
+        thread::spawn(move || answer_all(&stream));
+    }
+    Ok(())
+}
+
+fn answer_all(stream: &TcpStream) -> Option<()> {
+    let body = r#"{"action":"allow","score":4.0,"metadata":{"policy":"none"}}"#;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+    let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().ok()?;
+                }
+                None if line.trim().is_empty() => break,
+                _ => {}
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).ok()?;
+        (&*stream).write_all(answer.as_bytes()).ok()?;
+    }
+}
