@@ -1,12 +1,13 @@
 //! What a decision costs its caller, beside the same request by reqwest and serde alone.
 //!
 //! ```sh
-//! cargo bench --bench decision
+//! taskset -c 0 cargo bench --bench decision
 //! ```
 //!
 //! Both talk to one server in a process of its own, over one kept-alive connection each, in turns
 //! of a few hundred calls. Medians of the turns are compared, so that a noisy neighbour of the
-//! machine hurts both alike. Linux only: CPU time is read from `/proc`.
+//! machine hurts both alike. On one core (`taskset`), neither pays for waking another. Linux only: CPU time is
+//! read from `/proc`.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -154,8 +154,23 @@ fn take_off_api_version(code: &mut syn::File) {
         let syn::Item::Impl(implementation) = item else { continue };
         for item in &mut implementation.items {
             let syn::ImplItem::Fn(method) = item else { continue };
-            method.block.stmts.retain(|statement| !adds_api_version(statement));
+            let statements = &mut method.block.stmts;
+            let before = statements.len();
+            statements.retain(|statement| !adds_api_version(statement));
+            if statements.len() < before {
+                statements.iter_mut().for_each(make_no_room);
+            }
         }
+    }
+}
+
+/// The map of headers need not have room for a header that is not added.
+fn make_no_room(statement: &mut syn::Stmt) {
+    let syn::Stmt::Local(local) = statement else { return };
+    let Some(init) = &mut local.init else { return };
+    let text = init.expr.to_token_stream().to_string();
+    if text.contains("HeaderMap") && text.contains("with_capacity") {
+        *init.expr = syn::parse_quote! { ::reqwest::header::HeaderMap::new() };
     }
 }
 

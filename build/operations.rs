@@ -21,11 +21,12 @@ pub(crate) fn table(spec: &Spec) -> Result<syn::File, Mistake> {
         }
         let id = id.string()?;
         let server = server(&operation, &root, &mut servers)?;
+        let path = operation.item.name();
         let key = key(&operation, &root)?;
         let repeat = repeat(&operation.node)?;
         let answer = answers_with_json(&operation.node)?;
         rows.push(quote! {
-            Operation { id: #id, server: #server, key: #key, repeat: #repeat, answers_with_json: #answer }
+            Operation { id: #id, path: #path, server: #server, key: #key, repeat: #repeat, answers_with_json: #answer }
         });
     }
 

@@ -6,6 +6,8 @@ include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 #[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) id: &'static str,
+    /// The path with its parameters in braces, if it has any.
+    pub(crate) path: &'static str,
     pub(crate) server: Server,
     pub(crate) key: KeyHeader,
     pub(crate) repeat: Repeat,

@@ -43,6 +43,8 @@ pub(crate) struct Transport {
 struct Route {
     operation: &'static Operation,
     base: Url,
+    /// The base with the operation's path behind it.
+    url: Url,
     key_name: HeaderName,
     key_value: HeaderValue,
     stack: ClientWithMiddleware,
@@ -74,9 +76,11 @@ impl Transport {
         let route = |operation: &'static Operation| {
             let stack = stacks.iter().find(|(server, _)| *server == operation.server);
             let (_, stack) = stack.expect("there is one for each");
+            let base = config.base_url(operation.server)?;
             Ok(Route {
                 operation,
-                base: config.base_url(operation.server)?,
+                url: behind(&base, operation.path),
+                base,
                 key_name: HeaderName::from_static(operation.key.name),
                 key_value: config.key.header(operation.key.prefix)?,
                 stack: stack.clone(),
@@ -132,10 +136,14 @@ impl Transport {
 impl Route {
     /// The URL of a request: the generated path behind the base of its server.
     fn url(&self, generated: &Url) -> Url {
-        let mut url = self.base.clone();
-        let stem = self.base.path().trim_end_matches('/');
-        url.set_path(&format!("{stem}{}", generated.path()));
-        url.set_query(generated.query());
+        // A path without parameters is always the same.
+        let mut url = match generated.path() == self.operation.path {
+            true => self.url.clone(),
+            false => behind(&self.base, generated.path()),
+        };
+        if generated.query().is_some() {
+            url.set_query(generated.query());
+        }
         url
     }
 }
@@ -185,6 +193,12 @@ impl fmt::Debug for Transport {
             .field("timeout", &self.patience.timeout)
             .finish_non_exhaustive()
     }
+}
+
+fn behind(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
 }
 
 /// `application/json`, or a type with the suffix `+json`, whatever its parameters.

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::Extensions;
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{Middleware, Next, Result};
 use tokio::time::timeout;
 
@@ -28,11 +28,11 @@ impl Middleware for Whole {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let passing = extensions.get::<Passing>().cloned();
-        let passing = passing.expect("transport.rs puts it there");
+        let passing = extensions.get::<Passing>().expect("transport.rs puts it there");
+        let has_meaning = passing.operation.answers_with_json;
         let mut response = next.run(request, extensions).await?;
         let success = response.status().is_success();
-        let read = if success && !passing.operation.answers_with_json {
+        let read = if success && !has_meaning {
             // It has no meaning, and is read only so that the connection can be used again.
             let read = timeout(DRAIN, read(&mut response)).await;
             return Ok(with_body(response, read.ok().and_then(reqwest::Result::ok).flatten()));
@@ -53,24 +53,33 @@ impl Middleware for Whole {
 }
 
 /// Reads to the end, or gives up where it is too far away.
-async fn read(response: &mut Response) -> reqwest::Result<Option<BytesMut>> {
+async fn read(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
     if response.content_length() > Some(LIMIT as u64) {
         return Ok(None);
     }
-    let mut body = BytesMut::new();
+    let Some(first) = response.chunk().await? else { return Ok(Some(Bytes::new())) };
+    let Some(second) = response.chunk().await? else { return Ok(Some(first)) };
+    let mut body = BytesMut::from(first);
+    body.extend_from_slice(&second);
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > LIMIT {
             return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Some(body))
+    Ok((body.len() <= LIMIT).then(|| body.freeze()))
 }
 
 /// The same answer with its body in memory. Dropping the rest of the old one ends its connection.
-fn with_body(response: Response, body: Option<BytesMut>) -> Response {
-    let (parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
-    http::Response::from_parts(parts, body.unwrap_or_default().freeze()).into()
+fn with_body(response: Response, body: Option<Bytes>) -> Response {
+    // Without a URL of its own, reqwest would parse one that it makes up.
+    let url =
+        http::Response::builder().url(response.url().clone()).body(()).map(|of| of.into_parts().0);
+    let (mut parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
+    if let Ok(of) = url {
+        parts.extensions.extend(of.extensions);
+    }
+    http::Response::from_parts(parts, body.unwrap_or_default()).into()
 }
 
 /// The largest body of an answer, in bytes.
