@@ -154,7 +154,7 @@ fn the_proposed_commands_work() {
                 String::from_utf8_lossy(&output.stdout).into_owned()
             })
             .collect();
-        assert_eq!(answers, [r#"{"action":"allow","score":0.0}"#, ""]);
+        assert_eq!(answers, ["{\"action\":\"allow\",\"score\":0.0}\n", "202\n"]);
     }
 }
 

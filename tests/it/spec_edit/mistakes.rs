@@ -1,0 +1,188 @@
+//! Mistakes in the spec, each with the place and the words in which it is to be told.
+
+use std::fmt::Write as _;
+
+use super::copy::WorkspaceCopy;
+use super::edited;
+
+/// An edit that is a mistake; `# here` ends the line on which it is to be found.
+struct Mistake {
+    from: &'static str,
+    to: &'static str,
+    /// What the sentence has to contain.
+    words: &'static [&'static str],
+}
+
+#[test]
+fn a_mistake_in_the_spec_is_a_sentence_with_its_place() {
+    let copy = WorkspaceCopy::new("spec-mistakes");
+    let mut faults = String::new();
+    for Mistake { from, to, words } in MISTAKES {
+        let spec = edited(&[(from, to)]);
+        let line = spec.lines().position(|line| line.ends_with("# here")).expect("a place") + 1;
+        copy.write("openapi/esper.yaml", &spec);
+        // Not `check`: it would look at all dependencies anew, while `build` finds them built.
+        let outcome = copy.build(&["--lib"]);
+
+        let told = outcome.text.lines().find(|line| line.contains("openapi/esper.yaml"));
+        let told = told.unwrap_or_default();
+        let place = format!("openapi/esper.yaml:{line}: ");
+        let misses = words.iter().filter(|word| !told.contains(**word)).collect::<Vec<_>>();
+        let traces = ["panicked at", "stack backtrace", "RUST_BACKTRACE"];
+        let trace = traces.iter().find(|trace| outcome.text.contains(**trace));
+        if outcome.success || !told.contains(&place) || !misses.is_empty() || trace.is_some() {
+            let what = format!("expected {place:?}, misses {misses:?}, has {trace:?}");
+            let _ = writeln!(faults, "{to:?}\n{what}, success: {}", outcome.success);
+            let _ = writeln!(faults, "{}", outcome.text);
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+}
+
+const MISTAKES: &[Mistake] = &[
+    Mistake {
+        from: "tags:\n  - name: decisions\n",
+        to: "tags:\n  - name: [decisions\n  - name: # here\n",
+        words: &["is not YAML"],
+    },
+    Mistake {
+        from: "info:\n  title: Esper\n",
+        to: "info:\n  title: Esper\n  title: Other # here\n",
+        words: &["is not YAML", "duplicated key"],
+    },
+    Mistake {
+        from: "  - name: decisions\n",
+        to: "  - name: *decisions # here\n",
+        words: &["is not YAML", "unknown anchor"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n",
+        to: "  v1/usage: # here\n",
+        words: &["v1/usage", "begins with a slash"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get: # here\n",
+        words: &["/v1/usage > get", "`operationId` is missing"],
+    },
+    Mistake {
+        from: "operationId: verify_challenge\n",
+        to: "operationId: check_mitigation # here\n",
+        words: &["names a second operation"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
+        to: "operationId: getUsage # here\n",
+        words: &["/v1/usage > get > operationId"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
+        to: "operationId: 7 # here\n",
+        words: &["must be a string"],
+    },
+    Mistake {
+        from: "      x-esper-retry: always\n      responses:\n        '200':\n          description: The counts.",
+        to: "      x-esper-retry: sometimes # here\n      responses:\n        '200':\n          description: The counts.",
+        words: &["x-esper-retry", "`always` or `unprocessed`"],
+    },
+    Mistake {
+        from: "    get:\n      operationId: get_usage\n      tags:\n        - account\n      summary: Read the usage\n      description: Counts the decisions that the key received in the current period.\n      x-esper-retry: always\n",
+        to: "    get: # here\n      operationId: get_usage\n",
+        words: &["/v1/usage > get", "`x-esper-retry` is missing"],
+    },
+    Mistake {
+        from: "      responses:\n        '200':\n          description: The counts.",
+        to: "      responses: # here\n        '300':\n          description: The counts.",
+        words: &["exactly one success"],
+    },
+    Mistake {
+        from: "                $ref: '#/components/schemas/UsageStats'",
+        to: "                $ref: '#/components/schemas/Usage' # here",
+        words: &["refers to nothing in this document"],
+    },
+    Mistake {
+        from: "  challenge:\n          $ref: '#/components/schemas/ChallengeData'",
+        to: "  challenge:\n          $ref: other.yaml#/ChallengeData # here",
+        words: &["refers to nothing in this document"],
+    },
+    Mistake {
+        from: "            schema:\n              $ref: '#/components/schemas/ChallengeVerification'",
+        to: "            schema: # here\n              type: object",
+        words: &["must be a `$ref`"],
+    },
+    Mistake {
+        from: "        - beaconKey: []\n",
+        to: "        - beaconkey: [] # here\n",
+        words: &["beaconkey", "securitySchemes"],
+    },
+    Mistake {
+        from: "      in: header\n      name: X-Esper-Key\n",
+        to: "      in: query # here\n      name: X-Esper-Key\n",
+        words: &["beaconKey > in", "must be `header`"],
+    },
+    Mistake {
+        from: "      name: X-Esper-Key\n",
+        to: "      name: X Esper Key # here\n",
+        words: &["beaconKey > name", "not the name of a header"],
+    },
+    Mistake {
+        from: "      scheme: bearer\n",
+        to: "      scheme: basic # here\n",
+        words: &["must be `bearer`"],
+    },
+    Mistake {
+        from: "    x-esper-server: api\n",
+        to: "    x-esper-server: The API # here\n",
+        words: &["x-esper-server", "one word"],
+    },
+    Mistake {
+        from: "          format: uri\n          pattern:",
+        to: "          format: hostname # here\n          pattern:",
+        words: &["return_url > format", "without a check"],
+    },
+    Mistake {
+        from: "          pattern: ^https?://\n",
+        to: "          pattern: ^https:// # here\n",
+        words: &["return_url > pattern", "without a check"],
+    },
+    Mistake {
+        from: "          minLength: 1\n          pattern: \\S\n",
+        to: "          maxItems: 1 # here\n          pattern: \\S\n",
+        words: &["type > maxItems", "without a check"],
+    },
+    Mistake {
+        from: "    BeaconEvent:\n      description: Something that happened at the application.\n      type: object\n      required:\n        - type\n      properties:\n        type:\n          description: What happened; `http_request` for a request that the application answered.\n          type: string\n",
+        to: "    BeaconEvent: # here\n      description: Something that happened at the application.\n      type: object\n      required:\n        - type\n      properties:\n        type:\n          description: What happened.\n          type: text\n",
+        words: &["BeaconEvent", "invalid type: text"],
+    },
+    Mistake {
+        from: "    VerificationResult:\n      description: The outcome of a verification.\n",
+        to: "    VerificationResult: # here\n      description: 7\n",
+        words: &["VerificationResult", "expected a string"],
+    },
+    Mistake {
+        from: "      required:\n        - proof\n        - ip\n",
+        to: "      required:\n        - proof\n        - address # here\n",
+        words: &["is not among the properties"],
+    },
+    Mistake {
+        from: "        session_id:\n          description: The app",
+        to: "        session-id: # here\n          description: The app",
+        words: &["session-id"],
+    },
+    Mistake {
+        from: "    unit: attempts\n",
+        to: "    unit: tries # here\n",
+        words: &["max_retries > unit", "`milliseconds` or `attempts`"],
+    },
+    Mistake {
+        from: "    default: 10000\n",
+        to: "    default: -1 # here\n",
+        words: &["attempt_timeout > default", "whole number"],
+    },
+    Mistake {
+        from: "  timeout:\n    description",
+        to: "  time out: # here\n    description",
+        words: &["time out"],
+    },
+];

@@ -1,0 +1,14 @@
+//! A user of the edited crate. It is built there, as an example; nothing here compiles it.
+
+use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperConfig, MitigationRequest};
+
+#[tokio::main]
+async fn main() {
+    let url = std::env::args().nth(1).expect("a url");
+    let config = EsperConfig::new("sk_probe").with_api_url(&url).with_beacon_url(&url);
+    let client = AsyncEsperClient::new(config).expect("a client");
+    let request = MitigationRequest::new("203.0.113.7").with_tenant("acme");
+    let response = client.check_mitigation(&request).await.expect("a decision");
+    println!("the case is {:?}", response.case_number);
+    client.send_beacon_event(&BeaconEvent::new("http_request")).await.expect("accepted");
+}
