@@ -52,9 +52,14 @@ pub(crate) struct Calling {
 }
 
 impl Calling {
+    /// Starts a call with the limits of the client.
     pub(crate) fn start(transport: &Arc<Transport>) -> Self {
+        Self::start_with(transport, transport.patience())
+    }
+
+    /// Starts a call with limits of its own.
+    pub(crate) fn start_with(transport: &Arc<Transport>, patience: Patience) -> Self {
         let started = Instant::now();
-        let patience = transport.patience();
         let call = Arc::new(Call {
             transport: Arc::clone(transport),
             patience,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::call::Calling;
 use crate::generated::types::ChallengeVerification;
-use crate::transport::Transport;
+use crate::transport::{Patience, Transport};
 use crate::{
     BeaconEvent, ChallengeProof, ClientStats, EsperConfig, EsperError, MitigationRequest,
     MitigationResponse, UsageStats,
@@ -61,7 +61,16 @@ impl AsyncEsperClient {
         request: &MitigationRequest,
     ) -> Result<MitigationResponse, EsperError> {
         request.check()?;
-        let call = Calling::start(&self.transport);
+        self.check_mitigation_within(self.patience(), request).await
+    }
+
+    /// Asks what to do with a request that was checked before.
+    pub(crate) async fn check_mitigation_within(
+        &self,
+        patience: Patience,
+        request: &MitigationRequest,
+    ) -> Result<MitigationResponse, EsperError> {
+        let call = Calling::start_with(&self.transport, patience);
         call.finish(call.api().check_mitigation(request).await).await
     }
 
@@ -124,8 +133,20 @@ impl AsyncEsperClient {
     ///
     /// Fails when no answer came, and when the key is wrong.
     pub async fn get_usage(&self) -> Result<UsageStats, EsperError> {
-        let call = Calling::start(&self.transport);
+        self.get_usage_within(self.patience()).await
+    }
+
+    pub(crate) async fn get_usage_within(
+        &self,
+        patience: Patience,
+    ) -> Result<UsageStats, EsperError> {
+        let call = Calling::start_with(&self.transport, patience);
         call.finish(call.api().get_usage().await).await
+    }
+
+    /// The limits of this client's calls.
+    pub(crate) fn patience(&self) -> Patience {
+        self.transport.patience()
     }
 
     /// Counts what this client and its clones have done so far.

@@ -11,6 +11,7 @@ mod decision;
 mod error;
 mod event;
 mod generated;
+mod guard;
 mod key;
 mod operation;
 mod stats;
@@ -24,5 +25,8 @@ pub use decision::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use error::EsperError;
 pub use event::BeaconEvent;
 pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
+pub use guard::{
+    Decision, DecisionSource, FailurePolicy, FallbackReason, Guard, GuardStats, OnFailure,
+};
 pub use reqwest::StatusCode;
 pub use stats::ClientStats;

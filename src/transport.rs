@@ -28,7 +28,8 @@ mod patience;
 mod retry;
 pub(crate) mod retry_after;
 
-pub(crate) use patience::Patience;
+pub(crate) use backoff::Backoff;
+pub(crate) use patience::{Patience, later};
 
 /// What all clones of a client share.
 pub(crate) struct Transport {

@@ -45,7 +45,7 @@ impl Patience {
 
     /// When a call that starts now is over.
     pub(crate) fn deadline(&self, started: Instant) -> Instant {
-        started.checked_add(self.timeout).unwrap_or(started + FAR)
+        later(started, self.timeout)
     }
 
     /// The time of an attempt that starts with this much left of its call, after some retries.
@@ -58,6 +58,11 @@ impl Patience {
     pub(super) fn shortest_attempt(&self) -> Duration {
         self.attempt_timeout.min(self.timeout / 10)
     }
+}
+
+/// The instant that is this much later, or one that is as good as never.
+pub(crate) fn later(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now + FAR)
 }
 
 /// Long enough for "no limit", and short enough to be added to an instant.

@@ -1,0 +1,140 @@
+//! When the service is not asked, because it did not answer: a state machine that is told the time.
+//!
+//! The breaker protects the visitors from the wait, not the service from the load. An answer that
+//! comes in time, whatever it says, is therefore no reason to open it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::transport::later;
+
+/// Opens after failures in a row, and lets one call at a time find out whether it may close.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    threshold: u32,
+    state: State,
+    /// Changes with the state, so that a call which began before is known as such.
+    era: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed {
+        /// How many calls in a row have failed.
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        /// How often it has opened since it was closed, beyond the first time.
+        reopened: u32,
+    },
+    /// A probe is under way.
+    Probing {
+        /// When a probe that was not heard of again is given up.
+        lost: Instant,
+        reopened: u32,
+    },
+}
+
+/// The right of one call to ask the service.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a probe has to be settled"]
+pub(super) struct Admission {
+    era: u64,
+    /// Whether this call alone finds out whether the service answers again.
+    pub(super) probe: bool,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The service answered in time, even if it refused.
+    Answered,
+    /// The service failed, or did not answer in time.
+    Failed,
+    /// The call ended before there was anything to learn from it.
+    Cancelled,
+}
+
+/// What the world may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Opened { wait: Duration },
+    Closed,
+}
+
+impl Breaker {
+    /// Begins closed; opens after `threshold` failures in a row, which is at least one.
+    pub(super) fn new(threshold: u32) -> Self {
+        Self { threshold: threshold.max(1), state: State::Closed { failures: 0 }, era: 0 }
+    }
+
+    /// Admits a call, or none while it is open. A call takes at most `longest`.
+    pub(super) fn admit(&mut self, now: Instant, longest: Duration) -> Option<Admission> {
+        let probe = match self.state {
+            State::Closed { .. } => false,
+            State::Open { until: due, reopened } | State::Probing { lost: due, reopened } => {
+                if now < due {
+                    return None;
+                }
+                // A future that is neither polled nor dropped must not keep the place for ever.
+                let lost = later(now, longest.saturating_mul(2));
+                self.enter(State::Probing { lost, reopened });
+                true
+            }
+        };
+        Some(Admission { era: self.era, probe })
+    }
+
+    /// Learns what became of a call; `wait` says for how long to open for the nth time.
+    pub(super) fn settle(
+        &mut self,
+        admission: &Admission,
+        outcome: Outcome,
+        now: Instant,
+        wait: impl FnOnce(u32) -> Duration,
+    ) -> Option<Change> {
+        if admission.era != self.era {
+            // It began before the state changed, so it tells of another time.
+            return None;
+        }
+        match (self.state, outcome) {
+            (State::Closed { .. }, Outcome::Answered) => {
+                self.state = State::Closed { failures: 0 };
+                None
+            }
+            (State::Closed { failures }, Outcome::Failed) if failures + 1 < self.threshold => {
+                self.state = State::Closed { failures: failures + 1 };
+                None
+            }
+            (State::Closed { .. }, Outcome::Failed) => Some(self.open(0, now, wait)),
+            (State::Probing { .. }, Outcome::Answered) => {
+                self.enter(State::Closed { failures: 0 });
+                Some(Change::Closed)
+            }
+            (State::Probing { reopened, .. }, Outcome::Failed) => {
+                Some(self.open(reopened.saturating_add(1), now, wait))
+            }
+            (State::Probing { reopened, .. }, Outcome::Cancelled) => {
+                self.enter(State::Open { until: now, reopened });
+                None
+            }
+            (State::Closed { .. }, Outcome::Cancelled) | (State::Open { .. }, _) => None,
+        }
+    }
+
+    fn open(&mut self, reopened: u32, now: Instant, wait: impl FnOnce(u32) -> Duration) -> Change {
+        let wait = wait(reopened);
+        self.enter(State::Open { until: later(now, wait), reopened });
+        Change::Opened { wait }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.era += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

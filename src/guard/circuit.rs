@@ -1,0 +1,204 @@
+//! The breaker that the clones of a guard share, and the calls that it has let through.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::breaker::{Admission, Breaker, Change, Outcome};
+use crate::transport::{Backoff, later};
+
+/// A breaker with a lock, a clock and a log.
+#[derive(Debug)]
+pub(super) struct Circuit {
+    breaker: Mutex<Breaker>,
+    waits: Backoff,
+    longest_wait: Duration,
+}
+
+/// A call that was let through. Dropping it tells the breaker what became of it.
+#[derive(Debug)]
+#[must_use = "the call is over when this is dropped"]
+pub(super) struct Pass<'a> {
+    circuit: &'a Circuit,
+    admission: Admission,
+    /// When a call without an answer is a failed one, even if nobody waits for it any more.
+    failed_at: Instant,
+    outcome: Option<Outcome>,
+}
+
+impl Circuit {
+    /// Opens after so many failures in a row: at first for `wait`, then for ever longer.
+    pub(super) fn new(failures: u32, wait: Duration) -> Self {
+        let longest_wait = wait.saturating_mul(LONGEST_WAIT);
+        let waits = Backoff::new(wait, longest_wait, u32::MAX);
+        Self { breaker: Mutex::new(Breaker::new(failures)), waits, longest_wait }
+    }
+
+    /// Lets a call through that takes at most `longest`, or none while the breaker is open.
+    ///
+    /// A call that is dropped says nothing of the service, unless it was `patient` until then.
+    pub(super) fn admit(&self, longest: Duration, patient: Duration) -> Option<Pass<'_>> {
+        let now = Instant::now();
+        let admission = self.lock().admit(now, longest)?;
+        let failed_at = later(now, patient);
+        Some(Pass { circuit: self, admission, failed_at, outcome: None })
+    }
+
+    fn settle(&self, admission: &Admission, outcome: Outcome, now: Instant) {
+        let wait = |reopened| self.waits.wait(reopened).unwrap_or(self.longest_wait);
+        let change = self.lock().settle(admission, outcome, now, wait);
+        match change {
+            Some(Change::Opened { wait }) => warn!(
+                wait_ms = wait.as_millis(),
+                "esper fails, and is not asked for a while; decisions fall back"
+            ),
+            Some(Change::Closed) => info!("esper answers again, and is asked again"),
+            None => {}
+        }
+    }
+
+    /// Nothing panics under the lock; if it did, a breaker in any state is better than none.
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// Whether this call alone finds out whether the service answers again.
+    pub(super) fn is_probe(&self) -> bool {
+        self.admission.probe
+    }
+
+    /// Ends the call with what became of it.
+    pub(super) fn settle(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let outcome = self.outcome.unwrap_or(match now >= self.failed_at {
+            true => Outcome::Failed,
+            false => Outcome::Cancelled,
+        });
+        self.circuit.settle(&self.admission, outcome, now);
+    }
+}
+
+/// The longest wait, in first waits.
+const LONGEST_WAIT: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    const D: Duration = Duration::from_millis(300);
+    const PATIENT: Duration = Duration::from_millis(180);
+
+    fn open(circuit: &Circuit) {
+        for _ in 0..5 {
+            circuit.admit(D, PATIENT).unwrap().settle(Outcome::Failed);
+        }
+        assert!(circuit.admit(D, PATIENT).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_call_counts_as_failed_when_it_had_waited_for_long() {
+        let circuit = Circuit::new(5, Duration::from_secs(1));
+        for _ in 0..20 {
+            let pass = circuit.admit(D, PATIENT).expect("nothing is known against the service");
+            tokio::time::advance(PATIENT - Duration::from_millis(1)).await;
+            drop(pass);
+        }
+        for _ in 0..5 {
+            let pass = circuit.admit(D, PATIENT).expect("four failures are not five");
+            tokio::time::advance(PATIENT).await;
+            drop(pass);
+        }
+        assert!(circuit.admit(D, PATIENT).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_probe_gives_its_place_back() {
+        let circuit = Circuit::new(5, Duration::from_secs(1));
+        open(&circuit);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        for _ in 0..3 {
+            let probe = circuit.admit(D, PATIENT).expect("the place is free");
+            assert!(circuit.admit(D, PATIENT).is_none());
+            drop(probe);
+        }
+        circuit.admit(D, PATIENT).unwrap().settle(Outcome::Answered);
+        assert!(circuit.admit(D, PATIENT).is_some() && circuit.admit(D, PATIENT).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_waits_grow_to_thirty_times_the_first_and_are_never_none() {
+        let circuit = Circuit::new(5, Duration::from_secs(1));
+        open(&circuit);
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_millis(490)).await;
+            assert!(circuit.admit(D, PATIENT).is_none(), "a wait has a floor");
+            tokio::time::advance(Duration::from_secs(31)).await;
+            circuit.admit(D, PATIENT).expect("a wait has a cap").settle(Outcome::Failed);
+        }
+    }
+
+    /// Calls of many threads that succeed, fail and vanish; the service is down for the first half.
+    #[test]
+    fn under_load_there_is_one_probe_at_a_time_and_every_place_comes_back() {
+        const THREADS: u32 = 8;
+        const ROUNDS: u32 = 4_000;
+        let circuit = Circuit::new(5, Duration::from_micros(50));
+        let permits = Semaphore::new(3);
+        let probes = AtomicU32::new(0);
+        let down = |round| round < ROUNDS / 2;
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (circuit, permits, probes) = (&circuit, &permits, &probes);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let Some(pass) = circuit.admit(D, PATIENT) else { continue };
+                        let probing = pass.is_probe();
+                        if probing {
+                            assert_eq!(probes.fetch_add(1, Ordering::SeqCst), 0);
+                        }
+                        let permit = permits.try_acquire();
+                        if round % 7 == thread % 7 {
+                            thread::yield_now();
+                        }
+                        if probing {
+                            // Before the place is given back, or the next one comes too soon.
+                            probes.fetch_sub(1, Ordering::SeqCst);
+                        }
+                        match permit {
+                            Ok(_) if round % 5 == 0 => drop(pass),
+                            Ok(_) if down(round) => pass.settle(Outcome::Failed),
+                            Ok(_) => pass.settle(Outcome::Answered),
+                            Err(_) => drop(pass),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!((permits.available_permits(), probes.into_inner()), (3, 0));
+        // Whatever the state was, it can be left.
+        let recovered = (0..1_000).any(|_| {
+            if let Some(pass) = circuit.admit(D, PATIENT) {
+                pass.settle(Outcome::Answered);
+            }
+            thread::sleep(Duration::from_micros(50));
+            let both = (circuit.admit(D, PATIENT), circuit.admit(D, PATIENT));
+            matches!(both, (Some(_), Some(_)))
+        });
+        assert!(recovered);
+    }
+}

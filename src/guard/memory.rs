@@ -1,0 +1,128 @@
+//! What the service last said against a visitor, for when it cannot be asked.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use serde_json::Map;
+use tokio::time::Instant;
+
+use crate::{MitigationAction, MitigationRequest, MitigationResponse};
+
+/// Blocks and challenges by visitor, for a while, and for a bounded number of visitors.
+///
+/// Only what the service said comes in here. The visitors that were longest without one are
+/// forgotten first.
+pub(super) struct Memory {
+    verdicts: Mutex<LruCache<Visitor, Held>>,
+    /// Two hashes under keys of their own make 128 bits that nobody outside can aim at, and an
+    /// entry is equally small whatever user agent a visitor sends.
+    hashers: [RandomState; 2],
+}
+
+/// Whom the service means by a verdict: an address with a user agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Visitor {
+    ip: IpAddr,
+    agent: [u64; 2],
+}
+
+struct Held {
+    verdict: MitigationResponse,
+    until: Instant,
+}
+
+impl Memory {
+    pub(super) fn new(visitors: NonZeroUsize) -> Self {
+        // A cache that is bounded from the beginning takes its memory from the beginning.
+        let mut verdicts = LruCache::unbounded();
+        verdicts.resize(visitors);
+        Self { verdicts: Mutex::new(verdicts), hashers: [RandomState::new(), RandomState::new()] }
+    }
+
+    /// Whom a request comes from, unless its address is none.
+    pub(super) fn visitor(&self, request: &MitigationRequest) -> Option<Visitor> {
+        let ip = request.ip.parse::<IpAddr>().ok()?.to_canonical();
+        let agent = self.hashers.each_ref().map(|hasher| hasher.hash_one(&request.user_agent));
+        Some(Visitor { ip, agent })
+    }
+
+    /// Takes note of what the service said: a block or a challenge holds until then, and an allow
+    /// ends what held.
+    pub(super) fn note(&self, visitor: Visitor, response: &MitigationResponse, until: Instant) {
+        match response.action {
+            MitigationAction::Allow => {
+                self.lock().pop(&visitor);
+            }
+            MitigationAction::Challenge | MitigationAction::Block => {
+                let held = Held { verdict: abridged(response), until };
+                self.lock().put(visitor, held);
+            }
+        }
+    }
+
+    /// What still holds against a visitor.
+    pub(super) fn recall(&self, visitor: &Visitor, now: Instant) -> Option<MitigationResponse> {
+        let mut verdicts = self.lock();
+        match verdicts.get(visitor) {
+            Some(held) if now < held.until => Some(held.verdict.clone()),
+            Some(_) => {
+                verdicts.pop(visitor);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Forgets a challenge, and no block.
+    pub(super) fn forget_challenge(&self, visitor: &Visitor) {
+        let mut verdicts = self.lock();
+        let held = verdicts.peek(visitor);
+        if held.is_some_and(|held| held.verdict.action == MitigationAction::Challenge) {
+            verdicts.pop(visitor);
+        }
+    }
+
+    /// Nothing panics under the lock; if it did, a memory in any state is better than none.
+    fn lock(&self) -> MutexGuard<'_, LruCache<Visitor, Held>> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a verdict that is worth keeping. Of one that is too large, that is its action.
+fn abridged(response: &MitigationResponse) -> MitigationResponse {
+    let MitigationResponse { action, challenge, reason, redirect_url, score, metadata: _ } =
+        response.clone();
+    let metadata = Map::new();
+    let short = MitigationResponse { action, challenge, reason, redirect_url, score, metadata };
+    if serde_json::to_writer(Room(LARGEST), &short).is_ok() {
+        return short;
+    }
+    MitigationResponse { challenge: None, reason: None, redirect_url: None, ..short }
+}
+
+/// Takes so many bytes and no more, and keeps none.
+struct Room(usize);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.checked_sub(bytes.len()) {
+            Some(left) => self.0 = left,
+            None => return Err(io::ErrorKind::FileTooLarge.into()),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The largest verdict that is kept whole, in bytes of JSON. A usual one has some hundred.
+const LARGEST: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests;

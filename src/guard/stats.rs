@@ -1,0 +1,98 @@
+//! What a guard has done so far, in numbers.
+
+use super::reason::{FallbackReason, REASONS};
+use super::{Decision, DecisionSource};
+use crate::stats::Counter;
+
+/// A count of the decisions of a guard and all of its clones, since it was made.
+///
+/// In every snapshot, those that have ended (`by_service`, the fallbacks and `cancelled`) are at
+/// most as many as the `decisions` that have begun; the difference is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuardStats {
+    /// Decisions that have begun.
+    pub decisions: u64,
+    /// Decisions of the service.
+    pub by_service: u64,
+    /// Fallbacks in which a visitor's last block or challenge held; the others followed the
+    /// failure policy.
+    pub held: u64,
+    /// Decisions whose future was dropped before its end.
+    pub cancelled: u64,
+    /// Calls under way, as [`Guard::with_max_in_flight`](crate::Guard::with_max_in_flight) limits
+    /// them.
+    pub in_flight: usize,
+    fallbacks: [u64; REASONS],
+}
+
+impl GuardStats {
+    /// Returns the number of fallbacks for a reason.
+    #[must_use]
+    pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
+        self.fallbacks[reason.index()]
+    }
+
+    /// Returns the number of fallbacks for any reason.
+    #[must_use]
+    pub fn all_fallbacks(&self) -> u64 {
+        self.fallbacks.iter().sum()
+    }
+}
+
+/// The numbers behind [`GuardStats`].
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    decisions: Counter,
+    by_service: Counter,
+    held: Counter,
+    cancelled: Counter,
+    fallbacks: [Counter; REASONS],
+}
+
+/// A decision under way. Dropped before its end, it counts as cancelled.
+#[derive(Debug)]
+pub(super) struct Deciding<'a> {
+    counters: &'a Counters,
+    ended: bool,
+}
+
+impl Counters {
+    pub(super) fn snapshot(&self, in_flight: usize) -> GuardStats {
+        // The ends are read before the beginnings, so that none seems to have no beginning; and
+        // what is a part of another number before that number.
+        let held = self.held.get();
+        let fallbacks = self.fallbacks.each_ref().map(Counter::get);
+        let (by_service, cancelled) = (self.by_service.get(), self.cancelled.get());
+        let decisions = self.decisions.get();
+        GuardStats { decisions, by_service, held, cancelled, in_flight, fallbacks }
+    }
+}
+
+impl<'a> Deciding<'a> {
+    pub(super) fn begin(counters: &'a Counters) -> Self {
+        counters.decisions.add_one();
+        Self { counters, ended: false }
+    }
+
+    pub(super) fn end(mut self, decision: &Decision) {
+        self.ended = true;
+        match decision.source {
+            DecisionSource::Service => self.counters.by_service.add_one(),
+            DecisionSource::Fallback { reason, held } => {
+                self.counters.fallbacks[reason.index()].add_one();
+                if held {
+                    self.counters.held.add_one();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.counters.cancelled.add_one();
+        }
+    }
+}
