@@ -8,6 +8,7 @@ mod connections;
 mod contract;
 mod decisions;
 mod errors;
+mod guard;
 mod http2;
 mod proxies;
 mod retries;

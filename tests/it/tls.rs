@@ -1,8 +1,11 @@
 //! Certificates, with a server that really speaks TLS.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
-use esper_rs_client::{AsyncEsperClient, EsperConfig, EsperError};
+use esper_rs_client::{
+    AsyncEsperClient, EsperConfig, EsperError, FallbackReason, Guard, MitigationRequest,
+};
 
 use crate::support::config;
 use crate::support::tls::{TlsServer, TlsStream, Validity};
@@ -33,6 +36,16 @@ async fn rejected(server: &TlsServer, config: EsperConfig) {
 async fn an_untrusted_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
     rejected(&server, config(&server.url("localhost"))).await;
+}
+
+#[tokio::test]
+async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
+    let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
+    let client = AsyncEsperClient::new(config(&server.url("localhost"))).unwrap();
+    let guard = Guard::new(client).with_deadline(Duration::from_millis(500));
+    let decision = guard.decide(&MitigationRequest::new("192.168.1.1")).await;
+    assert_eq!(decision.fallback_reason(), Some(FallbackReason::Certificate), "{decision:?}");
+    assert_eq!(server.connections(), 1, "it will be no better");
 }
 
 #[tokio::test]
