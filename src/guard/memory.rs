@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use serde_json::Map;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{MitigationAction, MitigationRequest, MitigationResponse};
@@ -94,14 +94,13 @@ impl Memory {
 
 /// The part of a verdict that is worth keeping. Of one that is too large, that is its action.
 fn abridged(response: &MitigationResponse) -> MitigationResponse {
-    let MitigationResponse { action, challenge, reason, redirect_url, score, metadata: _ } =
-        response.clone();
-    let metadata = Map::new();
-    let short = MitigationResponse { action, challenge, reason, redirect_url, score, metadata };
+    let mut short = response.clone();
+    short.metadata.clear();
     if serde_json::to_writer(Room(LARGEST), &short).is_ok() {
         return short;
     }
-    MitigationResponse { challenge: None, reason: None, redirect_url: None, ..short }
+    // Through JSON, so that a new member of the spec need not be named here.
+    serde_json::from_value(json!({ "action": response.action })).unwrap_or(short)
 }
 
 /// Takes so many bytes and no more, and keeps none.
