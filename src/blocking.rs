@@ -99,6 +99,13 @@ impl EsperClient {
         self.driver.wait(self.client.send_beacon_event(event))
     }
 
+    /// Hands out the queue for events, like [`AsyncEsperClient::beacons`].
+    #[cfg(feature = "beacons")]
+    #[must_use]
+    pub fn beacons(&self) -> crate::Beacons {
+        self.client.beacons()
+    }
+
     /// Reads how many decisions the key has received.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::beacons;
 use crate::call::Calling;
 use crate::generated::types::ChallengeVerification;
 use crate::transport::{Patience, Transport};
@@ -36,6 +37,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AsyncEsperClient {
     transport: Arc<Transport>,
+    #[cfg_attr(not(feature = "beacons"), expect(dead_code, reason = "there is no queue then"))]
+    beacons: beacons::Slot,
 }
 
 impl AsyncEsperClient {
@@ -46,7 +49,8 @@ impl AsyncEsperClient {
     /// Fails when an option cannot work, such as an empty key or a URL that a key must not be
     /// sent to, and when a URL is https on a host without certificates to check it with.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
-        Ok(Self { transport: Arc::new(Transport::new(&config)?) })
+        let transport = Arc::new(Transport::new(&config)?);
+        Ok(Self { transport, beacons: beacons::Slot::new(config)? })
     }
 
     /// Asks what to do with a request.
@@ -127,6 +131,15 @@ impl AsyncEsperClient {
         call.finish(call.api().send_beacon_event(Some(&key), &event).await).await
     }
 
+    /// Hands out the queue for events, for where there is no time to wait for the service.
+    ///
+    /// All clones of a client share one queue. Its thread starts with the first call of this.
+    #[cfg(feature = "beacons")]
+    #[must_use]
+    pub fn beacons(&self) -> beacons::Beacons {
+        self.beacons.beacons()
+    }
+
     /// Reads how many decisions the key has received.
     ///
     /// # Errors
@@ -149,7 +162,7 @@ impl AsyncEsperClient {
         self.transport.patience()
     }
 
-    /// Counts what this client and its clones have done so far.
+    /// Counts what this client and its clones have done so far; its beacons count for themselves.
     #[must_use]
     pub fn stats(&self) -> ClientStats {
         self.transport.counters().snapshot()

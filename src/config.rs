@@ -8,6 +8,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::EsperError;
+use crate::beacons::BeaconOptions;
 use crate::generated::options;
 use crate::key::ApiKey;
 use crate::operation::Server;
@@ -41,6 +42,7 @@ pub struct EsperConfig {
     pub(crate) plain_http: PlainHttp,
     pub(crate) root_certificates: Vec<Vec<u8>>,
     pub(crate) proxy: Option<SecretString>,
+    pub(crate) beacons: BeaconOptions,
 }
 
 /// Which hosts may be spoken to without TLS.
@@ -64,6 +66,7 @@ impl EsperConfig {
             plain_http: PlainHttp::Loopback,
             root_certificates: Vec::new(),
             proxy: None,
+            beacons: BeaconOptions::default(),
         }
     }
 
@@ -214,6 +217,7 @@ impl fmt::Debug for EsperConfig {
             .field("plain_http", &self.plain_http)
             .field("root_certificates", &self.root_certificates.len())
             .field("proxy", &self.proxy.as_ref().map(|_| "[redacted]"))
+            .field("beacons", &self.beacons)
             .finish()
     }
 }

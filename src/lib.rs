@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+#[cfg(feature = "beacons")]
+mod beacons;
+#[cfg(not(feature = "beacons"))]
+#[path = "beacons/absent.rs"]
+mod beacons;
 #[cfg(feature = "blocking")]
 mod blocking;
 mod call;
@@ -17,6 +22,10 @@ mod operation;
 mod stats;
 mod transport;
 
+#[cfg(feature = "beacons")]
+pub use beacons::{
+    BeaconDrops, BeaconLoss, BeaconOptions, BeaconReport, BeaconStats, Beacons, DropReason,
+};
 #[cfg(feature = "blocking")]
 pub use blocking::EsperClient;
 pub use client::AsyncEsperClient;

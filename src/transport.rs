@@ -20,7 +20,7 @@ use crate::operation::{OPERATIONS, Operation, Server};
 use crate::stats::Counters;
 use crate::{EsperConfig, EsperError};
 
-mod backoff;
+pub(crate) mod backoff;
 mod body;
 pub(crate) mod failure;
 mod http_client;

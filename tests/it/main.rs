@@ -2,6 +2,8 @@
 
 mod support;
 
+#[cfg(feature = "beacons")]
+mod beacons;
 mod blocking;
 mod configuration;
 mod connections;

@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 use std::process;
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, Once};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -17,6 +17,7 @@ pub(crate) fn watch() {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
             .with_ansi(false)
+            .without_time()
             .with_writer(|| Watch);
         subscriber.init();
     });
@@ -25,6 +26,13 @@ pub(crate) fn watch() {
 /// The number of lines that were looked at so far.
 pub(crate) fn seen() -> usize {
     SEEN.load(Ordering::SeqCst)
+}
+
+/// The lines of the level `INFO` and above so far that hold all of these texts. Tests tell their
+/// own lines by a URL in them.
+pub(crate) fn lines_with(texts: &[&str]) -> Vec<String> {
+    let lines = LINES.lock().expect("no panic");
+    lines.iter().filter(|line| texts.iter().all(|text| line.contains(text))).cloned().collect()
 }
 
 /// Takes whole lines, as the formatter writes them.
@@ -38,6 +46,10 @@ impl Write for Watch {
             process::abort();
         }
         SEEN.fetch_add(1, Ordering::SeqCst);
+        let text = String::from_utf8_lossy(line);
+        if !["TRACE", "DEBUG"].iter().any(|level| text.trim_start().starts_with(level)) {
+            LINES.lock().expect("no panic").push(text.into_owned());
+        }
         Ok(line.len())
     }
 
@@ -46,4 +58,5 @@ impl Write for Watch {
     }
 }
 
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static SEEN: AtomicUsize = AtomicUsize::new(0);

@@ -1,0 +1,213 @@
+//! A queue that sends events in the background, for where there is no time to wait.
+//!
+//! **Feature:** `beacons` (*enabled by default*).
+//!
+//! [`queue`] holds and counts, [`schedule`] says when to try, [`worker`] does both at their time.
+
+use std::fmt;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::{BeaconEvent, EsperConfig};
+
+mod delivery;
+mod loss;
+mod options;
+mod queue;
+mod schedule;
+mod shared;
+mod slot;
+mod stats;
+mod weight;
+mod worker;
+
+pub use options::{BeaconLoss, BeaconOptions};
+pub(crate) use slot::Slot;
+pub use stats::{BeaconDrops, BeaconReport, BeaconStats, DropReason};
+
+use shared::{Goal, Shared};
+use stats::DropReason::Closed;
+
+/// Sends events in the background; from [`AsyncEsperClient::beacons`] or [`EsperClient::beacons`].
+///
+/// A clone is cheap, and shares the queue of its original and of the client.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperConfig};
+///
+/// # async fn run() -> Result<(), esper_rs_client::EsperError> {
+/// let client = AsyncEsperClient::new(EsperConfig::new("your-api-key"))?;
+/// let beacons = client.beacons();
+///
+/// // On the hot path:
+/// beacons.send(BeaconEvent::new("http_request").with_ip("203.0.113.7").with_path("/login"));
+///
+/// // Before the process ends:
+/// let report = beacons.shutdown(Duration::from_secs(5)).await;
+/// if !report.is_complete() {
+///     eprintln!("{} of the last events were lost: {:?}", report.dropped, beacons.stats());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is promised
+///
+/// - **The caller never waits.** [`send`](Self::send) takes a lock for some nanoseconds and wakes
+///   nobody; a thread of the queue's own, with a runtime of its own, finds the event within
+///   milliseconds. It works in any runtime or none, and goes on when the runtime ends.
+/// - **Memory is bounded.** The queue holds 10,000 events and 8 MiB, what is on its way included.
+///   When it is full, the oldest event gives way to the new one.
+/// - **Nothing is lost in silence.** [`stats`](Self::stats) counts every event, by
+///   [`DropReason`] if it was dropped; [`BeaconOptions::with_on_loss`] calls back, and a log line
+///   tells of the first loss in a while.
+/// - **An event is delivered at least once, or counted as dropped.** All of its attempts carry one
+///   timestamp and one `Idempotency-Key`, so that the service counts it once. Events may arrive
+///   in another order than they were sent.
+/// - **One bad event costs one event.** An event with a member that does not fit is dropped as
+///   [`Invalid`](DropReason::Invalid) without being sent, one that the service does not want (400,
+///   413) as [`Refused`](DropReason::Refused), and one that it failed on ten times while it took
+///   others as [`Failed`](DropReason::Failed).
+/// - **A service in trouble is left alone.** Without a connection or an answer, or after five
+///   answers like 500 in a row, the queue pauses and sends one event as a probe: after 1 s
+///   ([`EsperConfig::with_retry_delay`]), then after twice as long, up to 60 s. `Retry-After`
+///   pauses the whole queue, for at most 5 minutes. A rejected key (401, 403) does so too, says so
+///   once in the log, and is tried again after 30 s, 60 s, up to 5 minutes.
+///
+/// # The end of a process
+///
+/// Only [`flush`](Self::flush) and [`shutdown`](Self::shutdown) guarantee anything, and both end
+/// within the time that they are given. When the last handle and the last client are dropped
+/// without them, the drop waits for the rest of the events for at most 100 ms; then the thread
+/// goes on by itself, as long as the process lives, until the queue is empty or the service has
+/// taken nothing for 60 s. A queue does not survive `fork`: make the client after it.
+///
+/// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
+#[cfg_attr(feature = "blocking", doc = "[`EsperClient::beacons`]: crate::EsperClient::beacons")]
+#[cfg_attr(not(feature = "blocking"), doc = "[`EsperClient::beacons`]: crate#features")]
+#[derive(Clone)]
+pub struct Beacons {
+    handle: Arc<Handle>,
+}
+
+impl Beacons {
+    /// Starts a queue. Where the system gives no thread, it drops and counts every event.
+    fn start(config: &EsperConfig) -> Self {
+        let shared = Arc::new(Shared::new(&config.beacons));
+        worker::start(config, &shared);
+        Self { handle: Arc::new(Handle { shared }) }
+    }
+
+    /// Queues an event, and returns at once.
+    ///
+    /// It never waits for the service, never fails and allocates nothing. An event without a
+    /// timestamp gets the present one. What cannot be delivered is counted in
+    /// [`stats`](Self::stats): an event with a member that does not fit as
+    /// [`DropReason::Invalid`], one after a shutdown as [`DropReason::Closed`].
+    pub fn send(&self, event: BeaconEvent) {
+        self.shared().send(event);
+    }
+
+    /// Counts what became of the events so far.
+    #[must_use]
+    pub fn stats(&self) -> BeaconStats {
+        self.shared().stats()
+    }
+
+    /// Waits until the events sent so far are delivered or dropped, for at most this long.
+    ///
+    /// It returns early where the queue pauses for longer than that. It needs no runtime around
+    /// it, and dropping the future changes nothing for the queue.
+    pub async fn flush(&self, timeout: Duration) -> BeaconReport {
+        self.reached(Goal::Flushed, deadline(timeout)).await
+    }
+
+    /// Does what [`flush`](Self::flush) does, and blocks the calling thread.
+    pub fn flush_blocking(&self, timeout: Duration) -> BeaconReport {
+        self.reached_blocking(Goal::Flushed, timeout)
+    }
+
+    /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
+    /// most this long. Then it drops the rest, and the queue ends for all of its handles.
+    ///
+    /// It returns early where the queue pauses for longer than that. Dropping the future does not
+    /// take the shutdown back.
+    pub async fn shutdown(&self, timeout: Duration) -> BeaconReport {
+        let deadline = deadline(timeout);
+        self.close(deadline);
+        self.reached(Goal::Ended, deadline).await
+    }
+
+    /// Does what [`shutdown`](Self::shutdown) does, and blocks the calling thread.
+    pub fn shutdown_blocking(&self, timeout: Duration) -> BeaconReport {
+        self.close(deadline(timeout));
+        self.reached_blocking(Goal::Ended, timeout)
+    }
+
+    fn close(&self, deadline: Instant) {
+        let mut state = self.shared().lock();
+        state.queue.close(Closed);
+        // The most impatient of several decides.
+        state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
+    }
+
+    async fn reached(&self, goal: Goal, deadline: Instant) -> BeaconReport {
+        let (sender, answer) = oneshot::channel();
+        let before = self.shared().when(goal, deadline, |report| _ = sender.send(report));
+        answer.await.unwrap_or_else(|_| self.shared().report(before))
+    }
+
+    fn reached_blocking(&self, goal: Goal, timeout: Duration) -> BeaconReport {
+        let (sender, answer) = mpsc::channel();
+        let reply = move |report| _ = sender.send(report);
+        let before = self.shared().when(goal, deadline(timeout), reply);
+        let answer = answer.recv_timeout(timeout.saturating_add(GRACE));
+        answer.unwrap_or_else(|_| self.shared().report(before))
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+impl fmt::Debug for Beacons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Beacons").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// What all handles hold together; its drop is that of the last one.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.orphaned = true;
+        let empty = state.queue.queued() == 0;
+        drop(state);
+        let (sender, ended) = mpsc::channel();
+        let reply = move |report| _ = sender.send(report);
+        self.shared.when(Goal::Ended, deadline(LAST_MOMENT), reply);
+        if !empty {
+            // Whether the queue has ended by then or not: what is left goes on without us.
+            let _ = ended.recv_timeout(LAST_MOMENT);
+        }
+    }
+}
+
+fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+}
+
+/// How long the drop of the last handle may take.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
+/// What the worker may take to give up the rest when the time is over.
+const GRACE: Duration = Duration::from_millis(50);
+/// Long enough for "no limit", and short enough to be added to an instant.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

@@ -1,0 +1,190 @@
+//! One event on its way, and what its outcome means.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use uuid::Uuid;
+
+use super::queue::Entry;
+use super::schedule::Setback;
+use super::shared::Shared;
+use super::stats::DropReason;
+use crate::call::Calling;
+use crate::transport::backoff::Backoff;
+use crate::transport::{Patience, Transport};
+use crate::{EsperConfig, EsperError};
+
+/// Sends events, one attempt each: repetitions are the queue's.
+#[derive(Debug)]
+pub(super) struct Sender {
+    transport: Arc<Transport>,
+    patience: Patience,
+}
+
+/// An event that was taken out of the queue. It never gets lost without being counted.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    shared: Arc<Shared>,
+    /// Gone only when it was given back.
+    entry: Option<Entry>,
+    pub(super) probe: bool,
+}
+
+/// What a result says about the event and the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Delivered,
+    /// No repetition will deliver this event; the next one is not affected.
+    Poison(DropReason),
+    /// Later, perhaps.
+    Setback(Setback),
+}
+
+impl Sender {
+    pub(super) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
+        // Connections belong to the runtime that made them, so the queue has its own.
+        let transport = Arc::new(Transport::new(config)?);
+        let patience = Patience {
+            timeout: config.timeout.min(config.attempt_timeout),
+            backoff: Backoff::new(Duration::ZERO, Duration::ZERO, 0),
+            ..transport.patience()
+        };
+        Ok(Self { transport, patience })
+    }
+
+    pub(super) async fn send(
+        self: Arc<Self>,
+        delivery: Delivery,
+    ) -> (Delivery, Result<(), EsperError>) {
+        let result = match &delivery.entry {
+            Some(Entry { event, id, .. }) => {
+                let id = id.map(|id| id.to_string());
+                let call = Calling::start_with(&self.transport, self.patience);
+                call.finish(call.api().send_beacon_event(id.as_deref(), event).await).await
+            }
+            None => Ok(()),
+        };
+        (delivery, result)
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(shared: &Arc<Shared>, entry: Entry, probe: bool) -> Self {
+        Self { shared: Arc::clone(shared), entry: Some(entry), probe }
+    }
+
+    /// Checks an event before its first attempt, and gives it the key that it keeps.
+    pub(super) fn prepare(&mut self) -> Result<(), EsperError> {
+        match &mut self.entry {
+            Some(entry) if entry.id.is_none() => {
+                entry.id = Some(Uuid::now_v7());
+                entry.event.check()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.entry.as_ref().map_or(0, |entry| entry.failures)
+    }
+
+    /// Counts a failure that may be the event's own.
+    pub(super) fn fail(&mut self) -> u32 {
+        self.entry.iter_mut().for_each(|entry| entry.failures += 1);
+        self.failures()
+    }
+
+    pub(super) fn delivered(mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.shared.lock().queue.delivered(&entry);
+        }
+    }
+
+    pub(super) fn put_back(mut self, due: Instant) {
+        if let Some(entry) = self.entry.take() {
+            self.shared.lock().queue.put_back(entry, due);
+        }
+    }
+
+    pub(super) fn dropped(mut self, reason: DropReason) {
+        self.give_up(reason);
+    }
+
+    fn give_up(&mut self, reason: DropReason) {
+        if let Some(entry) = self.entry.take() {
+            self.shared.lock().queue.dropped(&entry, reason);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    /// A delivery that was cut off, by a shutdown or a panic.
+    fn drop(&mut self) {
+        self.give_up(DropReason::Abandoned);
+    }
+}
+
+impl Outcome {
+    pub(super) fn of(result: &Result<(), EsperError>) -> Self {
+        let Err(error) = result else { return Self::Delivered };
+        match error {
+            EsperError::Api { status, retry_after, .. } => Self::of_status(*status, *retry_after),
+            EsperError::Validation { .. } => Self::Poison(DropReason::Invalid),
+            EsperError::Decode { .. } => Self::Setback(Setback::BadAnswer),
+            EsperError::Connection { .. } | EsperError::Timeout { .. } => {
+                Self::Setback(Setback::Unreachable)
+            }
+        }
+    }
+
+    fn of_status(status: StatusCode, asked: Option<Duration>) -> Self {
+        Self::Setback(match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Setback::KeyRejected,
+            StatusCode::TOO_MANY_REQUESTS => Setback::Busy(asked),
+            StatusCode::REQUEST_TIMEOUT => Setback::BadAnswer,
+            status if status.is_client_error() => {
+                return Self::Poison(DropReason::Refused);
+            }
+            status if status.is_server_error() && asked.is_some() => Setback::Busy(asked),
+            status if status.is_server_error() => Setback::BadAnswer,
+            // A redirect is nobody's answer to an event: the URL is wrong, for all of them.
+            _ => Setback::Unreachable,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(status: u16, asked: Option<u64>) -> Outcome {
+        let status = StatusCode::from_u16(status).unwrap();
+        Outcome::of_status(status, asked.map(Duration::from_secs))
+    }
+
+    #[test]
+    fn only_what_the_event_is_to_blame_for_costs_the_event() {
+        for poison in [400, 404, 413, 415, 422] {
+            assert_eq!(outcome(poison, None), Outcome::Poison(DropReason::Refused), "{poison}");
+        }
+        for key in [401, 403] {
+            assert_eq!(outcome(key, None), Outcome::Setback(Setback::KeyRejected), "{key}");
+        }
+        for failing in [408, 500, 501, 502, 503, 504] {
+            assert_eq!(outcome(failing, None), Outcome::Setback(Setback::BadAnswer), "{failing}");
+        }
+        for elsewhere in [301, 302, 307, 600] {
+            let expected = Outcome::Setback(Setback::Unreachable);
+            assert_eq!(outcome(elsewhere, None), expected, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_request_to_wait_is_for_the_whole_queue() {
+        let wait = Some(Duration::from_secs(7));
+        assert_eq!(outcome(429, Some(7)), Outcome::Setback(Setback::Busy(wait)));
+        assert_eq!(outcome(503, Some(7)), Outcome::Setback(Setback::Busy(wait)));
+        assert_eq!(outcome(429, None), Outcome::Setback(Setback::Busy(None)));
+    }
+}

@@ -1,0 +1,212 @@
+//! A bounded queue that drops the oldest and counts everything. No I/O, no clock, no lock.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::stats::{BeaconDrops, DropReason};
+use crate::BeaconEvent;
+
+/// Events that wait, and a note of those that are on their way.
+#[derive(Debug)]
+pub(super) struct Queue {
+    limits: Limits,
+    /// Events that were never tried, oldest first.
+    fresh: VecDeque<Entry>,
+    /// Events that failed before, in the order of their failures; older than all fresh ones.
+    again: VecDeque<Entry>,
+    /// The numbers of the events on their way.
+    flying: Vec<u64>,
+    bytes: usize,
+    closed: Option<DropReason>,
+    accepted: u64,
+    delivered: u64,
+    dropped: BeaconDrops,
+}
+
+/// How much a queue holds, what is on its way included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// An event in the queue, or on its way with the one who took it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    number: u64,
+    weight: usize,
+    pub(super) event: BeaconEvent,
+    /// Its `Idempotency-Key`, from the first attempt on.
+    pub(super) id: Option<Uuid>,
+    /// How often the service failed on it while it took others.
+    pub(super) failures: u32,
+    /// When it may be tried again.
+    due: Option<Instant>,
+}
+
+/// What gave way to an event; dropped by the caller, who holds no lock then.
+#[must_use = "drop it where no lock is held"]
+#[derive(Debug, Default)]
+pub(super) struct Evicted {
+    /// One is the usual case, and costs no allocation.
+    first: Option<Entry>,
+    more: Vec<Entry>,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            // All at once, so that no sender pays for the growth; pages are touched when used.
+            fresh: VecDeque::with_capacity(limits.events.min(PREPARED)),
+            again: VecDeque::new(),
+            flying: Vec::new(),
+            bytes: 0,
+            closed: None,
+            accepted: 0,
+            delivered: 0,
+            dropped: BeaconDrops::default(),
+        }
+    }
+
+    /// Takes an event, and makes room for it.
+    pub(super) fn accept(&mut self, event: BeaconEvent, weight: usize) -> Evicted {
+        let number = self.accepted;
+        self.accepted += 1;
+        let entry = Entry { number, weight, event, id: None, failures: 0, due: None };
+        let mut evicted = Evicted::default();
+        if let Some(reason) = self.closed {
+            self.dropped.add(reason, 1);
+            evicted.add(entry);
+            return evicted;
+        }
+        if weight > self.limits.bytes {
+            self.dropped.add(DropReason::Full, 1);
+            evicted.add(entry);
+            return evicted;
+        }
+        self.bytes += weight;
+        self.fresh.push_back(entry);
+        while self.queued() > self.limits.events || self.bytes > self.limits.bytes {
+            // At the latest the new event itself, where everything else is on its way.
+            let Some(oldest) = self.pop_oldest() else { break };
+            self.bytes -= oldest.weight;
+            self.dropped.add(DropReason::Full, 1);
+            evicted.add(oldest);
+        }
+        evicted
+    }
+
+    /// Takes out the oldest event that may be tried now. It still counts as queued.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Entry> {
+        let due = self.again.front().is_some_and(|entry| entry.due <= Some(now));
+        let entry = if due { self.again.pop_front() } else { self.fresh.pop_front() };
+        self.depart(entry)
+    }
+
+    /// Takes out an event to try a service with that may be down. It still counts as queued.
+    ///
+    /// Rather one that was never tried, so that it is not always the same: the trouble may be
+    /// the event's.
+    pub(super) fn take_probe(&mut self) -> Option<Entry> {
+        let entry = self.fresh.pop_front().or_else(|| self.again.pop_front());
+        self.depart(entry)
+    }
+
+    /// Counts an event that arrived.
+    pub(super) fn delivered(&mut self, entry: &Entry) {
+        self.arrive(entry);
+        self.bytes -= entry.weight;
+        self.delivered += 1;
+    }
+
+    /// Counts an event that was on its way and is given up.
+    pub(super) fn dropped(&mut self, entry: &Entry, reason: DropReason) {
+        self.arrive(entry);
+        self.bytes -= entry.weight;
+        self.dropped.add(reason, 1);
+    }
+
+    /// Takes back an event that did not arrive.
+    pub(super) fn put_back(&mut self, mut entry: Entry, due: Instant) {
+        self.arrive(&entry);
+        entry.due = Some(due);
+        self.again.push_back(entry);
+    }
+
+    /// Counts what is sent from now on as dropped; the first reason stays.
+    pub(super) fn close(&mut self, reason: DropReason) {
+        self.closed.get_or_insert(reason);
+    }
+
+    /// Gives up all that waits; the caller drops it.
+    pub(super) fn clear(&mut self, reason: DropReason) -> [VecDeque<Entry>; 2] {
+        let cleared = [std::mem::take(&mut self.fresh), std::mem::take(&mut self.again)];
+        for entry in cleared.iter().flatten() {
+            self.bytes -= entry.weight;
+            self.dropped.add(reason, 1);
+        }
+        cleared
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(super) fn delivered_so_far(&self) -> u64 {
+        self.delivered
+    }
+
+    pub(super) fn dropped_so_far(&self) -> BeaconDrops {
+        self.dropped
+    }
+
+    /// Events that wait or are on their way.
+    pub(super) fn queued(&self) -> usize {
+        self.waiting() + self.flying.len()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.fresh.len() + self.again.len()
+    }
+
+    /// Of the first so many events that were accepted, those that are still queued.
+    pub(super) fn left_of(&self, accepted: u64) -> usize {
+        self.fresh.partition_point(|entry| entry.number < accepted)
+            + self.again.iter().filter(|entry| entry.number < accepted).count()
+            + self.flying.iter().filter(|number| **number < accepted).count()
+    }
+
+    fn pop_oldest(&mut self) -> Option<Entry> {
+        self.again.pop_front().or_else(|| self.fresh.pop_front())
+    }
+
+    fn depart(&mut self, entry: Option<Entry>) -> Option<Entry> {
+        self.flying.extend(entry.as_ref().map(|entry| entry.number));
+        entry
+    }
+
+    fn arrive(&mut self, entry: &Entry) {
+        // An entry is taken once and given back once, so it is there.
+        if let Some(place) = self.flying.iter().position(|number| *number == entry.number) {
+            self.flying.swap_remove(place);
+        }
+    }
+}
+
+impl Evicted {
+    fn add(&mut self, entry: Entry) {
+        match self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.more.push(entry),
+        }
+    }
+}
+
+/// The most events for which a queue sets memory aside at once.
+const PREPARED: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests;

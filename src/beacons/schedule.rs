@@ -1,0 +1,191 @@
+//! When the queue may try: freely, with one probe at a time, or not before some instant.
+//!
+//! A state machine that reads no clock.
+
+use std::time::{Duration, Instant};
+
+use crate::transport::backoff::Backoff;
+
+/// What the outcomes so far allow.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// The waits between probes of a service that is down.
+    outage: Backoff,
+    /// The waits between probes of a service that rejects the key.
+    rejection: Backoff,
+    state: State,
+    /// Answers without success since the last success.
+    bad_answers: u32,
+    /// What somebody was told of, since the queue last ran freely.
+    told: Vec<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Nothing is tried before this instant, and then one probe.
+    Paused {
+        until: Instant,
+        step: u32,
+        cause: Cause,
+    },
+    /// The probe is under way.
+    Probing {
+        step: u32,
+        cause: Cause,
+    },
+}
+
+/// What keeps the queue from running freely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The service cannot be reached, fails, or wants to be left alone.
+    Outage,
+    /// The service does not take the key.
+    Rejection,
+}
+
+/// What may be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// Deliver, as many at once as the options say.
+    Free,
+    /// Deliver one.
+    Probe,
+    /// Deliver nothing until then.
+    NotBefore(Instant),
+    /// Deliver nothing until the probe has ended.
+    AfterProbe,
+}
+
+/// What kept an event from arriving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setback {
+    /// There was no answer, or one that is not Esper's.
+    Unreachable,
+    /// The service failed; perhaps on this event alone.
+    BadAnswer,
+    /// The service asks everyone to wait, perhaps for this long.
+    Busy(Option<Duration>),
+    /// The service does not take the key.
+    KeyRejected,
+}
+
+impl Schedule {
+    /// With `delay` as the base of its waits.
+    pub(super) fn new(delay: Duration) -> Self {
+        let delay = delay.max(SHORTEST_DELAY);
+        let rejection = delay.saturating_mul(REJECTION_FACTOR).min(LONGEST_PAUSE);
+        Self {
+            outage: Backoff::new(delay, LONGEST_DELAY, u32::MAX),
+            rejection: Backoff::new(rejection, LONGEST_PAUSE, u32::MAX),
+            state: State::Open,
+            bad_answers: 0,
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) fn permit(&self, now: Instant) -> Permit {
+        match self.state {
+            State::Open => Permit::Free,
+            State::Paused { until, .. } if until <= now => Permit::Probe,
+            State::Paused { until, .. } => Permit::NotBefore(until),
+            State::Probing { .. } => Permit::AfterProbe,
+        }
+    }
+
+    /// Notes that the probe is on its way.
+    pub(super) fn probe(&mut self) {
+        if let State::Paused { step, cause, .. } = self.state {
+            self.state = State::Probing { step, cause };
+        }
+    }
+
+    /// How long one event waits for its next attempt after so many failures of its own.
+    pub(super) fn wait_of(&self, failures: u32) -> Duration {
+        self.outage.wait(failures.saturating_sub(1)).unwrap_or(LONGEST_DELAY)
+    }
+
+    /// Notes that the service dealt with an event; returns true if that ends a pause.
+    ///
+    /// Only a probe can tell that one is over: the others were sent before it.
+    pub(super) fn worked(&mut self, probe: bool) -> bool {
+        let ends = probe && matches!(self.state, State::Probing { .. });
+        if ends {
+            self.state = State::Open;
+            self.told.clear();
+        }
+        if self.state == State::Open {
+            self.bad_answers = 0;
+        }
+        ends
+    }
+
+    /// Notes a setback; returns what somebody should be told of, once.
+    pub(super) fn failed(&mut self, now: Instant, setback: Setback, probe: bool) -> Option<Cause> {
+        match self.state {
+            State::Open if setback == Setback::BadAnswer => {
+                self.bad_answers += 1;
+                if self.bad_answers >= TOLERATED {
+                    self.pause(now, setback, 0);
+                }
+            }
+            State::Open => self.pause(now, setback, 0),
+            State::Probing { step, cause } if probe => {
+                let same = cause == Cause::of(setback);
+                self.pause(now, setback, if same { step.saturating_add(1) } else { 0 });
+            }
+            // What was sent before the pause makes it no worse, unless the service says more.
+            State::Paused { until, step, cause } => match setback {
+                Setback::Busy(Some(asked)) => {
+                    let until = until.max(now + asked.min(LONGEST_PAUSE));
+                    self.state = State::Paused { until, step, cause };
+                }
+                Setback::KeyRejected if cause == Cause::Outage => self.pause(now, setback, 0),
+                _ => {}
+            },
+            State::Probing { .. } => {}
+        }
+        let cause = Cause::of(setback);
+        let news = self.state != State::Open && !self.told.contains(&cause);
+        news.then(|| {
+            self.told.push(cause);
+            cause
+        })
+    }
+
+    fn pause(&mut self, now: Instant, setback: Setback, step: u32) {
+        let cause = Cause::of(setback);
+        let backoff = match cause {
+            Cause::Outage => &self.outage,
+            Cause::Rejection => &self.rejection,
+        };
+        let mut wait = backoff.wait(step).unwrap_or(LONGEST_PAUSE);
+        if let Setback::Busy(Some(asked)) = setback {
+            wait = wait.max(asked.min(LONGEST_PAUSE));
+        }
+        self.state = State::Paused { until: now + wait, step, cause };
+    }
+}
+
+impl Cause {
+    fn of(setback: Setback) -> Self {
+        match setback {
+            Setback::KeyRejected => Self::Rejection,
+            Setback::Unreachable | Setback::BadAnswer | Setback::Busy(_) => Self::Outage,
+        }
+    }
+}
+
+/// Bad answers in a row that are not yet an outage: one event's trouble does not stop the rest.
+const TOLERATED: u32 = 5;
+/// No configuration makes the queue try without a pause.
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// The longest that a service can ask for, and the longest before a rejected key is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// How much rarer a rejected key is tried than a service that is down.
+const REJECTION_FACTOR: u32 = 30;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! What the handles and the worker share: the queue behind its lock, and who waits for what.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::queue::{Entry, Queue};
+use super::stats::{BeaconReport, BeaconStats, DropReason};
+use super::{BeaconOptions, weight};
+use crate::BeaconEvent;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Wakes the worker.
+    pub(super) wake: Notify,
+    pub(super) callback_panics: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) queue: Queue,
+    waiters: Vec<Waiter>,
+    /// When a shutdown is over at the latest.
+    pub(super) shutdown: Option<Instant>,
+    /// No handle is left.
+    pub(super) orphaned: bool,
+    /// The worker sleeps until it is woken; otherwise it looks by itself every few milliseconds.
+    pub(super) parked: bool,
+    /// There is no worker, or no longer.
+    ended: bool,
+}
+
+/// Somebody who waits for the queue.
+struct Waiter {
+    goal: Goal,
+    deadline: Instant,
+    before: Before,
+    reply: Reply,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Goal {
+    /// That nothing is left of what was accepted before.
+    Flushed,
+    /// That the worker has ended.
+    Ended,
+}
+
+/// The counts when the waiting began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    accepted: u64,
+    delivered: u64,
+    dropped: u64,
+}
+
+type Reply = Box<dyn FnOnce(BeaconReport) + Send>;
+
+impl Shared {
+    pub(super) fn new(options: &BeaconOptions) -> Self {
+        let state = State {
+            queue: Queue::new(options.limits()),
+            waiters: Vec::new(),
+            shutdown: None,
+            orphaned: false,
+            parked: false,
+            ended: false,
+        };
+        let callback_panics = AtomicU64::new(0);
+        Self { state: Mutex::new(state), wake: Notify::new(), callback_panics }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole at every point where something could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn send(&self, event: BeaconEvent) {
+        let event = event.stamped();
+        let weight = weight::of(&event);
+        let mut state = self.lock();
+        let evicted = state.queue.accept(event, weight);
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        if parked {
+            self.wake.notify_one();
+        }
+        drop(evicted);
+    }
+
+    pub(super) fn stats(&self) -> BeaconStats {
+        let state = self.lock();
+        BeaconStats {
+            accepted: state.queue.accepted(),
+            delivered: state.queue.delivered_so_far(),
+            dropped: state.queue.dropped_so_far(),
+            queued: state.queue.queued() as u64,
+            callback_panics: self.callback_panics.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Calls back when the goal is reached, or the deadline. At once, where there is no worker.
+    pub(super) fn when(
+        &self,
+        goal: Goal,
+        deadline: Instant,
+        reply: impl FnOnce(BeaconReport) + Send + 'static,
+    ) -> Before {
+        let mut state = self.lock();
+        let before = state.now();
+        if state.ended {
+            let report = state.report(before);
+            drop(state);
+            reply(report);
+        } else {
+            state.waiters.push(Waiter { goal, deadline, before, reply: Box::new(reply) });
+            state.parked = false;
+            drop(state);
+            self.wake.notify_one();
+        }
+        before
+    }
+
+    /// Answers those whose goal is reached or whose time is over.
+    ///
+    /// Where nothing can happen before some instant, a deadline before it is as good as over:
+    /// waiting for it would only delay the bad news.
+    pub(super) fn answer_waiters(&self, now: Instant, nothing_before: Option<Instant>) {
+        let mut state = self.lock();
+        let mut answers = Vec::new();
+        let mut at = 0;
+        while at < state.waiters.len() {
+            let waiter = &state.waiters[at];
+            let over = waiter.deadline <= now || Some(waiter.deadline) < nothing_before;
+            let reached = match waiter.goal {
+                Goal::Flushed => state.queue.left_of(waiter.before.accepted) == 0,
+                Goal::Ended => false,
+            };
+            if over && matches!(waiter.goal, Goal::Flushed) || reached {
+                let report = state.report(waiter.before);
+                answers.push((state.waiters.swap_remove(at).reply, report));
+            } else {
+                at += 1;
+            }
+        }
+        drop(state);
+        answers.into_iter().for_each(|(reply, report)| reply(report));
+    }
+
+    /// Closes the queue, gives up what waits, and answers everybody.
+    pub(super) fn end(&self, reason: DropReason) {
+        let mut state = self.lock();
+        state.queue.close(if reason == DropReason::NoWorker { reason } else { DropReason::Closed });
+        let cleared: [VecDeque<Entry>; 2] = state.queue.clear(reason);
+        state.ended = true;
+        let waiters = std::mem::take(&mut state.waiters);
+        let reports: Vec<_> = waiters.iter().map(|waiter| state.report(waiter.before)).collect();
+        drop(state);
+        drop(cleared);
+        waiters.into_iter().zip(reports).for_each(|(waiter, report)| (waiter.reply)(report));
+    }
+
+    /// What was achieved since the waiting began.
+    pub(super) fn report(&self, before: Before) -> BeaconReport {
+        self.lock().report(before)
+    }
+}
+
+impl State {
+    /// The earliest instant at which somebody wants an answer.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let flushes = self.waiters.iter().filter(|waiter| matches!(waiter.goal, Goal::Flushed));
+        flushes.map(|waiter| waiter.deadline).chain(self.shutdown).min()
+    }
+
+    fn now(&self) -> Before {
+        Before {
+            accepted: self.queue.accepted(),
+            delivered: self.queue.delivered_so_far(),
+            dropped: self.queue.dropped_so_far().total(),
+        }
+    }
+
+    fn report(&self, before: Before) -> BeaconReport {
+        let now = self.now();
+        BeaconReport {
+            delivered: now.delivered - before.delivered,
+            dropped: now.dropped - before.dropped,
+            left: self.queue.left_of(before.accepted) as u64,
+        }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter")
+            .field("goal", &self.goal)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! The thread that delivers: what is waiting goes out, as far as the schedule allows.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout_at;
+use tracing::{error, info, warn};
+
+use super::delivery::{Delivery, Outcome, Sender};
+use super::loss::Losses;
+use super::schedule::{Cause, Permit, Schedule, Setback};
+use super::shared::Shared;
+use super::stats::DropReason;
+use crate::{EsperConfig, EsperError};
+
+/// What the thread owns.
+struct Worker<'a> {
+    shared: Arc<Shared>,
+    sender: Arc<Sender>,
+    losses: &'a mut Losses,
+    schedule: Schedule,
+    deliveries: JoinSet<(Delivery, Result<(), EsperError>)>,
+    in_flight: usize,
+    /// For the log: whose trouble it is.
+    beacon_url: String,
+    /// When there last was something to do.
+    busy: Instant,
+    /// When the service last dealt with an event, or the last handle went.
+    progress: Option<Instant>,
+}
+
+type Done = Result<(Delivery, Result<(), EsperError>), JoinError>;
+
+/// What to do when all is done for now.
+enum Rest {
+    Until(Option<Instant>),
+    End,
+}
+
+/// Starts the thread. Where that fails, events count as dropped.
+pub(super) fn start(config: &EsperConfig, shared: &Arc<Shared>) {
+    let (config, theirs) = (config.clone(), Arc::clone(shared));
+    let started =
+        thread::Builder::new().name("esper-beacons".to_owned()).spawn(|| work(config, theirs));
+    if let Err(error) = started {
+        error!(%error, "no thread for beacon events; all of them will be dropped");
+        shared.end(DropReason::NoWorker);
+    }
+}
+
+fn work(config: EsperConfig, shared: Arc<Shared>) {
+    let mut losses = Losses::new(Arc::clone(&shared), config.beacons.on_loss.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A panic here is a mistake of ours; it must cost events at most, and not in silence.
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = runtime.as_ref().map_err(|error| error.to_string())?;
+        let worker = Worker::new(&config, &shared, &mut losses).map_err(|e| e.to_string())?;
+        runtime.block_on(worker.run());
+        Ok(())
+    }));
+    let reason = match result {
+        Ok(Ok(())) => DropReason::Abandoned,
+        Ok(Err::<(), String>(error)) => {
+            error!(%error, "the queue for beacon events cannot start; all of them will be dropped");
+            DropReason::NoWorker
+        }
+        Err(_) => {
+            error!("the queue for beacon events broke; all of them will be dropped");
+            DropReason::NoWorker
+        }
+    };
+    shared.end(reason);
+    // The name of a host may still be looked up on a further thread; nobody waits for that.
+    let _: io::Result<()> = runtime.map(tokio::runtime::Runtime::shutdown_background);
+    losses.tell_the_rest();
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        config: &EsperConfig,
+        shared: &Arc<Shared>,
+        losses: &'a mut Losses,
+    ) -> Result<Self, EsperError> {
+        Ok(Self {
+            shared: Arc::clone(shared),
+            sender: Arc::new(Sender::new(config)?),
+            losses,
+            schedule: Schedule::new(config.retry_delay),
+            deliveries: JoinSet::new(),
+            in_flight: config.beacons.in_flight(),
+            beacon_url: config.beacon_url.clone(),
+            busy: Instant::now(),
+            progress: None,
+        })
+    }
+
+    async fn run(mut self) {
+        loop {
+            let now = Instant::now();
+            let pause = self.deliver(now);
+            let pause = pause.filter(|_| self.deliveries.is_empty());
+            self.losses.tell(now);
+            self.shared.answer_waiters(now, pause);
+            match self.rest(now, pause) {
+                Rest::Until(until) => {
+                    for done in self.wait(until).await {
+                        self.settle(done);
+                    }
+                }
+                Rest::End => break,
+            }
+        }
+        while let Some(done) = self.deliveries.try_join_next() {
+            self.settle(done);
+        }
+        self.deliveries.shutdown().await;
+    }
+
+    /// Begins what may begin now. Returns the end of a pause.
+    fn deliver(&mut self, now: Instant) -> Option<Instant> {
+        loop {
+            let probe = match self.schedule.permit(now) {
+                Permit::Free if self.deliveries.len() < self.in_flight => false,
+                Permit::Probe => true,
+                Permit::NotBefore(instant) => return Some(instant),
+                Permit::Free | Permit::AfterProbe => return None,
+            };
+            let mut state = self.shared.lock();
+            let entry = if probe { state.queue.take_probe() } else { state.queue.take(now) };
+            drop(state);
+            let mut delivery = Delivery::new(&self.shared, entry?, probe);
+            if let Err(error) = delivery.prepare() {
+                self.drop_it(delivery, DropReason::Invalid, &error);
+                continue;
+            }
+            if probe {
+                self.schedule.probe();
+            }
+            self.deliveries.spawn(Arc::clone(&self.sender).send(delivery));
+        }
+    }
+
+    /// What to do until something happens.
+    fn rest(&mut self, now: Instant, pause: Option<Instant>) -> Rest {
+        let mut state = self.shared.lock();
+        let queued = state.queue.queued();
+        if state.orphaned {
+            let progress = *self.progress.get_or_insert(now);
+            if queued == 0 || now.saturating_duration_since(progress) >= PATIENCE_OF_AN_ORPHAN {
+                return Rest::End;
+            }
+        }
+        if let Some(deadline) = state.shutdown
+            && (queued == 0 || deadline <= now || Some(deadline) < pause)
+        {
+            return Rest::End;
+        }
+        let next = state.next_deadline();
+        if queued > 0 {
+            self.busy = now;
+        } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
+            state.parked = true;
+            return Rest::Until(None);
+        }
+        // Senders wake nobody, so that they are fast: what they left is found by looking.
+        let tick = if pause.is_some() { PAUSED_TICK } else { TICK };
+        Rest::Until([Some(now + tick), pause, next].into_iter().flatten().min())
+    }
+
+    /// Waits until deliveries have ended, somebody wakes the worker, or the time is over.
+    async fn wait(&mut self, until: Option<Instant>) -> Vec<Done> {
+        let mut ended = Vec::new();
+        let deliveries = &mut self.deliveries;
+        let mut woken = pin!(self.shared.wake.notified());
+        let something = poll_fn(|context| {
+            while let Poll::Ready(Some(done)) = deliveries.poll_join_next(context) {
+                ended.push(done);
+            }
+            let woken = woken.as_mut().poll(context).is_ready();
+            if woken || !ended.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match until {
+            Some(until) => timeout_at(until.into(), something).await.unwrap_or_default(),
+            None => something.await,
+        }
+        ended
+    }
+
+    fn settle(&mut self, done: Done) {
+        let now = Instant::now();
+        let Ok((delivery, result)) = done else {
+            // It panicked, which counted its event as dropped. It may have been the probe.
+            self.schedule.failed(now, Setback::Unreachable, true);
+            return;
+        };
+        match Outcome::of(&result) {
+            Outcome::Delivered => {
+                self.worked(now, &delivery);
+                delivery.delivered();
+            }
+            Outcome::Poison(reason) => {
+                self.worked(now, &delivery);
+                self.drop_result(delivery, reason, result);
+            }
+            Outcome::Setback(setback) => self.set_back(now, delivery, setback, result),
+        }
+    }
+
+    fn worked(&mut self, now: Instant, delivery: &Delivery) {
+        self.progress = Some(now);
+        if self.schedule.worked(delivery.probe) {
+            info!(beacon_url = self.beacon_url, "beacon events are delivered again");
+        }
+    }
+
+    fn set_back(
+        &mut self,
+        now: Instant,
+        mut delivery: Delivery,
+        setback: Setback,
+        result: Result<(), EsperError>,
+    ) {
+        let news = self.schedule.failed(now, setback, delivery.probe);
+        if let (Some(cause), Err(error)) = (news, &result) {
+            self.say(cause, error);
+        }
+        let failures = match (setback, delivery.probe) {
+            (Setback::BadAnswer | Setback::Unreachable, false) => delivery.fail(),
+            // The fault of everybody, not of this event.
+            _ => delivery.failures(),
+        };
+        if failures >= MOST_FAILURES {
+            self.drop_result(delivery, DropReason::Failed, result);
+        } else {
+            delivery.put_back(now + self.schedule.wait_of(failures));
+        }
+    }
+
+    /// Says why the queue pauses, once for each pause.
+    fn say(&self, cause: Cause, error: &EsperError) {
+        let beacon_url = &self.beacon_url;
+        match cause {
+            Cause::Rejection => error!(
+                beacon_url,
+                %error,
+                "esper rejects the api key: beacon events wait, and the oldest will be lost; \
+                 set a valid ESPER_API_KEY"
+            ),
+            Cause::Outage => warn!(beacon_url, %error, "beacon events wait for a pause to end"),
+        }
+    }
+
+    fn drop_result(
+        &mut self,
+        delivery: Delivery,
+        reason: DropReason,
+        result: Result<(), EsperError>,
+    ) {
+        if let Err(error) = result {
+            self.drop_it(delivery, reason, &error);
+        }
+    }
+
+    fn drop_it(&mut self, delivery: Delivery, reason: DropReason, error: &EsperError) {
+        self.losses.because(reason, error);
+        delivery.dropped(reason);
+    }
+}
+
+/// How soon a worker that delivers sees what was sent.
+const TICK: Duration = Duration::from_millis(5);
+/// How soon losses are told where nothing can be delivered.
+const PAUSED_TICK: Duration = Duration::from_millis(100);
+/// After so long without an event, the next one has to wake the worker.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often the service may fail on an event while it takes others.
+const MOST_FAILURES: u32 = 10;
+/// How long a queue without handles goes on while the service takes nothing.
+const PATIENCE_OF_AN_ORPHAN: Duration = Duration::from_secs(60);

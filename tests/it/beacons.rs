@@ -1,0 +1,77 @@
+//! Events in the background: what is promised of the queue, against real sockets.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconStats, Beacons};
+
+use crate::support::{Answer, RawServer, config};
+
+mod ends;
+mod losses;
+mod outcomes;
+mod places;
+
+/// Long enough for whatever is going to happen.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Waits for a condition.
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < LONG, "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn event(path: &str) -> BeaconEvent {
+    BeaconEvent::new("http_request").with_ip("192.168.1.1").with_path(path)
+}
+
+/// Sends events with the paths `/0`, `/1`, …
+fn send(beacons: &Beacons, events: usize) {
+    for number in 0..events {
+        beacons.send(event(&format!("/{number}")));
+    }
+}
+
+fn beacons(server: &RawServer) -> Beacons {
+    AsyncEsperClient::new(config(&server.url())).unwrap().beacons()
+}
+
+/// The counts, which add up.
+fn stats(beacons: &Beacons) -> BeaconStats {
+    let stats = beacons.stats();
+    let sum = stats.delivered + stats.dropped.total() + stats.queued;
+    assert_eq!(stats.accepted, sum, "{stats:?}");
+    stats
+}
+
+fn accept() -> Answer {
+    Answer::Http(202, vec![], String::new())
+}
+
+fn paths(server: &RawServer) -> Vec<String> {
+    let received = server.received();
+    received.iter().map(|request| request.json()["path"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Holds up every answer until it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn server(&self) -> RawServer {
+        let gate = self.clone();
+        RawServer::start(move |_, _| {
+            let (open, changed) = &*gate.0;
+            drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+            accept()
+        })
+    }
+
+    fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
