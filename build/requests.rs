@@ -102,6 +102,14 @@ fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
     let about = about.trim_end();
     let arguments = arguments(&field.ty);
     Ok(match (outer(&field.ty).as_str(), arguments.as_slice()) {
+        ("Option", [inner]) if is_number(inner) => quote! {
+            #[doc = #about]
+            #[must_use]
+            pub fn #method(mut self, #ident: #inner) -> Self {
+                self.#ident = Some(#ident);
+                self
+            }
+        },
         ("Option", [inner]) => quote! {
             #[doc = #about]
             #[must_use]
@@ -228,6 +236,11 @@ fn wire_name(field: &Field) -> Option<String> {
         }
     }
     Some(name)
+}
+
+/// A literal has no type of its own, so that a number is taken as it is.
+fn is_number(kind: &Type) -> bool {
+    matches!(outer(kind).as_str(), "i32" | "i64" | "u32" | "u64" | "f32" | "f64")
 }
 
 fn outer(kind: &Type) -> String {

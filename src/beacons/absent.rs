@@ -8,7 +8,7 @@ pub(crate) struct Slot;
 
 /// The options of no queue.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BeaconOptions;
+pub(crate) struct BeaconOptions {}
 
 impl Slot {
     #[expect(clippy::unnecessary_wraps, reason = "the queue's own has something to refuse")]

@@ -27,11 +27,14 @@ impl Backoff {
         let now = SystemTime::now();
         match self.0.should_retry(now, past) {
             RetryDecision::DoNotRetry => None,
-            RetryDecision::Retry { execute_after } => {
-                let wait = execute_after.duration_since(now).unwrap_or(self.0.min_retry_interval);
-                Some(wait.min(self.0.max_retry_interval))
-            }
+            RetryDecision::Retry { execute_after } => Some(self.between(now, execute_after)),
         }
+    }
+
+    /// The time between two readings of a clock that may have been set meanwhile.
+    fn between(&self, now: SystemTime, then: SystemTime) -> Duration {
+        let wait = then.duration_since(now).unwrap_or(self.0.min_retry_interval);
+        wait.min(self.0.max_retry_interval)
     }
 }
 
@@ -54,6 +57,15 @@ mod tests {
                 assert!(wait <= longest + slack, "{past}: {wait:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_neither_shortens_nor_stretches_a_wait_beyond_its_bounds() {
+        let backoff = Backoff::new(Duration::from_secs(1), CAP, 3);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        assert_eq!(backoff.between(now, now + hour), CAP);
+        assert_eq!(backoff.between(now, now - hour), Duration::from_secs(1));
+        assert_eq!(backoff.between(now, now + Duration::from_secs(2)), Duration::from_secs(2));
     }
 
     #[test]

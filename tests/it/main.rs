@@ -10,6 +10,7 @@ mod connections;
 mod contract;
 mod decisions;
 mod errors;
+mod faults;
 mod guard;
 mod http2;
 mod proxies;

@@ -88,7 +88,7 @@ async fn decide(client: &AsyncEsperClient) -> MitigationResponse {
 /// Sends so many events, with every member that an event has.
 async fn burst(client: &AsyncEsperClient, events: usize) {
     let event = BeaconEvent::new("http_request")
-        .with_timestamp(1_732_406_400_000_i64)
+        .with_timestamp(1_732_406_400_000)
         .with_ip(VISITOR)
         .with_user_agent("curl/8")
         .with_path("/login")
