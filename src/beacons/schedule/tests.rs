@@ -180,8 +180,9 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
             add_up(&queue);
         }
     }
-    // Six steps to the longest wait, which is half a minute at the least.
-    assert!((60..=3600 / 30 + 6 + 6).contains(&probes), "{probes}");
+    // After the first steps a wait is drawn between half a second and a minute: some 120 of them
+    // make an hour. 60 is the least there can be, and 200 more than chance ever makes.
+    assert!((60..=200).contains(&probes), "{probes}");
     assert_eq!(queue.accepted(), 360_000);
     assert_eq!(queue.dropped_so_far().of(DropReason::Full), 360_000 - 1000);
 
