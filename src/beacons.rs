@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use crate::transport::later;
 use crate::{BeaconEvent, EsperConfig};
 
 mod delivery;
@@ -202,12 +203,10 @@ impl Drop for Handle {
 
 fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+    later(now.into(), timeout).into_std()
 }
 
 /// How long the drop of the last handle may take.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 /// What the worker may take to give up the rest when the time is over.
 const GRACE: Duration = Duration::from_millis(50);
-/// Long enough for "no limit", and short enough to be added to an instant.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

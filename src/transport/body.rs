@@ -58,7 +58,9 @@ async fn read(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
         return Ok(None);
     }
     let Some(first) = response.chunk().await? else { return Ok(Some(Bytes::new())) };
-    let Some(second) = response.chunk().await? else { return Ok(Some(first)) };
+    let Some(second) = response.chunk().await? else {
+        return Ok((first.len() <= LIMIT).then_some(first));
+    };
     let mut body = BytesMut::from(first);
     body.extend_from_slice(&second);
     while let Some(chunk) = response.chunk().await? {

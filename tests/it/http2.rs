@@ -37,7 +37,11 @@ fn server(deeds: impl Fn(usize) -> Deed + Send + Sync + 'static) -> (TlsServer, 
 }
 
 fn client(server: &TlsServer) -> AsyncEsperClient {
-    let config = config(&server.url("localhost"));
+    client_with_retries(server, 3)
+}
+
+fn client_with_retries(server: &TlsServer, retries: u32) -> AsyncEsperClient {
+    let config = config(&server.url("localhost")).with_max_retries(retries);
     AsyncEsperClient::new(config.with_root_certificate(server.certificate.clone())).unwrap()
 }
 
@@ -95,9 +99,7 @@ async fn a_refused_stream_and_a_connection_that_goes_away_cost_nothing() {
     for deed in [Deed::Refuse, Deed::GoAway] {
         let (server, seen) = server(move |number| if number == 0 { deed } else { Deed::Answer });
         // Not even a verification was looked at, and no retry is needed for it.
-        let config = config(&server.url("localhost")).with_max_retries(0);
-        let config = config.with_root_certificate(server.certificate.clone());
-        let client = AsyncEsperClient::new(config).unwrap();
+        let client = client_with_retries(&server, 0);
         assert!(client.verify_challenge("token", "1").await.unwrap());
         assert_eq!(seen.streams.load(Ordering::SeqCst), 2);
     }
@@ -106,9 +108,7 @@ async fn a_refused_stream_and_a_connection_that_goes_away_cost_nothing() {
 #[tokio::test]
 async fn a_stream_that_is_always_refused_is_repeated_once_at_no_cost() {
     let (server, seen) = server(|_| Deed::Refuse);
-    let config = config(&server.url("localhost")).with_max_retries(0);
-    let config = config.with_root_certificate(server.certificate.clone());
-    let client = AsyncEsperClient::new(config).unwrap();
+    let client = client_with_retries(&server, 0);
     assert!(client.verify_challenge("token", "1").await.is_err());
     assert_eq!(seen.streams.load(Ordering::SeqCst), 2);
 }
