@@ -51,7 +51,8 @@ impl Patience {
     /// The time of an attempt that starts with this much left of its call, after some retries.
     pub(super) fn attempt(&self, left: Duration, past: u32) -> Duration {
         let share = if self.backoff.wait(past).is_some() { self.share } else { 1.0 };
-        self.attempt_timeout.min(left.mul_f32(share))
+        // A product of floats can be a little more than its factors: 5 ms in a day.
+        self.attempt_timeout.min(left.mul_f32(share)).min(left)
     }
 
     /// An attempt with less time than this is not worth its wait.
@@ -94,6 +95,11 @@ mod tests {
         let patience = Patience::new(&EsperConfig::new("key")).unwrap();
         assert_eq!(patience.attempt(Duration::from_secs(30), 0), Duration::from_secs(10));
         assert_eq!(patience.attempt(Duration::from_secs(3), 0), Duration::from_secs(3));
+        let patience = Patience { attempt_timeout: Duration::MAX, ..patience };
+        for hours in 1..100 {
+            let left = Duration::from_secs(hours * 60 * 60) - Duration::from_nanos(1);
+            assert!(patience.attempt(left, 0) <= left, "{hours}");
+        }
     }
 
     #[test]

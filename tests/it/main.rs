@@ -8,6 +8,7 @@ mod blocking;
 mod configuration;
 mod connections;
 mod contract;
+mod deadlines;
 mod decisions;
 mod errors;
 mod faults;

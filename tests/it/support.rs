@@ -7,6 +7,7 @@ use esper_sandbox::Sandbox;
 
 pub(crate) mod child;
 pub(crate) mod logs;
+pub(crate) mod paused;
 pub(crate) mod raw;
 pub(crate) mod tls;
 

@@ -1,0 +1,219 @@
+//! A call is over when its time is, to the tick of a clock that is paused.
+
+use std::time::Duration;
+
+use esper_rs_client::{
+    AsyncEsperClient, BeaconEvent, ChallengeProof, EsperConfig, EsperError, MitigationRequest,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tokio::time::{Instant, timeout};
+
+use crate::support::config;
+use crate::support::paused::{Deed, PausedServer, TICK, run};
+
+/// Timers end with a tick, and what they wake may be seen in the next.
+const LATE: Duration = TICK.saturating_mul(2);
+
+const JSON: &str = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n";
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Decide,
+    Verify,
+    VerifyProof,
+    ReadUsage,
+    SendEvent,
+}
+
+impl Operation {
+    async fn call(self, client: &AsyncEsperClient) -> Result<(), EsperError> {
+        match self {
+            Self::Decide => {
+                client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await.map(drop)
+            }
+            Self::Verify => client.verify_challenge("token", "1").await.map(drop),
+            Self::VerifyProof => {
+                let proof = ChallengeProof::new("proof", "192.168.1.1");
+                client.verify_challenge_proof(&proof).await.map(drop)
+            }
+            Self::ReadUsage => client.get_usage().await.map(drop),
+            Self::SendEvent => client.send_beacon_event(&BeaconEvent::new("http_request")).await,
+        }
+    }
+}
+
+/// Where a client looks for the service.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Service,
+    /// Nobody listens there.
+    Nowhere,
+    /// The handshake is never answered.
+    NoTls,
+}
+
+/// A client's options, all in milliseconds but for the retries.
+#[derive(Clone, Debug)]
+struct Options {
+    timeout: u64,
+    attempt_timeout: u64,
+    retry_delay: u64,
+    max_retries: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    place: Place,
+    deeds: Vec<(Deed, Duration)>,
+    options: Options,
+    /// What is asked, one after the other, and when the caller loses interest.
+    calls: Vec<(Operation, Option<u64>)>,
+}
+
+fn answer(status: u16, headers: &str, body: &str) -> Deed {
+    let length = body.len();
+    Deed::Write(format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}"))
+}
+
+/// An answer that is a success of every operation.
+fn success() -> Deed {
+    let body = r#"{"action":"allow","valid":true,"requests":1,"blocked":0,"challenged":0,"allowed":1,"period":"p"}"#;
+    answer(200, "content-type: application/json\r\n", body)
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let broken = format!("{JSON}content-length: 99\r\n\r\n{{\"action\"");
+    prop_oneof![
+        Just(success()),
+        prop_oneof![Just(200), Just(302), Just(401), Just(408), Just(500), Just(501), Just(503)]
+            .prop_map(|status| answer(status, "", "")),
+        (prop_oneof![Just(429), Just(503)], 0_u64..3).prop_map(|(status, seconds)| {
+            answer(status, &format!("retry-after: {seconds}\r\n"), "")
+        }),
+        prop_oneof![Just(String::new()), Just(JSON.to_owned()), Just(broken)]
+            .prop_map(Deed::WriteAndClose),
+        prop_oneof![Just(""), Just("HTTP/1.1 2"), Just(JSON)].prop_map(Deed::Reset),
+        prop_oneof![Just("HTTP/1.1 200 X\r\nx: "), Just("HTTP/1.1 202 X\r\n\r\n")]
+            .prop_map(Deed::Dribble),
+        Just(Deed::Silence),
+    ]
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let place =
+        prop_oneof![8 => Just(Place::Service), 1 => Just(Place::Nowhere), 1 => Just(Place::NoTls)];
+    let late = prop_oneof![3 => Just(0), 1 => 0_u64..800].prop_map(Duration::from_millis);
+    let operation = prop_oneof![
+        Just(Operation::Decide),
+        Just(Operation::Verify),
+        Just(Operation::VerifyProof),
+        Just(Operation::ReadUsage),
+        Just(Operation::SendEvent),
+    ];
+    let options = (1_u64..3000, 1_u64..1500, 0_u64..400, 0_u32..5).prop_map(
+        |(timeout, attempt_timeout, retry_delay, max_retries)| Options {
+            timeout,
+            attempt_timeout,
+            retry_delay,
+            max_retries,
+        },
+    );
+    let interest = prop_oneof![3 => Just(None), 1 => (0_u64..500).prop_map(Some)];
+    let deeds = proptest::collection::vec((deed(), late), 1..6);
+    let calls = proptest::collection::vec((operation, interest), 1..4);
+    (place, deeds, options, calls).prop_map(|(place, deeds, options, calls)| Case {
+        place,
+        deeds,
+        options,
+        calls,
+    })
+}
+
+async fn client(case: &Case, port: u16) -> AsyncEsperClient {
+    let url = match case.place {
+        Place::Service => format!("http://127.0.0.1:{port}"),
+        Place::NoTls => format!("https://127.0.0.1:{port}"),
+        Place::Nowhere => {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            format!("http://{}", listener.local_addr().unwrap())
+        }
+    };
+    AsyncEsperClient::new(with(config(&url), &case.options)).unwrap()
+}
+
+fn with(config: EsperConfig, options: &Options) -> EsperConfig {
+    config
+        .with_timeout(Duration::from_millis(options.timeout))
+        .with_attempt_timeout(Duration::from_millis(options.attempt_timeout))
+        .with_retry_delay(Duration::from_millis(options.retry_delay))
+        .with_max_retries(options.max_retries)
+}
+
+#[test]
+fn whatever_the_service_does_a_call_is_over_when_its_time_is() {
+    let config = ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() };
+    let property = |case: Case| {
+        run(async {
+            // Of a handshake it never makes anything.
+            let server = PausedServer::start(case.deeds.clone()).await;
+            let client = client(&case, server.port).await;
+            let limit = Duration::from_millis(case.options.timeout);
+            for (operation, interest) in &case.calls {
+                let started = Instant::now();
+                let interest = interest.map_or(Duration::MAX, Duration::from_millis);
+                let result = timeout(interest, operation.call(&client)).await;
+                let elapsed = started.elapsed();
+                prop_assert!(elapsed <= limit + LATE, "{elapsed:?}: {operation:?} {result:?}");
+            }
+            let stats = client.stats();
+            let ended = stats.succeeded + stats.failed + stats.cancelled;
+            prop_assert_eq!((stats.calls, ended), (case.calls.len() as u64, stats.calls));
+            let most = stats.calls * (u64::from(case.options.max_retries) + 1);
+            prop_assert!(stats.attempts <= most, "{:?}", stats);
+            prop_assert!(server.count() as u64 <= stats.attempts, "{:?}", stats);
+            Ok(())
+        })
+    };
+    TestRunner::new(config).run(&cases(), property).unwrap();
+}
+
+#[test]
+fn what_is_late_by_less_than_the_deadline_is_still_heard() {
+    run(async {
+        let late = Duration::from_millis(900);
+        let unavailable = answer(503, "retry-after: 1\r\n", "");
+        let deeds = vec![(Deed::Silence, Duration::ZERO), (unavailable, late), (success(), late)];
+        let server = PausedServer::start(deeds).await;
+        let options =
+            Options { timeout: 4_100, attempt_timeout: 1_000, retry_delay: 100, max_retries: 2 };
+        let config = with(config(&format!("http://127.0.0.1:{}", server.port)), &options);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let started = Instant::now();
+        Operation::Decide.call(&client).await.unwrap();
+        // An attempt that timed out, a wait, a late refusal, the wait it asked for, a late answer.
+        let least = Duration::from_millis(1_000 + 50 + 900 + 1_000 + 900);
+        let elapsed = started.elapsed();
+        assert!(elapsed >= least && elapsed <= least + Duration::from_millis(100), "{elapsed:?}");
+        assert_eq!(server.count(), 3);
+    });
+}
+
+#[test]
+fn silence_lasts_to_the_end_of_the_time_and_no_longer() {
+    run(async {
+        for (timeout, attempt_timeout) in [(250, 1_000), (1_000, 300), (1_000, 999)] {
+            let server = PausedServer::start(vec![(Deed::Silence, Duration::ZERO)]).await;
+            let options = Options { timeout, attempt_timeout, retry_delay: 0, max_retries: 9 };
+            let config = with(config(&format!("http://127.0.0.1:{}", server.port)), &options);
+            let client = AsyncEsperClient::new(config).unwrap();
+            let started = Instant::now();
+            let error = Operation::Decide.call(&client).await.unwrap_err();
+            let (elapsed, limit) = (started.elapsed(), Duration::from_millis(timeout));
+            assert!(error.is_timeout(), "{error:?}");
+            assert!(elapsed <= limit + LATE, "{elapsed:?}");
+            // Less than a tenth is not worth an attempt.
+            assert!(elapsed >= limit.mul_f32(0.89), "{elapsed:?}");
+        }
+    });
+}

@@ -1,0 +1,147 @@
+//! A runtime whose clock moves only in small steps, and a server in it: what takes seconds takes
+//! none, and a deadline can be held to the millisecond.
+//!
+//! Tokio's own way to pause a clock jumps to the next timer whenever a task waits for a socket.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::{advance, sleep};
+
+/// What the server does with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Deed {
+    /// Writes this and keeps the connection.
+    Write(String),
+    /// Writes this and closes the connection.
+    WriteAndClose(String),
+    /// Writes this and resets the connection.
+    Reset(&'static str),
+    /// Writes this for ever, a byte in 20 ms.
+    Dribble(&'static str),
+    /// Keeps the connection and says nothing.
+    Silence,
+}
+
+/// A server that runs within [`run`], and ends with it.
+pub(crate) struct PausedServer {
+    pub(crate) port: u16,
+    requests: Rc<Cell<usize>>,
+}
+
+/// Runs a future on a runtime of its own, whose clock moves as fast as the machine allows.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        tokio::select! {
+            biased;
+            value = future => value,
+            () = tick() => unreachable!("a clock does not end"),
+        }
+    })
+}
+
+impl PausedServer {
+    /// Does the deeds in turn, over and over, each so much later than its request came.
+    pub(crate) async fn start(deeds: Vec<(Deed, Duration)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let requests = Rc::new(Cell::new(0));
+        let (counter, deeds) = (Rc::clone(&requests), Rc::new(deeds));
+        spawn_local(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (counter, deeds) = (Rc::clone(&counter), Rc::clone(&deeds));
+                spawn_local(async move { serve(stream, &counter, &deeds).await });
+            }
+        });
+        Self { port, requests }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.requests.get()
+    }
+}
+
+/// Moves the clock when all that is to happen now has happened.
+async fn tick() {
+    loop {
+        for _ in 0..TURNS {
+            // The sockets are looked at in each turn. What a loopback socket is given is there at
+            // once, so a few turns take a request to the server and its answer back.
+            yield_now().await;
+        }
+        advance(TICK).await;
+    }
+}
+
+/// Ends with the connection.
+async fn serve(stream: TcpStream, requests: &Cell<usize>, deeds: &[(Deed, Duration)]) {
+    let mut stream = BufStream::new(stream);
+    while read(&mut stream).await.is_some() {
+        let number = requests.replace(requests.get() + 1);
+        let (deed, late) = &deeds[number % deeds.len()];
+        sleep(*late).await;
+        if act(&mut stream, deed).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Returns nothing where the connection is over.
+async fn act(stream: &mut BufStream<TcpStream>, deed: &Deed) -> Option<()> {
+    let text = match deed {
+        Deed::Write(text) | Deed::WriteAndClose(text) => text.as_str(),
+        Deed::Reset(text) | Deed::Dribble(text) => text,
+        Deed::Silence => "",
+    };
+    if matches!(deed, Deed::Dribble(_)) {
+        for byte in text.bytes().cycle() {
+            stream.write_all(&[byte]).await.ok()?;
+            stream.flush().await.ok()?;
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    stream.write_all(text.as_bytes()).await.ok()?;
+    stream.flush().await.ok()?;
+    match deed {
+        Deed::Write(_) => Some(()),
+        Deed::Silence => {
+            // Ends with the connection, which the client closes.
+            let _ = stream.read(&mut [0]).await;
+            None
+        }
+        Deed::Reset(_) => {
+            // A connection that does not linger ends with a reset.
+            let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
+            None
+        }
+        Deed::WriteAndClose(_) | Deed::Dribble(_) => None,
+    }
+}
+
+/// Reads one request, or nothing where the connection ends.
+async fn read(stream: &mut BufStream<TcpStream>) -> Option<()> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+        match line.to_ascii_lowercase().trim_end().split_once(':') {
+            Some(("content-length", value)) => length = value.trim().parse().ok()?,
+            Some(_) => {}
+            None if line == "\r\n" => break,
+            None => {}
+        }
+    }
+    stream.read_exact(&mut vec![0; length]).await.ok()?;
+    Some(())
+}
+
+/// By how much the clock moves at once.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+const TURNS: usize = 16;
