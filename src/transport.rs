@@ -172,8 +172,8 @@ impl ClientHooks<Arc<Call>> for Client {
         if !response.status().is_success() || !json {
             return Ok(());
         }
-        if response.extensions().get::<body::TooLong>().is_some() {
-            return Err(Error::Custom(format!("its body has more than {} bytes", body::LIMIT)));
+        if let Some(why) = response.extensions().get::<body::Unread>() {
+            return Err(Error::Custom(why.to_string()));
         }
         if !is_json(response.headers().get(CONTENT_TYPE)) {
             return Err(Error::Custom("its content type is not JSON".to_owned()));

@@ -49,6 +49,11 @@ fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
         .referer(false)
+        // Also where another crate of the same build turns decompression on.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
         // Repetitions are counted in one place, which is not this one.
         .retry(retry::never())
         .connect_timeout((config.attempt_timeout.min(config.timeout) / 2).min(CONNECT_TIMEOUT))

@@ -125,38 +125,6 @@ async fn a_success_that_is_no_decision_is_never_read_as_one() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_is_cut_off_and_not_asked_for_again() {
-    let endless = || {
-        let mut answer = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\n\r\n".to_vec();
-        answer.resize(answer.len() + 3 * 1024 * 1024, b' ');
-        answer.extend(br#"{"action":"allow"}"#);
-        Answer::Bytes(answer)
-    };
-    let server = RawServer::always(endless);
-    let client = client(&server.url());
-    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
-    let error = result.unwrap_err();
-    assert!(error.to_string().contains("more than 1048576 bytes"), "{error}");
-    assert_eq!(server.count(), 1);
-}
-
-#[tokio::test]
-async fn a_redirect_is_an_error_and_the_other_host_sees_nothing() {
-    let other = RawServer::always(Answer::allow);
-    for status in [301, 302, 307, 308] {
-        let location = other.url();
-        let server = RawServer::always(move || {
-            Answer::Http(status, vec![("location", location.clone())], String::new())
-        });
-        let error = once(&server).await.unwrap_err();
-        assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{error:?}");
-        assert!(error.to_string().contains("redirects are not followed"), "{error}");
-        assert!(matches!(error, EsperError::Api { .. }) && !error.is_retryable(), "{error:?}");
-    }
-    assert_eq!(other.connections(), 0);
-}
-
-#[tokio::test]
 async fn bad_input_is_refused_before_anything_is_sent() {
     let server = RawServer::always(Answer::allow);
     let client = client(&server.url());

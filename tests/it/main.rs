@@ -15,6 +15,7 @@ mod faults;
 mod guard;
 mod http2;
 mod proxies;
+mod refusals;
 mod retries;
 mod schemas;
 mod secrets;

@@ -22,6 +22,7 @@ struct State {
     script: Box<Script>,
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
+    flooded: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -42,6 +43,8 @@ pub(crate) enum Answer {
     Bytes(Vec<u8>),
     /// Writes these bytes, one now and then, for as long as the client listens.
     Dribble(Vec<u8>),
+    /// Writes these bytes and then blanks, for as long as the client reads.
+    Flood(Vec<u8>),
     /// Writes these bytes and resets the connection.
     Reset(Vec<u8>),
     /// Closes the connection without a byte.
@@ -97,6 +100,7 @@ impl RawServer {
             script: Box::new(script),
             received: Mutex::new(Vec::new()),
             connections: AtomicUsize::new(0),
+            flooded: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
@@ -140,6 +144,11 @@ impl RawServer {
 
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many blanks were written in floods, once all of them have ended.
+    pub(crate) fn flooded(&self) -> usize {
+        self.state.flooded.load(Ordering::SeqCst)
     }
 }
 
@@ -189,6 +198,18 @@ impl State {
                         }
                         thread::sleep(Duration::from_millis(20));
                     }
+                }
+                Answer::Flood(bytes) => {
+                    let blanks = [b' '; 16 * 1024];
+                    let mut written = 0;
+                    let mut next = bytes.as_slice();
+                    while !self.stopped.load(Ordering::SeqCst) && (&*stream).write_all(next).is_ok()
+                    {
+                        next = &blanks;
+                        written += blanks.len();
+                    }
+                    self.flooded.fetch_add(written, Ordering::SeqCst);
+                    return;
                 }
                 Answer::Close => break,
                 Answer::Silence => {
