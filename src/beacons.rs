@@ -84,7 +84,9 @@ use stats::DropReason::Closed;
 /// within the time that they are given. When the last handle and the last client are dropped
 /// without them, the drop waits for the rest of the events for at most 100 ms; then the thread
 /// goes on by itself, as long as the process lives, until the queue is empty or the service has
-/// taken nothing for 60 s. A queue does not survive `fork`: make the client after it.
+/// taken nothing for 60 s. A queue does not survive `fork`: make the client after it. The copy that
+/// the forked process has delivers nothing; its first flush or shutdown counts what is in it as
+/// [`NoWorker`](DropReason::NoWorker).
 ///
 /// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
 #[cfg_attr(feature = "blocking", doc = "[`EsperClient::beacons`]: crate::EsperClient::beacons")]

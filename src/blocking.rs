@@ -53,10 +53,11 @@ impl EsperClient {
     ///
     /// # Errors
     ///
-    /// Fails like [`AsyncEsperClient::new`], and when the system gives no further thread.
+    /// Fails like [`AsyncEsperClient::new`], and when the system gives no further thread or no
+    /// further files for it.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
         let client = AsyncEsperClient::new(config)?;
-        let driver = Driver::start().map_err(unusable)?;
+        let driver = Driver::start().map_err(|error| unusable(NO_THREAD, error))?;
         Ok(Self { client, driver: Arc::new(driver) })
     }
 
@@ -149,7 +150,8 @@ impl Driver {
     fn wait<T>(&self, call: impl Future<Output = Result<T, EsperError>>) -> Result<T, EsperError> {
         if self.process != process::id() {
             // A fork copies no threads, so that nothing would ever wake us.
-            return Err(unusable(io::Error::other("the thread is the parent process's")));
+            let error = io::Error::other("its thread is that of another process");
+            return Err(unusable(FORKED, error));
         }
         let _entered = self.runtime.enter();
         pollster::block_on(tokio::task::unconstrained(call))
@@ -162,12 +164,17 @@ impl fmt::Debug for Driver {
     }
 }
 
-fn unusable(source: io::Error) -> EsperError {
+/// A client that nothing drives.
+fn unusable(message: &str, source: io::Error) -> EsperError {
     EsperError::Connection {
-        message: "the client has no thread in this process; make one after a fork".to_owned(),
+        message: message.to_owned(),
         permanent: true,
         attempts: 0,
         elapsed: Duration::ZERO,
         source: source.into(),
     }
 }
+
+const NO_THREAD: &str = "the system gives the client no thread of its own; raise its limits on \
+                         threads, memory or open files, or use AsyncEsperClient";
+const FORKED: &str = "the client was made before this process was forked; make one after the fork";

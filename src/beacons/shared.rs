@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -19,6 +20,8 @@ pub(super) struct Shared {
     /// Wakes the worker.
     pub(super) wake: Notify,
     pub(super) callback_panics: AtomicU64,
+    /// Where the worker is. A fork copies the queue and not the worker.
+    process: u32,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,8 @@ impl Shared {
             ended: false,
         };
         let callback_panics = AtomicU64::new(0);
-        Self { state: Mutex::new(state), wake: Notify::new(), callback_panics }
+        let process = process::id();
+        Self { state: Mutex::new(state), wake: Notify::new(), callback_panics, process }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,6 +116,9 @@ impl Shared {
         deadline: Instant,
         reply: impl FnOnce(BeaconReport) + Send + 'static,
     ) -> Before {
+        if self.process != process::id() {
+            self.end(DropReason::NoWorker);
+        }
         let mut state = self.lock();
         let before = state.now();
         if state.ended {

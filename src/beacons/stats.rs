@@ -19,7 +19,7 @@ pub enum DropReason {
     Closed,
     /// The time of a shutdown was over, or all handles were gone and the service took nothing.
     Abandoned,
-    /// The thread of the queue could not be started, or broke.
+    /// The thread of the queue could not be started, or broke, or is another process's (a fork).
     NoWorker,
 }
 

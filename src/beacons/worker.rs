@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
@@ -47,17 +48,24 @@ enum Rest {
 /// Starts the thread. Where that fails, events count as dropped.
 pub(super) fn start(config: &EsperConfig, shared: &Arc<Shared>) {
     let (config, theirs) = (config.clone(), Arc::clone(shared));
-    let started =
-        thread::Builder::new().name("esper-beacons".to_owned()).spawn(|| work(config, theirs));
+    let started = thread::Builder::new()
+        .name("esper-beacons".to_owned())
+        .spawn(|| work(config, theirs, runtime().build()));
     if let Err(error) = started {
         error!(%error, "no thread for beacon events; all of them will be dropped");
         shared.end(DropReason::NoWorker);
     }
 }
 
-fn work(config: EsperConfig, shared: Arc<Shared>) {
+/// What the thread runs on.
+fn runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    builder
+}
+
+fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) {
     let mut losses = Losses::new(Arc::clone(&shared), config.beacons.on_loss.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     // A panic here is a mistake of ours; it must cost events at most, and not in silence.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let runtime = runtime.as_ref().map_err(|error| error.to_string())?;
@@ -78,7 +86,7 @@ fn work(config: EsperConfig, shared: Arc<Shared>) {
     };
     shared.end(reason);
     // The name of a host may still be looked up on a further thread; nobody waits for that.
-    let _: io::Result<()> = runtime.map(tokio::runtime::Runtime::shutdown_background);
+    let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
     losses.tell_the_rest();
 }
 
@@ -96,14 +104,14 @@ impl<'a> Worker<'a> {
             deliveries: JoinSet::new(),
             in_flight: config.beacons.in_flight(),
             beacon_url: config.beacon_url.clone(),
-            busy: Instant::now(),
+            busy: now(),
             progress: None,
         })
     }
 
     async fn run(mut self) {
         loop {
-            let now = Instant::now();
+            let now = now();
             let pause = self.deliver(now);
             let pause = pause.filter(|_| self.deliveries.is_empty());
             self.losses.tell(now);
@@ -194,7 +202,7 @@ impl<'a> Worker<'a> {
     }
 
     fn settle(&mut self, done: Done) {
-        let now = Instant::now();
+        let now = now();
         let Ok((delivery, result)) = done else {
             // It panicked, which counted its event as dropped. It may have been the probe.
             self.schedule.failed(now, Setback::Unreachable, true);
@@ -274,6 +282,11 @@ impl<'a> Worker<'a> {
     }
 }
 
+/// The runtime's time, which tests can pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// How soon a worker that delivers sees what was sent.
 const TICK: Duration = Duration::from_millis(5);
 /// How soon losses are told where nothing can be delivered.
@@ -284,3 +297,6 @@ const IDLE: Duration = Duration::from_secs(1);
 const MOST_FAILURES: u32 = 10;
 /// How long a queue without handles goes on while the service takes nothing.
 const PATIENCE_OF_AN_ORPHAN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,15 @@ mod deadlines;
 mod decisions;
 mod errors;
 mod faults;
+#[cfg(unix)]
+mod forks;
 mod guard;
 mod http2;
 mod proxies;
 mod refusals;
 mod retries;
+#[cfg(all(unix, feature = "beacons"))]
+mod scarcity;
 mod schemas;
 mod secrets;
 mod spec_edit;

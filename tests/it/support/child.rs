@@ -10,21 +10,30 @@ pub(crate) fn is_one() -> bool {
 
 /// Runs one test of this binary again, with these variables.
 pub(crate) fn run(test: &str, variables: &[(&str, &str)]) {
-    let output = output(test, variables);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert_passed(&output(test, variables));
+}
+
+/// Runs one test of this binary again, where no file beyond so many can be opened.
+pub(crate) fn run_with_files(test: &str, files: u32) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+    assert_passed(&outcome(shell.arg(env::current_exe().expect("a binary")), test));
 }
 
 /// What one test of this binary prints, whether it passes or not.
 pub(crate) fn output(test: &str, variables: &[(&str, &str)]) -> Output {
     let binary = env::current_exe().expect("a binary");
-    Command::new(binary)
-        .args([test, "--exact", "--nocapture"])
-        .env(MARK, "1")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("a process")
+    outcome(Command::new(binary).envs(variables.iter().copied()), test)
+}
+
+fn outcome(command: &mut Command, test: &str) -> Output {
+    command.args([test, "--exact", "--nocapture"]).env(MARK, "1").stdin(Stdio::null());
+    command.output().expect("a process")
+}
+
+fn assert_passed(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 const MARK: &str = "ESPER_TEST_CHILD";

@@ -1,0 +1,69 @@
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+
+use super::*;
+use crate::beacons::stats::BeaconStats;
+use crate::{BeaconEvent, BeaconOptions};
+
+const EVENTS: u64 = 4;
+
+/// What becomes of events whose handles are all gone, and how many milliseconds of virtual time
+/// that takes. The service is what the listener does in the worker's own runtime.
+fn orphaned(port: u16, service: impl Future<Output = ()> + Send + 'static) -> (BeaconStats, u64) {
+    let url = format!("http://127.0.0.1:{port}");
+    let config = EsperConfig::new("key")
+        .with_api_url(&url)
+        .with_beacon_url(&url)
+        .with_timeout(Duration::from_secs(55))
+        .with_attempt_timeout(Duration::from_secs(55))
+        .with_beacons(BeaconOptions::new().with_deliveries_in_flight(1));
+    let shared = Arc::new(Shared::new(&config.beacons));
+    (0..EVENTS).for_each(|_| shared.send(BeaconEvent::new("http_request")));
+    shared.lock().orphaned = true;
+
+    let runtime = runtime().start_paused(true).build().unwrap();
+    let passed = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&passed);
+    runtime.spawn(async move {
+        loop {
+            sleep(Duration::from_millis(100)).await;
+            clock.fetch_add(100, Ordering::SeqCst);
+        }
+    });
+    runtime.spawn(service);
+    work(config, Arc::clone(&shared), Ok(runtime));
+    (shared.stats(), passed.load(Ordering::SeqCst))
+}
+
+#[test]
+fn without_handles_it_gives_up_when_the_service_took_nothing_for_a_minute() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for port in [gone.port(), silent.local_addr().unwrap().port()] {
+        let (stats, passed) = orphaned(port, async {});
+        assert_eq!(stats.dropped.of(DropReason::Abandoned), EVENTS, "{stats:?}");
+        assert_eq!((stats.queued, stats.delivered), (0, 0), "{stats:?}");
+        assert!((59_500..=61_000).contains(&passed), "{passed}");
+    }
+}
+
+#[test]
+fn without_handles_it_goes_on_for_as_long_as_the_service_takes_an_event_a_minute() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stats, passed) = orphaned(port, async move {
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            sleep(Duration::from_secs(50)).await;
+            let answer = "HTTP/1.1 202 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    assert_eq!((stats.delivered, stats.dropped.total()), (EVENTS, 0), "{stats:?}");
+    assert!((200_000..=210_000).contains(&passed), "{passed}");
+}

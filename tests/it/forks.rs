@@ -1,0 +1,94 @@
+//! A client in a process that was forked from the one which made it.
+//!
+//! A fork copies one thread, that of the test; so each runs in a process of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use esper_rs_client::{EsperClient, EsperError, MitigationRequest};
+use fork::Fork;
+
+use crate::support::{Answer, RawServer, child, config};
+
+/// Runs something in a forked process, and returns whether it did not panic.
+fn forked(action: impl FnOnce()) -> bool {
+    match fork::fork().expect("a process") {
+        Fork::Child => {
+            // Whoever waits in vain must not keep the parent waiting.
+            thread::spawn(|| {
+                thread::sleep(Duration::from_secs(60));
+                process::abort();
+            });
+            let result = catch_unwind(AssertUnwindSafe(action));
+            // Not by returning: what comes after the test is the parent's to do.
+            process::exit(i32::from(result.is_err()));
+        }
+        Fork::Parent(pid) => fork::waitpid(pid).expect("an end") == 0,
+    }
+}
+
+#[test]
+fn a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on() {
+    if child::is_one() {
+        let server = RawServer::always(Answer::allow);
+        let client = EsperClient::new(config(&server.url())).unwrap();
+        let request = MitigationRequest::new("192.168.1.1");
+        client.check_mitigation(&request).unwrap();
+        let told = forked(|| {
+            let error = client.check_mitigation(&request).unwrap_err();
+            assert!(matches!(error, EsperError::Connection { permanent: true, .. }), "{error:?}");
+            assert!(error.to_string().contains("before this process was forked"), "{error}");
+            assert!(error.to_string().contains("make one after the fork"), "{error}");
+        });
+        assert!(told);
+        let url = server.url();
+        let answered = forked(|| {
+            let client = EsperClient::new(config(&url)).unwrap();
+            assert!(client.check_mitigation(&request).unwrap().is_allowed());
+        });
+        assert!(answered);
+        client.check_mitigation(&request).unwrap();
+        assert_eq!(server.count(), 3);
+        return;
+    }
+    child::run("forks::a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on", &[]);
+}
+
+#[cfg(feature = "beacons")]
+#[test]
+fn a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time() {
+    use std::time::Instant;
+
+    use esper_rs_client::{BeaconEvent, DropReason};
+
+    const LONG: Duration = Duration::from_secs(20);
+    if child::is_one() {
+        let server = RawServer::always(|| Answer::Http(202, vec![], String::new()));
+        let beacons = crate::support::client(&server.url()).beacons();
+        beacons.send(BeaconEvent::new("before"));
+        assert!(beacons.flush_blocking(LONG).is_complete());
+        let counted = forked(|| {
+            let started = Instant::now();
+            beacons.send(BeaconEvent::new("after"));
+            let report = pollster::block_on(beacons.flush(LONG));
+            assert_eq!(report.left, 0, "{report:?}");
+            beacons.send(BeaconEvent::new("later"));
+            let stats = beacons.stats();
+            assert_eq!(stats.dropped.of(DropReason::NoWorker), 2, "{stats:?}");
+            assert_eq!(stats.accepted, stats.delivered + stats.dropped.total(), "{stats:?}");
+            drop(beacons.clone());
+            assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+        });
+        assert!(counted);
+        beacons.send(BeaconEvent::new("in the parent"));
+        assert!(beacons.flush_blocking(LONG).is_complete());
+        assert_eq!(server.count(), 2);
+        return;
+    }
+    child::run(
+        "forks::a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time",
+        &[],
+    );
+}
