@@ -27,8 +27,9 @@ use crate::operation::Server;
 ///     .with_max_retries(1);
 /// ```
 ///
-/// [`EsperClient::new`]: crate::EsperClient::new
 /// [`AsyncEsperClient::new`]: crate::AsyncEsperClient::new
+#[cfg_attr(feature = "blocking", doc = "[`EsperClient::new`]: crate::EsperClient::new")]
+#[cfg_attr(not(feature = "blocking"), doc = "[`EsperClient::new`]: crate#features")]
 #[derive(Clone)]
 #[must_use = "a configuration does nothing until a client is made of it"]
 pub struct EsperConfig {
