@@ -55,6 +55,10 @@ pub(crate) enum PlainHttp {
 
 impl EsperConfig {
     /// Begins with an API key and the family's defaults.
+    ///
+    /// The memory of the key and of the headers made of it is wiped when the last configuration
+    /// and client that hold it are dropped. The buffers through which requests pass are not
+    /// wiped, nor is what the key was read from.
     pub fn new(api_key: impl Into<String>) -> Self {
         Self {
             key: ApiKey::new(api_key.into()),

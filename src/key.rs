@@ -3,19 +3,28 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::EsperError;
 
-/// A key. Its memory is wiped when it is dropped; headers made of it are marked as sensitive.
+/// A key. Its memory is wiped when it is dropped, and so is that of the headers made of it, which
+/// are marked as sensitive.
+///
+/// What is made of it to be sent is not wiped: the buffers of hyper, HTTP/2's table of headers, the
+/// records of TLS. Nor is what the caller has the key from, such as the environment.
 #[derive(Clone)]
 pub(crate) struct ApiKey(SecretString);
 
 impl ApiKey {
-    pub(crate) fn new(key: String) -> Self {
-        Self(key.into())
+    pub(crate) fn new(mut key: String) -> Self {
+        // A copy that fits: text with room to spare would be moved, and left behind where it was.
+        let copy = SecretString::from(key.as_str());
+        key.zeroize();
+        Self(copy)
     }
 
     /// Refuses a key that cannot work, without showing it.
@@ -34,10 +43,12 @@ impl ApiKey {
     }
 
     /// The value of the header that carries the key, marked so that no log shows it.
+    ///
+    /// Its clones share one memory, which the last of them wipes.
     pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue, EsperError> {
         self.check()?;
-        let text = format!("{prefix}{}", self.0.expose_secret());
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        let text = Bytes::from_owner(Wiped::new(prefix, self.0.expose_secret()));
+        let mut value = HeaderValue::from_maybe_shared(text).map_err(|_| {
             EsperError::validation("api_key", "esper api key fits no header".to_owned())
         })?;
         value.set_sensitive(true);
@@ -73,6 +84,25 @@ impl ApiKey {
     }
 }
 
+/// The text of a header, which is wiped when it is dropped.
+struct Wiped(SecretString);
+
+impl Wiped {
+    fn new(prefix: &str, key: &str) -> Self {
+        // Text that grows moves, and leaves what it was behind.
+        let mut text = String::with_capacity(prefix.len() + key.len());
+        text.push_str(prefix);
+        text.push_str(key);
+        Self(text.into())
+    }
+}
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
@@ -103,6 +133,16 @@ mod tests {
         let header = key.header("Bearer ").unwrap();
         assert_eq!(header, format!("Bearer {KEY}"));
         assert!(!format!("{key:?} {header:?}").contains("0123"), "{key:?} {header:?}");
+    }
+
+    #[test]
+    fn the_clones_of_a_header_share_the_memory_that_is_wiped() {
+        let header = ApiKey::new(KEY.to_owned()).header("Bearer ").unwrap();
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert("authorization", header.clone());
+        let sent = &headers.clone()["authorization"];
+        assert_eq!(sent.as_bytes().as_ptr(), header.as_bytes().as_ptr());
+        assert!(sent.is_sensitive());
     }
 
     #[test]
