@@ -10,6 +10,8 @@ mod operations;
 mod options;
 #[path = "build/requests.rs"]
 mod requests;
+#[path = "build/schemas.rs"]
+mod schemas;
 #[path = "build/spec.rs"]
 mod spec;
 

@@ -8,6 +8,7 @@ use quote::{ToTokens, quote};
 use serde_json::Value;
 
 use crate::operations::operations;
+use crate::schemas;
 use crate::spec::{Mistake, Node, Spec};
 
 /// Generates the client and its types.
@@ -21,6 +22,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<syn::File, Mistake> {
 
     let mut code = run(&settings(spec)?, &document)
         .map_err(|what| culprit(spec, &document).mistake(format!("cannot be generated: {what}")))?;
+    schemas::check_names(spec, &code)?;
     take_off_api_version(&mut code);
     Ok(code)
 }
@@ -32,7 +34,7 @@ fn settings(spec: &Spec) -> Result<GenerationSettings, Mistake> {
         .with_hooks(HooksMode::Expected)
         .with_inner_type(quote! { ::std::sync::Arc<crate::call::Call> })
         .with_derive("::schemars::JsonSchema");
-    for schema in schemas(spec)? {
+    for schema in schemas::named(spec)? {
         // A structure may grow without breaking its users. An enumeration is closed on purpose:
         // a new action fails to compile wherever it has to be handled.
         if schema.find("enum").is_none() {
@@ -61,10 +63,11 @@ fn said(panic: Box<dyn std::any::Any + Send>) -> String {
 
 /// Parses the parts one by one: of the whole, the parser would say only that something is wrong.
 fn check_parts(spec: &Spec) -> Result<(), Mistake> {
+    schemas::check(spec)?;
     for item in spec.root().get("paths")?.entries()? {
         parsed::<ReferenceOr<PathItem>>(&item)?;
     }
-    for schema in schemas(spec)? {
+    for schema in schemas::named(spec)? {
         parsed::<ReferenceOr<Schema>>(&schema)?;
         check_required(&schema)?;
     }
@@ -95,7 +98,7 @@ fn parsed<T: serde::de::DeserializeOwned>(node: &Node<'_>) -> Result<(), Mistake
 /// The smallest part without which the document can be generated, or else the document.
 fn culprit<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
     let settings = settings(spec).unwrap_or_default();
-    let schemas = schemas(spec).unwrap_or_default().into_iter();
+    let schemas = schemas::named(spec).unwrap_or_default().into_iter();
     let paths = spec.root().get("paths").and_then(|paths| paths.entries()).unwrap_or_default();
     let without = |node: &Node<'_>| {
         let mut document = document.clone();
@@ -177,8 +180,4 @@ fn make_no_room(statement: &mut syn::Stmt) {
 fn adds_api_version(statement: &syn::Stmt) -> bool {
     let syn::Stmt::Expr(syn::Expr::MethodCall(call), _) = statement else { return false };
     call.method == "append" && call.to_token_stream().to_string().contains("\"api-version\"")
-}
-
-fn schemas(spec: &Spec) -> Result<Vec<Node<'_>>, Mistake> {
-    spec.root().get("components")?.get("schemas")?.entries()
 }

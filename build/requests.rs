@@ -216,18 +216,23 @@ fn check_no_limit_within(schema: &Node<'_>) -> Result<(), Mistake> {
 }
 
 fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
-    let types = bindings.items.iter().find_map(|item| match item {
-        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
-        _ => None,
-    })?;
-    types.1.iter().find_map(|item| match item {
+    types(bindings).iter().find_map(|item| match item {
         syn::Item::Struct(structure) if structure.ident == name => Some(structure),
         _ => None,
     })
 }
 
+/// The generated types.
+pub(crate) fn types(bindings: &syn::File) -> &[syn::Item] {
+    let types = bindings.items.iter().find_map(|item| match item {
+        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
+        _ => None,
+    });
+    types.map_or(&[], |(_, items)| items)
+}
+
 /// The name of a field in JSON: that of `serde(rename = …)`, or its own.
-fn wire_name(field: &Field) -> Option<String> {
+pub(crate) fn wire_name(field: &Field) -> Option<String> {
     let mut name = field.ident.as_ref()?.to_string();
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         let text = attribute.meta.to_token_stream().to_string();

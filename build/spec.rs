@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Number, Value};
 
 /// The whole document.
@@ -19,6 +20,10 @@ impl Spec {
             let place = format!("{file}:{}", error.marker().line());
             Mistake::new(&place, format!("is not YAML: {}", error.info()))
         })?;
+        if let Some(line) = first_alias(text) {
+            let what = "aliases are not read here; refer to a part with `$ref`, or repeat it";
+            return Err(Mistake::new(&format!("{file}:{line}"), what));
+        }
         let [document] = documents.as_slice() else {
             return Err(Mistake::new(file, "must hold exactly one YAML document"));
         };
@@ -104,6 +109,11 @@ impl<'a> Node<'a> {
         Ok(items.map(|(index, value)| self.child(&index.to_string(), value)).collect())
     }
 
+    /// The entries of a mapping or the items of a list; a scalar has none.
+    pub(crate) fn children(&self) -> Vec<Self> {
+        self.entries().or_else(|_| self.items()).unwrap_or_default()
+    }
+
     /// The part that this one refers to, or itself where it is no reference.
     pub(crate) fn resolved(&self) -> Result<Self, Mistake> {
         let Some(reference) = self.find("$ref") else { return Ok(self.clone()) };
@@ -128,11 +138,7 @@ impl<'a> Node<'a> {
 
     fn check_references(&self) -> Result<(), Mistake> {
         self.resolved()?;
-        match self.value {
-            Value::Object(_) => self.entries()?.iter().try_for_each(Self::check_references),
-            Value::Array(_) => self.items()?.iter().try_for_each(Self::check_references),
-            _ => Ok(()),
-        }
+        self.children().iter().try_for_each(Self::check_references)
     }
 }
 
@@ -161,6 +167,13 @@ fn is_snake(name: &str) -> bool {
 }
 
 const SNAKE: &str = "a name is in snake_case: lower-case letters, digits and underscores";
+
+/// The line of the first alias. In the loaded document its place is that of what it repeats.
+fn first_alias(text: &str) -> Option<usize> {
+    let mut events = Parser::new_from_str(text).filter_map(Result::ok);
+    let alias = events.find(|(event, _)| matches!(event, Event::Alias(_)));
+    alias.map(|(_, span)| span.start.line())
+}
 
 /// Converts YAML to JSON, noting on which line each part begins.
 fn value(
@@ -203,6 +216,6 @@ fn value(
             Number::from_f64(scalar.into_inner()).map_or(Value::Null, Value::Number)
         }
         YamlData::Value(Scalar::String(scalar)) => Value::String(scalar.to_string()),
-        _ => return Err((line, "tags, anchors and aliases are not used here".to_owned())),
+        _ => return Err((line, "tags are not read here".to_owned())),
     })
 }

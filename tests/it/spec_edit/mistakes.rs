@@ -151,9 +151,39 @@ const MISTAKES: &[Mistake] = &[
         words: &["type > maxItems", "without a check"],
     },
     Mistake {
-        from: "    BeaconEvent:\n      description: Something that happened at the application.\n      type: object\n      required:\n        - type\n      properties:\n        type:\n          description: What happened; `http_request` for a request that the application answered.\n          type: string\n",
-        to: "    BeaconEvent: # here\n      description: Something that happened at the application.\n      type: object\n      required:\n        - type\n      properties:\n        type:\n          description: What happened.\n          type: text\n",
-        words: &["BeaconEvent", "invalid type: text"],
+        from: "          description: What happened; `http_request` for a request that the application answered.\n          type: string\n",
+        to: "          description: What happened.\n          type: text # here\n",
+        words: &["BeaconEvent > properties > type > type", "no type of OpenAPI 3.0", "`string`"],
+    },
+    Mistake {
+        from: "          schema:\n            type: string\n            format: uuid\n",
+        to: "          schema:\n            type: [string, 'null'] # here\n",
+        words: &["schema > type", "no type of OpenAPI 3.0"],
+    },
+    Mistake {
+        from: "        - name: Idempotency-Key\n          in: header\n",
+        to: "        - name: Idempotency-Key\n          in: cookie # here\n",
+        words: &["parameters > 0 > in", "must be `path`, `query` or `header`"],
+    },
+    Mistake {
+        from: "        score:\n          description:",
+        to: "        reason_: # here\n          description: Why.\n          type: string\n        score:\n          description:",
+        words: &["MitigationResponse > properties > reason_", "same name in Rust as `reason`"],
+    },
+    Mistake {
+        from: "        session_id:\n          description: The app",
+        to: "        path_: # here\n          description: Where.\n          type: string\n        session_id:\n          description: The app",
+        words: &["BeaconEvent > properties > path_", "same name in Rust as `path`"],
+    },
+    Mistake {
+        from: "    UsageStats:\n",
+        to: "    usage_stats: # here\n      type: object\n      properties:\n        a:\n          type: string\n    UsageStats:\n",
+        words: &["schemas > usage_stats", "same name in Rust as `UsageStats`"],
+    },
+    Mistake {
+        from: "        - allow\n",
+        to: "        - &allow allow\n        - *allow # here\n",
+        words: &["aliases are not read", "`$ref`"],
     },
     Mistake {
         from: "    VerificationResult:\n      description: The outcome of a verification.\n",

@@ -1,0 +1,114 @@
+//! What the document must not have, because the generator would report it in words of its own or
+//! leave it to the compiler.
+
+use std::collections::BTreeMap;
+
+use crate::requests::{types, wire_name};
+use crate::spec::{Mistake, Node, Spec};
+
+/// Looks at every schema and every parameter, before anything is generated of them.
+pub(crate) fn check(spec: &Spec) -> Result<(), Mistake> {
+    for schema in named(spec)? {
+        check_type(&schema)?;
+    }
+    check_operations(&spec.root().get("components")?)?;
+    check_operations(&spec.root().get("paths")?)
+}
+
+/// The schemas that have a name of their own.
+pub(crate) fn named(spec: &Spec) -> Result<Vec<Node<'_>>, Mistake> {
+    spec.root().get("components")?.get("schemas")?.entries()
+}
+
+/// Refuses members and schemas whose names are different in JSON and the same in Rust.
+pub(crate) fn check_names(spec: &Spec, bindings: &syn::File) -> Result<(), Mistake> {
+    let mut kinds = Vec::new();
+    for item in types(bindings) {
+        let ident = match item {
+            syn::Item::Struct(structure) => {
+                check_members(spec, structure)?;
+                &structure.ident
+            }
+            syn::Item::Enum(enumeration) => &enumeration.ident,
+            _ => continue,
+        };
+        if kinds.contains(&ident) {
+            return Err(alike(spec, &ident.to_string()));
+        }
+        kinds.push(ident);
+    }
+    Ok(())
+}
+
+fn check_members(spec: &Spec, structure: &syn::ItemStruct) -> Result<(), Mistake> {
+    let mut known = BTreeMap::new();
+    for field in &structure.fields {
+        let (Some(ident), Some(name)) = (&field.ident, wire_name(field)) else { continue };
+        let Some(other) = known.insert(ident, name.clone()) else { continue };
+        let what = format!("has the same name in Rust as `{other}`: `{ident}`");
+        let member = members(&spec.root(), &[&other, &name]);
+        return Err(member.unwrap_or_else(|| spec.root()).mistake(what));
+    }
+    Ok(())
+}
+
+/// The last of these members, in the first schema that has them all.
+fn members<'a>(node: &Node<'a>, names: &[&str]) -> Option<Node<'a>> {
+    if let Some(properties) = node.find("properties") {
+        let found = names.iter().map(|name| properties.find(name)).collect::<Option<Vec<_>>>();
+        if let Some(member) = found.and_then(|mut found| found.pop()) {
+            return Some(member);
+        }
+    }
+    node.children().iter().find_map(|child| members(child, names))
+}
+
+/// What to say of two schemas of which the same type is made.
+fn alike(spec: &Spec, ident: &str) -> Mistake {
+    let plain = |name: &str| {
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    };
+    let schemas = named(spec).unwrap_or_default();
+    let mut alike = schemas.iter().filter(|schema| plain(schema.name()) == plain(ident));
+    let (first, last) = (alike.next(), alike.next_back());
+    let what = match (first, last) {
+        (Some(first), Some(_)) => format!("has the same name in Rust as `{}`", first.name()),
+        _ => format!("has the same name in Rust, `{ident}`, as a schema within another"),
+    };
+    last.or(first).cloned().unwrap_or_else(|| spec.root()).mistake(what)
+}
+
+fn check_operations(node: &Node<'_>) -> Result<(), Mistake> {
+    match node.name() {
+        // Schemas are looked at by name, and examples say nothing of the API.
+        "schemas" | "example" | "examples" => Ok(()),
+        "schema" => check_type(node),
+        "parameters" => node.children().iter().try_for_each(|parameter| {
+            let parameter = parameter.resolved()?;
+            let place = parameter.get("in")?;
+            if !PLACES.contains(&place.string()?) {
+                return Err(place.mistake("must be `path`, `query` or `header`"));
+            }
+            check_operations(&parameter)
+        }),
+        _ => node.children().iter().try_for_each(check_operations),
+    }
+}
+
+fn check_type(schema: &Node<'_>) -> Result<(), Mistake> {
+    if let Some(kind) = schema.find("type")
+        && !kind.value().as_str().is_some_and(|kind| TYPES.contains(&kind))
+    {
+        let known = TYPES.map(|kind| format!("`{kind}`")).join(", ");
+        return Err(kind.mistake(format!("is no type of OpenAPI 3.0, which are {known}")));
+    }
+    let parts = ["additionalProperties", "items", "not"].into_iter();
+    let mut parts: Vec<_> = parts.filter_map(|key| schema.find(key)).collect();
+    for key in ["properties", "allOf", "anyOf", "oneOf"] {
+        parts.extend(schema.find(key).iter().flat_map(Node::children));
+    }
+    parts.iter().try_for_each(check_type)
+}
+
+const PLACES: [&str; 3] = ["path", "query", "header"];
+const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
