@@ -73,8 +73,9 @@ use stats::DropReason::Closed;
 ///   413) as [`Refused`](DropReason::Refused), and one that it failed on ten times while it took
 ///   others as [`Failed`](DropReason::Failed).
 /// - **A service in trouble is left alone.** Without a connection or an answer, or after five
-///   answers like 500 in a row, the queue pauses and sends one event as a probe: after 1 s
-///   ([`EsperConfig::with_retry_delay`]), then after twice as long, up to 60 s. `Retry-After`
+///   answers like 500 in a row, the queue pauses and sends one event as a probe: after at most 1 s
+///   ([`EsperConfig::with_retry_delay`], which says how it is drawn), then after at most twice as
+///   long, up to 60 s. `Retry-After`
 ///   pauses the whole queue, for at most 5 minutes. A rejected key (401, 403) does so too, says so
 ///   once in the log, and is tried again after 30 s, 60 s, up to 5 minutes.
 ///

@@ -152,8 +152,9 @@ impl Guard {
     /// Sets after how many failures in a row the service is not asked, and for how long at first;
     /// five and one second unless set.
     ///
-    /// The wait doubles with each probe that fails, to thirty times the first, and is jittered
-    /// downwards. Clones that were made before keep their breaker.
+    /// The longest wait doubles with each probe that fails, to thirty times the first, and the wait
+    /// is drawn evenly between half of the first and the longest. No wait is longer than a year.
+    /// Clones that were made before keep their breaker.
     pub fn with_breaker(mut self, failures: u32, wait: Duration) -> Self {
         self.circuit = Arc::new(Circuit::new(failures, wait));
         self

@@ -152,6 +152,17 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_can_be_as_long_as_one_likes() {
+        let circuit = Circuit::new(1, Duration::MAX);
+        for _ in 0..3 {
+            circuit.admit(D, PATIENT).expect("a wait is over").settle(Outcome::Failed);
+            tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
+            assert!(circuit.admit(D, PATIENT).is_none(), "a day is not for ever");
+            tokio::time::advance(Duration::from_secs(2 * 365 * 24 * 60 * 60)).await;
+        }
+    }
+
     /// Calls of many threads that succeed, fail and vanish; the service is down for the first half.
     #[test]
     fn under_load_there_is_one_probe_at_a_time_and_every_place_comes_back() {

@@ -11,6 +11,7 @@ pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Backoff {
     pub(crate) fn new(base: Duration, cap: Duration, retries: u32) -> Self {
+        let cap = cap.min(LONGEST);
         // Bounded jitter draws between half of the base and the whole wait: it has a floor.
         let policy = ExponentialBackoff::builder()
             .retry_bounds(base.min(cap), cap)
@@ -37,6 +38,9 @@ impl Backoff {
         wait.min(self.0.max_retry_interval)
     }
 }
+
+/// As good as for ever, and short enough to be multiplied and added to a clock's time.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -78,5 +82,7 @@ mod tests {
     #[test]
     fn a_delay_beyond_the_cap_is_the_cap() {
         assert!(Backoff::new(Duration::MAX, CAP, 3).wait(2).unwrap() <= CAP);
+        let wait = Backoff::new(Duration::MAX, Duration::MAX, u32::MAX).wait(1_000).unwrap();
+        assert!(wait >= LONGEST / 2 - CAP && wait <= LONGEST, "{wait:?}");
     }
 }

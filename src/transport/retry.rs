@@ -18,7 +18,8 @@ use crate::operation::Repeat;
 /// The outermost middleware: one call, its attempts and the waits between them.
 ///
 /// The clones of a client share one budget for their retries to a server: beyond a few, there is
-/// one for every ten calls, so that an outage is not made worse.
+/// one for every ten calls, so that an outage is not made worse. One that is taken for a wait which
+/// the caller then drops is not given back: that is fewer requests, never more.
 pub(super) struct Retry {
     budget: TpsBudget,
 }
