@@ -8,7 +8,10 @@ use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationReque
 use crate::support::{Answer, RawServer, child, client, config};
 
 const LIMIT: Duration = Duration::from_millis(400);
-const SLACK: Duration = Duration::from_millis(250);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(2);
+/// Longer than whatever a busy machine makes of two attempts.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn request() -> MitigationRequest {
     MitigationRequest::new("192.168.1.1")
@@ -37,17 +40,18 @@ async fn a_peer_that_never_answers_the_handshake_is_a_connection_error_in_time()
     // It accepts connections, by its backlog, and never speaks TLS.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = config(&format!("https://{}", listener.local_addr().unwrap()))
-        .with_timeout(LIMIT)
-        .with_attempt_timeout(Duration::from_millis(150));
+        .with_timeout(PATIENCE)
+        .with_max_retries(1)
+        // Half of it is for the connection: the other half is a busy machine's.
+        .with_attempt_timeout(Duration::from_secs(2));
     let client = AsyncEsperClient::new(config).unwrap();
     let started = Instant::now();
     let error = client.verify_challenge("token", "1").await.unwrap_err();
     let elapsed = started.elapsed();
-    let EsperError::Connection { attempts, permanent: false, .. } = error else {
-        panic!("{error:?}")
-    };
-    assert!(attempts > 1, "nothing was sent, so even a verification is tried again");
-    assert!(elapsed < LIMIT + SLACK, "{elapsed:?}");
+    // Nothing was sent, so even a verification is tried again.
+    let tried = matches!(error, EsperError::Connection { attempts: 2, permanent: false, .. });
+    assert!(tried, "{error:?}");
+    assert!(elapsed < PATIENCE, "the attempts end it, not the call's time: {elapsed:?}");
 }
 
 #[tokio::test]
