@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::challenge::{Challenges, DIFFICULTY};
 use crate::keys::ApiKeys;
+use crate::managed::{ManagedChallenges, ReturnHosts};
+use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
 use crate::server::Server;
@@ -23,6 +25,8 @@ pub struct SandboxBuilder {
     api_keys: Vec<String>,
     challenge_difficulty: u8,
     requests_per_minute: Option<u32>,
+    public_url: Option<String>,
+    return_hosts: Vec<String>,
 }
 
 impl SandboxBuilder {
@@ -32,6 +36,8 @@ impl SandboxBuilder {
             api_keys: Vec::new(),
             challenge_difficulty: DIFFICULTY,
             requests_per_minute: None,
+            public_url: None,
+            return_hosts: Vec::new(),
         }
     }
 
@@ -63,6 +69,27 @@ impl SandboxBuilder {
     /// A key's minute begins with its first request. Requests with a wrong key do not count.
     pub fn requests_per_minute(mut self, requests: u32) -> Self {
         self.requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Says where a visitor's browser finds the sandbox, if not at the address that it listens on:
+    /// behind a proxy, in a container. A path is kept before those of the sandbox.
+    ///
+    /// The pages of managed challenges stand below it. A text that is no such URL is refused at
+    /// the start.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = Some(url.into());
+        self
+    }
+
+    /// Lets visitors return to this host from the page of a managed challenge, and to further ones
+    /// if it is called again.
+    ///
+    /// A host is a name or an address, without scheme and port: `shop.example`. It stands for
+    /// itself, not for names below it. This machine (`localhost`, names that end so, `127.0.0.0/8`
+    /// and `[::1]`) is always allowed. A text that is no host is refused at the start.
+    pub fn return_host(mut self, host: impl Into<String>) -> Self {
+        self.return_hosts.push(host.into());
         self
     }
 
@@ -104,18 +131,28 @@ impl SandboxBuilder {
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
-        let server = Server::spawn(self.listen, self.router()?, ready)?;
+        let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        let public_url = public_url.unwrap_or_default();
+        let router = self.router(public_url.clone())?;
+        let ready = move |addr: io::Result<SocketAddr>| {
+            if let Ok(addr) = &addr {
+                public_url.set_default(*addr);
+            }
+            ready(addr);
+        };
+        let server = Server::spawn(self.listen, router, ready)?;
         Ok(Starting { server, listen: self.listen, api_key: self.api_keys.swap_remove(0) })
     }
 
-    fn router(&self) -> io::Result<Router> {
+    fn router(&self, public_url: PublicUrl) -> io::Result<Router> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let keys = ApiKeys::new(&self.api_keys)?;
         let challenges = Challenges::new(self.challenge_difficulty)?;
-        let service = Service::new(keys, challenges, self.requests_per_minute);
+        let managed = ManagedChallenges::new(ReturnHosts::new(&self.return_hosts)?)?;
+        let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
         Ok(routes::router(Arc::new(service)))
     }
 }
@@ -127,6 +164,8 @@ impl fmt::Debug for SandboxBuilder {
             .field("api_keys", &self.api_keys.len())
             .field("challenge_difficulty", &self.challenge_difficulty)
             .field("requests_per_minute", &self.requests_per_minute)
+            .field("public_url", &self.public_url)
+            .field("return_hosts", &self.return_hosts)
             .finish()
     }
 }

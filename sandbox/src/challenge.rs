@@ -1,6 +1,5 @@
 //! Issue challenges, and accept one correct answer to each.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -8,16 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::entity::Entity;
-use crate::proof_of_work::is_solved;
+use crate::proof_of_work::{is_answer, new_salt};
 use crate::signature::Signer;
+use crate::ticket::{Spent, Ticket};
 
 /// Proofs of work: those issued live in their signed tokens, those answered are remembered here.
 #[derive(Debug)]
 pub(crate) struct Challenges {
     signer: Signer,
     difficulty: u8,
-    /// The challenges that were answered, by expiry, until they expire.
-    answered: BTreeSet<(Moment, u128)>,
+    /// The challenges that were answered.
+    answered: Spent,
 }
 
 /// A challenge as its entity receives it.
@@ -33,11 +33,10 @@ pub(crate) struct Challenge {
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     v: u8,
-    id: String,
+    ticket: Ticket,
     entity: String,
     salt: String,
     difficulty: u8,
-    expires: u64,
 }
 
 impl Challenges {
@@ -47,17 +46,16 @@ impl Challenges {
                 format!("a challenge of {difficulty} bits takes too long; use {HARDEST} at most");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        Ok(Self { signer: Signer::new()?, difficulty, answered: BTreeSet::new() })
+        Ok(Self { signer: Signer::new()?, difficulty, answered: Spent::default() })
     }
 
     pub(crate) fn issue(&self, entity: Entity, now: Moment) -> io::Result<Challenge> {
         let claims = Claims {
             v: VERSION,
-            id: format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?),
+            ticket: Ticket::until(now.after(LIFETIME))?,
             entity: entity.to_string(),
-            salt: format!("{:016x}", getrandom::u64()?),
+            salt: new_salt()?,
             difficulty: self.difficulty,
-            expires: now.after(LIFETIME).as_nanos(),
         };
         let token = self.signer.sign(PURPOSE, &claims)?;
         Ok(Challenge { token, salt: claims.salt, difficulty: claims.difficulty })
@@ -68,29 +66,11 @@ impl Challenges {
     /// Takes the challenges for itself, so that of many answers at once one is accepted.
     pub(crate) fn redeem(&mut self, token: &str, response: &str, now: Moment) -> Option<Entity> {
         let claims: Claims = self.signer.open(PURPOSE, token)?;
-        let expires = Moment::from_nanos(claims.expires);
-        let id = u128::from_str_radix(&claims.id, 16).ok()?;
         let entity = Entity::parse(&claims.entity)?;
-        if claims.v != VERSION || now >= expires || !solves(response, &claims) {
-            return None;
-        }
-        self.forget_what_expired(now);
-        // To forget an answer that could come again would be worse than to refuse a new one.
-        let remembered = self.answered.len() < CAPACITY && self.answered.insert((expires, id));
-        remembered.then_some(entity)
+        let answers = is_answer(&claims.salt, claims.difficulty, response);
+        let good = claims.v == VERSION && answers && self.answered.spend(claims.ticket, now);
+        good.then_some(entity)
     }
-
-    fn forget_what_expired(&mut self, now: Moment) {
-        while self.answered.first().is_some_and(|(expires, _)| *expires <= now) {
-            self.answered.pop_first();
-        }
-    }
-}
-
-/// Whether a response is a decimal nonce whose hash begins with enough zero bits.
-fn solves(response: &str, claims: &Claims) -> bool {
-    let decimal = response.len() <= LONGEST_NONCE && response.bytes().all(|b| b.is_ascii_digit());
-    decimal && !response.is_empty() && is_solved(&claims.salt, claims.difficulty, response)
 }
 
 /// The difficulty of a sandbox that was not told another: some 65,000 hashes.
@@ -103,13 +83,7 @@ const VERSION: u8 = 1;
 const PURPOSE: &str = "proof_of_work";
 
 /// How long a challenge can be answered.
-const LIFETIME: Duration = Duration::from_secs(300);
-
-/// The most answers within a lifetime.
-const CAPACITY: usize = 100_000;
-
-/// The digits of the largest 64-bit number.
-const LONGEST_NONCE: usize = 20;
+pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
@@ -180,29 +154,6 @@ mod tests {
             let answer = nonce(&challenge, true);
             assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
         }
-    }
-
-    #[test]
-    fn answers_are_forgotten_when_they_could_not_come_again() {
-        let mut challenges = challenges();
-        for round in 0..10 {
-            let now = NOW.after(LIFETIME * round);
-            let challenge = challenges.issue(entity(), now).expect("a challenge");
-            let answer = nonce(&challenge, true);
-            assert!(challenges.redeem(&challenge.token, &answer, now).is_some());
-            assert_eq!(challenges.answered.len(), 1);
-        }
-    }
-
-    #[test]
-    fn no_answer_is_accepted_that_cannot_be_remembered() {
-        let mut challenges = challenges();
-        let soon = NOW.after(Duration::from_secs(1));
-        challenges.answered = (0..CAPACITY as u128).map(|id| (soon, id)).collect();
-        let challenge = challenges.issue(entity(), NOW).expect("a challenge");
-        let answer = nonce(&challenge, true);
-        assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), None);
-        assert_eq!(challenges.redeem(&challenge.token, &answer, soon), Some(entity()));
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub(crate) struct Cli {
     /// Requests that each key may send in a minute, without limit if left out
     #[arg(long, value_name = "N")]
     requests_per_minute: Option<u32>,
+
+    /// Where a visitor's browser finds the sandbox, if not at the address that it listens on
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Host beside this machine that a managed challenge may send visitors back to, repeatable
+    #[arg(long = "return-host", value_name = "HOST")]
+    return_hosts: Vec<String>,
 }
 
 impl Cli {
@@ -46,6 +54,11 @@ impl Cli {
     pub(crate) fn builder(self) -> SandboxBuilder {
         let builder = Sandbox::builder().listen(self.listen);
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
+        let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
+        let builder = match self.public_url {
+            Some(url) => builder.public_url(url),
+            None => builder,
+        };
         let builder = match self.challenge_difficulty {
             Some(bits) => builder.challenge_difficulty(bits),
             None => builder,

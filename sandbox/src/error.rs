@@ -50,6 +50,17 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// What was there and is over.
+    pub(crate) fn gone(message: &str) -> Self {
+        Self::new(StatusCode::GONE, "gone", message)
+    }
+
+    /// A browser sends this on behalf of another site's page.
+    pub(crate) fn cross_site() -> Self {
+        let message = "this comes from a page of another site";
+        Self::new(StatusCode::FORBIDDEN, "cross_site", message)
+    }
+
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("this operation is called with {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use url::Url;
+
 use crate::error::ApiError;
 
 /// A member that must be there.
@@ -39,13 +41,13 @@ pub(crate) fn not_negative(member: &str, number: i64) -> Result<(), ApiError> {
 }
 
 /// An absolute URL of the web: a scheme, a host, and nothing that no URL contains.
-pub(crate) fn web_url(member: &str, text: &str) -> Result<(), ApiError> {
+pub(crate) fn web_url(member: &str, text: &str) -> Result<Url, ApiError> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    if host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(ApiError::member(member, "not an absolute http or https URL"));
-    }
-    Ok(())
+    // A parser would forgive these, each in its own way.
+    let stray = text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\');
+    let url = Url::parse(text).ok().filter(|_| !host.is_empty() && !stray);
+    url.ok_or_else(|| ApiError::member(member, "not an absolute http or https URL"))
 }
 
 #[cfg(test)]
@@ -67,9 +69,26 @@ mod tests {
         for good in ["http://a", "https://shop.example.net/checkout?x=1#top", "http://[::1]:80/"] {
             assert!(web_url("return_url", good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/checkout", "https://", "http:///x", "ftp://a", "javascript:1", "http://a b"]
-        {
+        for bad in [
+            "",
+            "/checkout",
+            "//shop.example.net",
+            "https:shop.example.net",
+            "https:/shop.example.net",
+            "https://",
+            "http:///x",
+            "https:\\\\shop.example.net",
+            "https://shop.example.net\\@localhost",
+            "ftp://a",
+            "javascript:1",
+            "data:text/html,x",
+            "http://a b",
+            "http://a\r\nb",
+            "http://a/\0",
+            "\thttp://a",
+            "http://a:65536",
+            "http://[::1",
+        ] {
             assert!(web_url("return_url", bad).is_err(), "{bad}");
         }
     }

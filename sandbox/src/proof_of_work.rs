@@ -1,5 +1,7 @@
 //! The work of a proof of work: a nonce for which a hash begins with zero bits.
 
+use std::io;
+
 use sha2::{Digest, Sha256};
 
 /// Finds the answer to a `proof_of_work` challenge from its `salt` and `difficulty`, as a
@@ -20,8 +22,19 @@ pub fn solve_proof_of_work(salt: &str, difficulty: u8) -> String {
     nonce.to_string()
 }
 
+/// A salt that was never used before, so that no work can be done in advance.
+pub(crate) fn new_salt() -> io::Result<String> {
+    Ok(format!("{:016x}", getrandom::u64()?))
+}
+
+/// Whether a response is a decimal nonce that solves the challenge.
+pub(crate) fn is_answer(salt: &str, difficulty: u8, response: &str) -> bool {
+    let decimal = response.len() <= LONGEST_NONCE && response.bytes().all(|b| b.is_ascii_digit());
+    decimal && !response.is_empty() && is_solved(salt, difficulty, response)
+}
+
 /// Whether the hash over salt, colon and nonce begins with enough zero bits.
-pub(crate) fn is_solved(salt: &str, difficulty: u8, nonce: &str) -> bool {
+fn is_solved(salt: &str, difficulty: u8, nonce: &str) -> bool {
     let hash = Sha256::digest(format!("{salt}:{nonce}"));
     leading_zero_bits(&hash) >= u32::from(difficulty)
 }
@@ -31,6 +44,9 @@ fn leading_zero_bits(hash: &[u8]) -> u32 {
     let next = hash.get(zeros).map_or(0, |byte| byte.leading_zeros());
     zeros as u32 * 8 + next
 }
+
+/// The digits of the largest 64-bit number.
+const LONGEST_NONCE: usize = 20;
 
 #[cfg(test)]
 mod tests {

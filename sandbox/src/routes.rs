@@ -1,5 +1,6 @@
 //! Find the operation of a request, and refuse what is none.
 
+mod challenge;
 mod events;
 mod mitigate;
 mod proof;
@@ -28,11 +29,21 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/usage", only_get(usage::get_usage))
         .route("/v1/events", only_post(events::send_beacon_event))
         .route("/api/v1/challenge/proof/verify", only_post(proof::verify_challenge_proof))
+        .merge(pages())
         .route("/healthz", only_get(async || "ok"))
         .fallback(async || ApiError::not_found())
         .layer(from_fn(body::receive))
         .layer(from_fn(log))
         .with_state(service)
+}
+
+/// The pages of managed challenges. They are part of no operation.
+fn pages() -> Router<Arc<Service>> {
+    let refuse = async || ApiError::method_not_allowed("GET, POST");
+    let page = get(challenge::show).post(challenge::answer).head(refuse).fallback(refuse);
+    Router::new()
+        .route(&format!("{CHALLENGE}{{token}}"), page)
+        .route("/assets/{name}", only_get(challenge::load))
 }
 
 fn only_post<H, T>(operation: H) -> MethodRouter<Arc<Service>>
@@ -54,8 +65,16 @@ where
 }
 
 async fn log(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), loggable(request.uri().path()).to_owned());
     let response = next.run(request).await;
     debug!(%method, path, status = response.status().as_u16(), "answered");
     response
 }
+
+/// A path without the token that is in it.
+fn loggable(path: &str) -> &str {
+    if path.starts_with(CHALLENGE) { CHALLENGE } else { path }
+}
+
+/// What the paths of managed challenges begin with.
+const CHALLENGE: &str = "/challenge/";

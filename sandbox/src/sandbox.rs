@@ -1,9 +1,10 @@
 //! The sandbox in the hands of whoever started it.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::builder::SandboxBuilder;
+use crate::public_url::url_of;
 use crate::server::Server;
 
 /// A running stand-in for Esper.
@@ -81,40 +82,12 @@ impl Sandbox {
     }
 
     pub(crate) fn new(server: Server, addr: SocketAddr, api_key: String) -> Self {
-        let url = format!("http://{}", reachable(addr));
-        Self { server, addr, url, api_key }
+        Self { server, addr, url: url_of(addr), api_key }
     }
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-/// Where a client on this machine finds a listener, which may listen on all addresses.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    addr
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_can_be_called_even_if_all_addresses_are_listened_on() {
-        for (listen, expected) in [
-            ("0.0.0.0:80", "127.0.0.1:80"),
-            ("[::]:80", "[::1]:80"),
-            ("192.0.2.1:80", "192.0.2.1:80"),
-        ] {
-            let listen: SocketAddr = listen.parse().expect("an address");
-            assert_eq!(reachable(listen).to_string(), expected);
-        }
     }
 }

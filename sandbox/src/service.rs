@@ -2,6 +2,8 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
+mod managed;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{error, info};
 use uuid::Uuid;
 
+pub(crate) use self::managed::NoPage;
 use crate::analysis::Analysis;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
@@ -17,8 +20,10 @@ use crate::deliveries::Deliveries;
 use crate::entity::Entity;
 use crate::error::ApiError;
 use crate::keys::{ApiKeys, KeyId};
+use crate::managed::ManagedChallenges;
 use crate::mitigation::Standing;
 use crate::policy::Effect;
+use crate::public_url::PublicUrl;
 use crate::rate_limit::RateLimit;
 use crate::usage::{Counts, Usage};
 
@@ -31,6 +36,8 @@ pub(crate) struct Service {
     deliveries: Mutex<Deliveries>,
     analysis: Mutex<Analysis>,
     challenges: Mutex<Challenges>,
+    managed: Mutex<ManagedChallenges>,
+    public_url: PublicUrl,
     usage: Mutex<Usage>,
 }
 
@@ -48,6 +55,8 @@ impl Service {
     pub(crate) fn new(
         keys: ApiKeys,
         challenges: Challenges,
+        managed: ManagedChallenges,
+        public_url: PublicUrl,
         requests_per_minute: Option<u32>,
     ) -> Self {
         let clock = Clock::start();
@@ -57,6 +66,8 @@ impl Service {
             deliveries: Mutex::new(Deliveries::new()),
             analysis: Mutex::new(Analysis::new()),
             challenges: Mutex::new(challenges),
+            managed: Mutex::new(managed),
+            public_url,
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,

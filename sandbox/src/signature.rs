@@ -61,8 +61,8 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// The longest token that is read.
-const LONGEST: usize = 1024;
+/// The longest token that is read. It has room for the longest URL that a token carries.
+const LONGEST: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

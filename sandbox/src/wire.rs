@@ -30,6 +30,8 @@ pub(crate) struct MitigationResponse {
     pub(crate) score: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) challenge: Option<ChallengeData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) redirect_url: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(crate) metadata: Map<String, Value>,
 }
@@ -57,11 +59,22 @@ pub(crate) struct ChallengeVerification {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some members are only checked for their type")]
 pub(crate) struct ChallengeProof {
     pub(crate) proof: Option<String>,
     pub(crate) ip: Option<String>,
-    user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
+}
+
+/// What the page of a managed challenge hands in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ManagedAnswer {
+    pub(crate) response: Option<String>,
+}
+
+/// Where the page of a managed challenge goes on.
+#[derive(Debug, Serialize)]
+pub(crate) struct ManagedPassed {
+    pub(crate) location: String,
 }
 
 #[derive(Debug, Serialize)]

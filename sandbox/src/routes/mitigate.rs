@@ -10,9 +10,10 @@ use crate::auth::Bearer;
 use crate::body::JsonBody;
 use crate::challenge::Challenge;
 use crate::error::ApiError;
+use crate::managed::NotAllowed;
 use crate::member;
 use crate::policy::Effect;
-use crate::service::{Decision, Service};
+use crate::service::{Decision, NoPage, Service};
 use crate::wire::{Action, ChallengeData, MitigationRequest, MitigationResponse};
 
 pub(super) async fn check_mitigation(
@@ -21,11 +22,28 @@ pub(super) async fn check_mitigation(
     JsonBody(request): JsonBody<MitigationRequest>,
 ) -> Result<Json<MitigationResponse>, ApiError> {
     let ip = member::ip("ip", &member::required("ip", request.ip)?)?;
-    if let Some(url) = &request.return_url {
-        member::web_url("return_url", url)?;
+    let return_url =
+        request.return_url.map(|url| member::web_url("return_url", &url)).transpose()?;
+    let user_agent = request.user_agent.as_deref();
+    let decision = service.decide(key, ip, user_agent).map_err(|_| ApiError::unavailable())?;
+    let page = match return_url {
+        Some(url) => service.page(&decision, ip, user_agent, &url),
+        None => Ok(None),
+    };
+    let mut response = MitigationResponse::from(decision);
+    match page {
+        Ok(page) => response.redirect_url = page,
+        Err(NoPage::NotAllowed(why)) => response.advise(why),
+        Err(NoPage::Failed) => return Err(ApiError::unavailable()),
     }
-    let decision = service.decide(key, ip, request.user_agent.as_deref());
-    decision.map(|decision| Json(decision.into())).map_err(|_| ApiError::unavailable())
+    Ok(Json(response))
+}
+
+impl MitigationResponse {
+    /// Says why there is no page. A request that fits the API is refused for no URL in it.
+    fn advise(&mut self, why: NotAllowed) {
+        self.metadata.insert("managed_challenge".to_owned(), why.advice().into());
+    }
 }
 
 impl From<Decision> for MitigationResponse {
@@ -47,6 +65,7 @@ impl From<Decision> for MitigationResponse {
             reason: standing.mitigation.map(|mitigation| mitigation.reason()),
             score: standing.score(),
             challenge: challenge.map(ChallengeData::from),
+            redirect_url: None,
             metadata,
         }
     }

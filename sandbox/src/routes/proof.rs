@@ -1,21 +1,24 @@
 //! `POST /api/v1/challenge/proof/verify`: whether the proof of a managed challenge is genuine.
-//!
-//! The sandbox has no pages for managed challenges yet. It issues no proof, so whatever proof is
-//! presented was not issued by it.
+
+use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::State;
 
 use crate::auth::Bearer;
 use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::member;
+use crate::service::Service;
 use crate::wire::{ChallengeProof, VerificationResult};
 
 pub(super) async fn verify_challenge_proof(
+    State(service): State<Arc<Service>>,
     _: Bearer,
     JsonBody(visitor): JsonBody<ChallengeProof>,
 ) -> Result<Json<VerificationResult>, ApiError> {
-    member::not_empty("proof", visitor.proof)?;
-    member::ip("ip", &member::required("ip", visitor.ip)?)?;
-    Ok(Json(VerificationResult { valid: false }))
+    let proof = member::not_empty("proof", visitor.proof)?;
+    let ip = member::ip("ip", &member::required("ip", visitor.ip)?)?;
+    let valid = service.redeem_proof(&proof, ip, visitor.user_agent.as_deref());
+    Ok(Json(VerificationResult { valid }))
 }

@@ -6,4 +6,5 @@ mod challenges;
 mod keys;
 mod learning;
 mod lifecycle;
+mod managed;
 mod operations;

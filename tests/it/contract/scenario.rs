@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use super::proxy::{self, Exchange, Log};
 use super::spec::{Operation, entries, spec};
-use crate::support::{KEY, client, sandbox};
+use crate::support::{KEY, client};
 
 /// Plays the scenario through proxies that keep what they forward.
 pub(super) async fn play() -> Vec<Exchange> {
     let log = Log::default();
-    let sandbox = sandbox().await;
+    let sandbox = Sandbox::builder().api_key(KEY).challenge_difficulty(8);
+    let sandbox = sandbox.return_host("shop.example.net").start().await.expect("a sandbox");
     let proxy = proxy::start(sandbox.addr(), &log);
     all_is_well(&client(&proxy.url())).await;
     let raw = Raw::new(proxy.url());
@@ -53,6 +54,10 @@ async fn all_is_well(client: &AsyncEsperClient) {
     assert!(!verify("no nonce").await.expect("an answer"));
     assert!(verify(&answer).await.expect("an answer"));
     assert!(!verify(&answer).await.expect("an answer"), "a token passes once");
+    let proof = proof(decision.redirect_url.as_deref().expect("a page")).await;
+    let proof = ChallengeProof::new(proof, VISITOR).with_user_agent("curl/8");
+    assert!(client.verify_challenge_proof(&proof).await.expect("an answer"));
+    assert!(!client.verify_challenge_proof(&proof).await.expect("an answer"), "a proof once");
     let decision = decide(client).await;
     assert_eq!(decision.action, MitigationAction::Allow, "{decision:?}");
     burst(client, 201).await;
@@ -104,6 +109,24 @@ fn solve(challenge: &ChallengeData) -> String {
     let (salt, bits) = (&challenge.params["salt"], &challenge.params["difficulty"]);
     let bits = bits.as_u64().and_then(|bits| u8::try_from(bits).ok()).expect("a difficulty");
     solve_proof_of_work(salt.as_str().expect("a salt"), bits)
+}
+
+/// Solves the page of a managed challenge, as a browser would, and tells the proof.
+async fn proof(page: &str) -> String {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let html = http.get(page).send().await.expect("a page").text().await.expect("a whole page");
+    let data = |name: &str| {
+        let (_, rest) = html.split_once(&format!("data-{name}=\"")).expect(name);
+        rest.split('"').next().expect("a value")
+    };
+    let nonce = solve_proof_of_work(data("salt"), data("difficulty").parse().expect("bits"));
+    let answer = http.post(page).json(&json!({ "response": nonce })).send().await;
+    let answer: Value = answer.expect("an answer").json().await.expect("a location");
+    let location = answer["location"].as_str().and_then(|url| reqwest::Url::parse(url).ok());
+    let location = location.expect("a URL");
+    assert_eq!(location.host_str(), Some("shop.example.net"));
+    let proof = location.query_pairs().find(|(name, _)| name == "esper_challenge_proof");
+    proof.expect("a proof").1.into_owned()
 }
 
 /// HTTP without the client, which refuses to send most of what follows.

@@ -1,0 +1,70 @@
+//! The managed challenge among what the service does.
+
+use std::net::IpAddr;
+
+use tracing::{error, info};
+use url::Url;
+
+use super::{Decision, Service, lock};
+use crate::entity::Entity;
+use crate::managed::{Closed, NotAllowed, Task, Unproven};
+
+/// Why a challenge has no page.
+#[derive(Debug)]
+pub(crate) enum NoPage {
+    NotAllowed(NotAllowed),
+    /// The sandbox itself failed.
+    Failed,
+}
+
+impl Service {
+    /// Tells the page on which a browser solves the challenge of a decision, if it has one.
+    pub(crate) fn page(
+        &self,
+        decision: &Decision,
+        ip: IpAddr,
+        user_agent: Option<&str>,
+        return_url: &Url,
+    ) -> Result<Option<String>, NoPage> {
+        let Some(challenge) = &decision.challenge else { return Ok(None) };
+        let managed = lock(&self.managed);
+        managed.check(return_url).map_err(NoPage::NotAllowed)?;
+        let entity = Entity::new(ip, user_agent);
+        let token = managed.issue(entity, challenge, return_url, self.clock.now());
+        let token = token.map_err(|error| {
+            error!(%error, "no page can be issued");
+            NoPage::Failed
+        })?;
+        Ok(self.public_url.with_path(&format!("/challenge/{token}")))
+    }
+
+    /// Tells what the page of a token has to solve.
+    pub(crate) fn task(&self, token: &str) -> Result<Task, Closed> {
+        lock(&self.managed).task(token, self.clock.now())
+    }
+
+    /// Accepts the answer of a page, and tells where its visitor goes on.
+    pub(crate) fn answer(&self, token: &str, response: &str) -> Result<Url, Unproven> {
+        let mut managed = lock(&self.managed);
+        // The time is read under the lock: an answer that was forgotten has expired for all.
+        managed.answer(token, response, self.clock.now())
+    }
+
+    /// Accepts the proof of a managed challenge, which lifts the challenges of its entity.
+    pub(crate) fn redeem_proof(&self, proof: &str, ip: IpAddr, user_agent: Option<&str>) -> bool {
+        let entity = Entity::new(ip, user_agent);
+        let mut managed = lock(&self.managed);
+        let valid = managed.redeem(proof, entity, self.clock.now());
+        drop(managed);
+        if valid {
+            lock(&self.analysis).lift_challenges(entity);
+            info!(%entity, "a managed challenge is passed");
+        }
+        valid
+    }
+
+    /// Whether this is the origin of the sandbox's own pages.
+    pub(crate) fn has_origin(&self, origin: &str) -> bool {
+        self.public_url.has_origin(origin)
+    }
+}

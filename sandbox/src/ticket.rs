@@ -1,0 +1,106 @@
+//! Let something happen once, and only until it expires.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+
+/// A right that is good for one use. It lives in a signed token, wherever that is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ticket {
+    id: [u64; 2],
+    expires: u64,
+}
+
+impl Ticket {
+    pub(crate) fn until(expires: Moment) -> io::Result<Self> {
+        let id = [getrandom::u64()?, getrandom::u64()?];
+        Ok(Self { id, expires: expires.as_nanos() })
+    }
+
+    pub(crate) fn has_expired(&self, now: Moment) -> bool {
+        now >= self.expires()
+    }
+
+    fn expires(&self) -> Moment {
+        Moment::from_nanos(self.expires)
+    }
+}
+
+/// The tickets that were used, until they expire and could not be used anyway.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    by_expiry: BTreeSet<(Moment, [u64; 2])>,
+}
+
+impl Spent {
+    /// Uses a ticket, and tells whether it was good for that.
+    pub(crate) fn spend(&mut self, ticket: Ticket, now: Moment) -> bool {
+        self.forget_what_expired(now);
+        // To forget a use that could come again would be worse than to refuse a new one.
+        !ticket.has_expired(now)
+            && self.by_expiry.len() < CAPACITY
+            && self.by_expiry.insert((ticket.expires(), ticket.id))
+    }
+
+    pub(crate) fn contains(&self, ticket: &Ticket) -> bool {
+        self.by_expiry.contains(&(ticket.expires(), ticket.id))
+    }
+
+    fn forget_what_expired(&mut self, now: Moment) {
+        while self.by_expiry.first().is_some_and(|(expires, _)| *expires <= now) {
+            self.by_expiry.pop_first();
+        }
+    }
+}
+
+/// The most uses that are remembered at a time.
+const CAPACITY: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Moment = Moment::START;
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ticket(expires: Moment) -> Ticket {
+        Ticket::until(expires).expect("a ticket")
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_until_it_expires() {
+        let end = NOW.after(SECOND);
+        let (mut spent, used) = (Spent::default(), ticket(end));
+        assert!(!spent.contains(&used));
+        assert!(spent.spend(used, NOW) && spent.contains(&used));
+        assert!(!spent.spend(used, NOW));
+        assert!(!spent.spend(used, end));
+        assert!(!spent.spend(ticket(end), end));
+        let last = NOW.after(SECOND - Duration::from_nanos(1));
+        assert!(spent.spend(ticket(end), last));
+    }
+
+    #[test]
+    fn a_use_is_forgotten_when_it_could_not_come_again() {
+        let mut spent = Spent::default();
+        for round in 0..10 {
+            let now = NOW.after(SECOND * round);
+            assert!(spent.spend(ticket(now.after(SECOND)), now));
+            assert_eq!(spent.by_expiry.len(), 1);
+        }
+    }
+
+    #[test]
+    fn nothing_is_used_that_cannot_be_remembered() {
+        let (mut spent, end) = (Spent::default(), NOW.after(SECOND));
+        spent.by_expiry = (0..CAPACITY as u64).map(|id| (end, [id, 0])).collect();
+        let late = ticket(end.after(SECOND));
+        assert!(!spent.spend(late, NOW));
+        assert!(spent.spend(late, end));
+    }
+}
