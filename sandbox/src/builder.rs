@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use axum::Router;
 use tokio::sync::oneshot;
 
-use crate::challenge::{Challenges, DIFFICULTY};
+use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::keys::ApiKeys;
 use crate::managed::{ManagedChallenges, ReturnHosts};
 use crate::public_url::PublicUrl;
@@ -27,6 +28,7 @@ pub struct SandboxBuilder {
     requests_per_minute: Option<u32>,
     public_url: Option<String>,
     return_hosts: Vec<String>,
+    challenge_lifetime: Duration,
 }
 
 impl SandboxBuilder {
@@ -38,6 +40,7 @@ impl SandboxBuilder {
             requests_per_minute: None,
             public_url: None,
             return_hosts: Vec::new(),
+            challenge_lifetime: LIFETIME,
         }
     }
 
@@ -69,6 +72,13 @@ impl SandboxBuilder {
     /// A key's minute begins with its first request. Requests with a wrong key do not count.
     pub fn requests_per_minute(mut self, requests: u32) -> Self {
         self.requests_per_minute = Some(requests);
+        self
+    }
+
+    /// Lets a challenge expire after this time, and so the proof of a managed one after it was
+    /// solved, instead of after five minutes. Zero is refused at the start.
+    pub fn challenge_lifetime(mut self, lifetime: Duration) -> Self {
+        self.challenge_lifetime = lifetime;
         self
     }
 
@@ -150,8 +160,9 @@ impl SandboxBuilder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let keys = ApiKeys::new(&self.api_keys)?;
-        let challenges = Challenges::new(self.challenge_difficulty)?;
-        let managed = ManagedChallenges::new(ReturnHosts::new(&self.return_hosts)?)?;
+        let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
+        let return_hosts = ReturnHosts::new(&self.return_hosts)?;
+        let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
         let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
         Ok(routes::router(Arc::new(service)))
     }
@@ -166,6 +177,7 @@ impl fmt::Debug for SandboxBuilder {
             .field("requests_per_minute", &self.requests_per_minute)
             .field("public_url", &self.public_url)
             .field("return_hosts", &self.return_hosts)
+            .field("challenge_lifetime", &self.challenge_lifetime)
             .finish()
     }
 }

@@ -16,6 +16,7 @@ use crate::ticket::{Spent, Ticket};
 pub(crate) struct Challenges {
     signer: Signer,
     difficulty: u8,
+    lifetime: Duration,
     /// The challenges that were answered.
     answered: Spent,
 }
@@ -40,19 +41,24 @@ struct Claims {
 }
 
 impl Challenges {
-    pub(crate) fn new(difficulty: u8) -> io::Result<Self> {
+    pub(crate) fn new(difficulty: u8, lifetime: Duration) -> io::Result<Self> {
         if difficulty > HARDEST {
             let why =
                 format!("a challenge of {difficulty} bits takes too long; use {HARDEST} at most");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        Ok(Self { signer: Signer::new()?, difficulty, answered: Spent::default() })
+        if lifetime.is_zero() {
+            let why =
+                "a challenge that expires at once cannot be passed; give it a longer lifetime";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: Spent::default() })
     }
 
     pub(crate) fn issue(&self, entity: Entity, now: Moment) -> io::Result<Challenge> {
         let claims = Claims {
             v: VERSION,
-            ticket: Ticket::until(now.after(LIFETIME))?,
+            ticket: Ticket::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
             salt: new_salt()?,
             difficulty: self.difficulty,
@@ -82,7 +88,7 @@ const HARDEST: u8 = 32;
 const VERSION: u8 = 1;
 const PURPOSE: &str = "proof_of_work";
 
-/// How long a challenge can be answered.
+/// How long a challenge of a sandbox that was not told otherwise can be answered.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
@@ -98,7 +104,7 @@ mod tests {
     }
 
     fn challenges() -> Challenges {
-        Challenges::new(8).expect("challenges")
+        Challenges::new(8, LIFETIME).expect("challenges")
     }
 
     /// The first nonce that the predicate wants, of those that solve a challenge or do not.
@@ -158,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_difficulty_that_nobody_solves_is_refused() {
-        assert!(Challenges::new(HARDEST).is_ok());
-        let error = Challenges::new(HARDEST + 1).expect_err("too hard");
+        assert!(Challenges::new(HARDEST, LIFETIME).is_ok());
+        let error = Challenges::new(HARDEST + 1, LIFETIME).expect_err("too hard");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -1,6 +1,7 @@
 //! The options of the program.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Parser;
 use esper_sandbox::{Sandbox, SandboxBuilder};
@@ -33,6 +34,10 @@ pub(crate) struct Cli {
     /// Host beside this machine that a managed challenge may send visitors back to, repeatable
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
+
+    /// Seconds until a challenge, and the proof that it was passed, expire
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    challenge_lifetime: u64,
 }
 
 impl Cli {
@@ -54,6 +59,7 @@ impl Cli {
     pub(crate) fn builder(self) -> SandboxBuilder {
         let builder = Sandbox::builder().listen(self.listen);
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
+        let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),

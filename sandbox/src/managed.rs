@@ -6,13 +6,14 @@ mod page;
 mod return_url;
 
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub(crate) use self::page::{asset, challenge_page, closed_page};
 pub(crate) use self::return_url::{NotAllowed, ReturnHosts};
-use crate::challenge::{Challenge, LIFETIME};
+use crate::challenge::Challenge;
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::proof_of_work::{is_answer, new_salt};
@@ -24,6 +25,8 @@ use crate::ticket::{Spent, Ticket};
 pub(crate) struct ManagedChallenges {
     signer: Signer,
     return_hosts: ReturnHosts,
+    /// How long a page can be solved, and a proof be presented.
+    lifetime: Duration,
     /// The challenges that were solved.
     solved: Spent,
     /// The proofs that were presented.
@@ -75,9 +78,14 @@ struct ProofClaims {
 }
 
 impl ManagedChallenges {
-    pub(crate) fn new(return_hosts: ReturnHosts) -> io::Result<Self> {
-        let signer = Signer::new()?;
-        Ok(Self { signer, return_hosts, solved: Spent::default(), presented: Spent::default() })
+    pub(crate) fn new(return_hosts: ReturnHosts, lifetime: Duration) -> io::Result<Self> {
+        Ok(Self {
+            signer: Signer::new()?,
+            return_hosts,
+            lifetime,
+            solved: Spent::default(),
+            presented: Spent::default(),
+        })
     }
 
     /// Whether a visitor may be sent back there.
@@ -94,7 +102,7 @@ impl ManagedChallenges {
         now: Moment,
     ) -> io::Result<String> {
         let claims = PageClaims {
-            ticket: Ticket::until(now.after(LIFETIME))?,
+            ticket: Ticket::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
             salt: new_salt()?,
             difficulty: challenge.difficulty,
@@ -150,7 +158,7 @@ impl ManagedChallenges {
     }
 
     fn prove(&self, entity: String, now: Moment) -> io::Result<String> {
-        let claims = ProofClaims { ticket: Ticket::until(now.after(LIFETIME))?, entity };
+        let claims = ProofClaims { ticket: Ticket::until(now.after(self.lifetime))?, entity };
         Ok(self.signer.sign(PROOF, &claims)?)
     }
 }
@@ -161,9 +169,8 @@ const PROOF: &str = "challenge_proof";
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::challenge::LIFETIME;
     use crate::proof_of_work::solve_proof_of_work;
 
     const NOW: Moment = Moment::START;
@@ -173,7 +180,7 @@ mod tests {
     }
 
     fn managed() -> ManagedChallenges {
-        ManagedChallenges::new(ReturnHosts::default()).expect("managed challenges")
+        ManagedChallenges::new(ReturnHosts::default(), LIFETIME).expect("managed challenges")
     }
 
     fn here() -> Url {

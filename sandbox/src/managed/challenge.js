@@ -14,7 +14,8 @@ async function run() {
   again.hidden = true;
   bar.hidden = false;
   bar.value = 0;
-  status.textContent = "Calculating…";
+  status.classList.remove("failed");
+  status.textContent = "Calculating… You need to do nothing.";
   try {
     const nonce = await solve();
     bar.value = 100;
@@ -22,9 +23,10 @@ async function run() {
     const location = await handIn(nonce);
     status.textContent = "Done. Taking you back…";
     // Replaced, so that “back” does not lead to a check that is over.
-    window.location.replace(location);
+    window.location.replace(withFragment(location));
   } catch (error) {
     bar.hidden = true;
+    status.classList.add("failed");
     status.textContent = error.message;
     again.hidden = false;
   }
@@ -52,6 +54,13 @@ function solve() {
 // How likely it was to be done by now. The end cannot be known, only that each step brings it closer.
 function chance(hashes) {
   return 1 - Math.exp(-hashes / 2 ** Number(difficulty));
+}
+
+// Redirects hand a fragment on that no server sees, so the one that came here goes back.
+function withFragment(location) {
+  const url = new URL(location);
+  if (url.hash === "") url.hash = window.location.hash;
+  return url;
 }
 
 async function handIn(nonce) {

@@ -1,6 +1,7 @@
 //! The managed challenge, from the decision over its page to the proof.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use esper_sandbox::{Sandbox, SandboxBuilder, solve_proof_of_work};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -215,6 +216,17 @@ async fn a_page_that_was_solved_says_so_and_gives_the_way_back() {
 }
 
 #[tokio::test]
+async fn a_page_expires_when_it_was_told_to() {
+    let instant = Duration::from_nanos(1);
+    let visit = Visit::to(quick().challenge_lifetime(instant)).await;
+    let page = visit.page().await;
+    assert_eq!(page.answer.status, StatusCode::GONE);
+    assert!(page.html().contains("This check has expired"), "{}", page.html());
+    let answer = Answer::to(page.hand_in(&visit.caller, "1")).await;
+    assert_eq!(answer.refusal(410, "gone"), "this challenge has expired");
+}
+
+#[tokio::test]
 async fn a_page_that_nobody_issued_is_not_there() {
     let (visit, elsewhere) = (Visit::to(quick()).await, Visit::to(quick()).await);
     let foreign = elsewhere.page().await.url;
@@ -366,6 +378,7 @@ async fn options_that_could_not_work_are_refused_at_the_start() {
     for builder in [
         quick().return_host("https://shop.example"),
         quick().return_host("*.shop.example"),
+        quick().challenge_lifetime(Duration::ZERO),
         quick().public_url("shop.example"),
         quick().public_url("ftp://shop.example"),
         quick().public_url("https://user@shop.example"),

@@ -1,0 +1,68 @@
+// A sandbox of its own for a test: the program, on a free port.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const KEY = "browser-test-key";
+
+/** Starts a sandbox with these options, and stops it when the test ends. */
+export async function startSandbox(test, options = []) {
+  const program = ["run", "--quiet", "--package", "esper-sandbox", "--"];
+  const args = [...program, "--listen", "127.0.0.1:0", "--api-key", KEY, ...options];
+  const child = spawn("cargo", args, {
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (text) => (log += text));
+  const exited = once(child, "exit");
+  test.after(async () => {
+    child.kill("SIGTERM");
+    await exited;
+  });
+  // The first line says where it listens. The rest is read, so that the program never waits.
+  const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", resolve));
+  const greeting = await Promise.race([greeted, exited.then(() => log)]);
+  const [url] = /http:\/\/\S+/.exec(greeting) ?? [];
+  if (!url) throw new Error(`the sandbox did not start: ${greeting}`);
+  return new Sandbox(url);
+}
+
+class Sandbox {
+  constructor(url) {
+    this.url = url;
+  }
+
+  /** Asks for a decision, and tells it. */
+  decide(request) {
+    return this.#post("/v1/mitigate", request);
+  }
+
+  /** Sends so many beacon events of a visitor. */
+  async observe(visitor, count) {
+    for (let sent = 0; sent < count; sent += 1) {
+      await this.#post("/v1/events", { type: "http_request", ...visitor });
+    }
+  }
+
+  /** Tells whether the proof of a managed challenge is valid. */
+  async verify(proof, visitor) {
+    const { valid } = await this.#post("/api/v1/challenge/proof/verify", { proof, ...visitor });
+    return valid;
+  }
+
+  async #post(path, body) {
+    const answer = await fetch(this.url + path, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${KEY}`,
+        "X-Esper-Key": KEY,
+        "Content-Type": "application/json",
+      },
+      body: JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`);
+    return answer.status === 202 ? undefined : answer.json();
+  }
+}
