@@ -63,11 +63,13 @@ struct Gate(Arc<(Mutex<bool>, Condvar)>);
 impl Gate {
     fn server(&self) -> RawServer {
         let gate = self.clone();
-        RawServer::start(move |_, _| {
-            let (open, changed) = &*gate.0;
-            drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
-            accept()
-        })
+        RawServer::start(move |_, _| gate.answer())
+    }
+
+    fn answer(&self) -> Answer {
+        let (open, changed) = &*self.0;
+        drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+        accept()
     }
 
     fn open(&self) {

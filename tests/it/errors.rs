@@ -69,6 +69,18 @@ async fn a_proxy_error_page_keeps_its_status() {
 }
 
 #[tokio::test]
+async fn a_wait_until_a_date_is_measured_on_the_clock_of_the_service() {
+    let at = |second| format!("Sun, 06 Nov 1994 13:00:{second:02} GMT");
+    for (second, expected) in [(7, Some(Duration::from_secs(7))), (0, None)] {
+        let server = RawServer::always(move || {
+            let answer = Answer::json(429, r#"{"message":"slow down"}"#);
+            answer.with_header("date", &at(0)).with_header("retry-after", &at(second))
+        });
+        assert_eq!(once(&server).await.unwrap_err().retry_after(), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_a_server_sends_back_is_in_no_error() {
     let server = RawServer::always(|| {
         Answer::json(401, &format!(r#"{{"message":"no key {KEY}","details":["{KEY}"]}}"#))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconOptions, DropReason};
 
-use super::{LONG, accept, beacons, event, eventually, paths, send, stats};
+use super::{Gate, LONG, accept, beacons, event, eventually, paths, send, stats};
 use crate::support::{Answer, KEY, RawServer, client, config, logs};
 
 #[test]
@@ -169,12 +169,27 @@ fn a_service_that_asks_to_wait_pauses_the_whole_queue() {
 
 #[test]
 fn a_service_that_is_down_gets_one_probe_at_a_time() {
-    let server = RawServer::always(|| Answer::Close);
-    let config = config(&server.url()).with_retry_delay(Duration::from_secs(60));
+    let (gate, probing) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let (held, up) = (gate.clone(), Arc::clone(&probing));
+    let server = RawServer::start(move |_, _| match up.load(Ordering::SeqCst) {
+        true => held.answer(),
+        false => Answer::Close,
+    });
+    let config = config(&server.url()).with_retry_delay(Duration::from_secs(2));
     let beacons = AsyncEsperClient::new(config).unwrap().beacons();
     send(&beacons, 500);
-    // Sixteen were on their way before the first failure; then comes a pause of half a minute.
-    let report = beacons.flush_blocking(Duration::from_millis(300));
+    // Sixteen were on their way before the first failure; then comes a pause of a second at least.
+    let report = beacons.flush_blocking(Duration::from_millis(500));
     assert_eq!((report.dropped, report.left), (0, 500));
-    assert!(server.count() <= 16, "{}", server.count());
+    let before = server.count();
+    assert!(before <= 16, "{before}");
+
+    probing.store(true, Ordering::SeqCst);
+    eventually("a probe", || server.count() > before);
+    // While it is under way, nothing else is.
+    assert_eq!(beacons.flush_blocking(Duration::from_millis(300)).left, 500);
+    assert_eq!(server.count(), before + 1);
+    gate.open();
+    assert!(beacons.flush_blocking(LONG).is_complete());
+    assert_eq!(stats(&beacons).delivered, 500);
 }
