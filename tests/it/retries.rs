@@ -43,6 +43,9 @@ fn broken_answers() -> Vec<fn() -> Answer> {
     ]
 }
 
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(1);
+
 #[tokio::test]
 async fn a_decision_is_repeated_after_what_may_pass() {
     for status in [408, 429, 500, 502, 503, 504] {
@@ -162,16 +165,16 @@ async fn no_silence_lasts_longer_than_the_deadline() {
     let silences: [fn() -> Answer; 2] = [|| Answer::Silence, dribble];
     for silence in silences {
         let server = RawServer::always(silence);
-        let limit = Duration::from_millis(400);
+        let limit = Duration::from_secs(2);
         let config = config(&server.url())
             .with_timeout(limit)
-            .with_attempt_timeout(Duration::from_millis(150));
+            .with_attempt_timeout(Duration::from_millis(500));
         let client = AsyncEsperClient::new(config).unwrap();
         let started = Instant::now();
         let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
         let (error, elapsed) = (result.unwrap_err(), started.elapsed());
         assert!(error.is_timeout() && error.is_retryable(), "{error:?}");
-        assert!(elapsed < limit + Duration::from_millis(250), "{elapsed:?}");
+        assert!(elapsed < limit + SLACK, "{elapsed:?}");
         assert!(server.count() >= 2, "an attempt has its own limit");
     }
 }
@@ -179,14 +182,14 @@ async fn no_silence_lasts_longer_than_the_deadline() {
 #[tokio::test]
 async fn an_attempt_without_time_for_its_answer_is_not_made() {
     let server = RawServer::always(|| {
-        Answer::json(429, r#"{"message":"m"}"#).with_header("retry-after", "1")
+        Answer::json(429, r#"{"message":"m"}"#).with_header("retry-after", "10")
     });
-    let config = config(&server.url()).with_timeout(Duration::from_millis(1_020));
+    let config = config(&server.url()).with_timeout(Duration::from_millis(10_020));
     let client = AsyncEsperClient::new(config).unwrap();
     let started = Instant::now();
     let error = client.verify_challenge("token", "1").await.unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)), "{error:?}");
-    assert!(started.elapsed() < Duration::from_millis(750), "{:?}", started.elapsed());
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(10)), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(server.count(), 1);
 }
 
