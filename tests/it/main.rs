@@ -23,6 +23,7 @@ mod retries;
 mod scarcity;
 mod schemas;
 mod secrets;
+mod seeds;
 mod spec_edit;
 mod surface;
 mod tls;

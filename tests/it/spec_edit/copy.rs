@@ -127,7 +127,7 @@ fn run(mut command: Command) -> Outcome {
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// Of no use to the build, and large.
-const LEFT_OUT: [&str; 3] = ["target", "node_modules", "conformance"];
+const LEFT_OUT: [&str; 4] = ["target", "node_modules", "conformance", "fuzz"];
 
 /// Beginnings of the variables that cargo sets for the tests that it runs.
 const OF_THE_OUTER_CARGO: [&str; 5] =

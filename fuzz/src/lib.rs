@@ -1,0 +1,3 @@
+//! What the fuzz targets do with an input. The tests do the same with the seeds.
+
+pub mod answer;
