@@ -21,6 +21,9 @@ pub(crate) struct RawServer {
 struct State {
     script: Box<Script>,
     received: Mutex<Vec<Received>>,
+    /// How many requests are kept.
+    kept: usize,
+    requests: AtomicUsize,
     connections: AtomicUsize,
     flooded: AtomicUsize,
     stopped: AtomicBool,
@@ -95,10 +98,21 @@ impl RawServer {
         script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::on(listener, usize::MAX, script)
+    }
+
+    /// Serves a port of the caller's choice, and keeps the first so many requests.
+    pub(crate) fn on(
+        listener: TcpListener,
+        kept: usize,
+        script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             script: Box::new(script),
             received: Mutex::new(Vec::new()),
+            kept,
+            requests: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             flooded: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -166,8 +180,10 @@ impl State {
         while let Some(request) = read(&mut reader) {
             let number = {
                 let mut received = self.received.lock().expect("no panic");
-                received.push(request.clone());
-                received.len() - 1
+                if received.len() < self.kept {
+                    received.push(request.clone());
+                }
+                self.requests.fetch_add(1, Ordering::SeqCst)
             };
             match (self.script)(number, &request) {
                 Answer::Http(status, headers, body) => {
