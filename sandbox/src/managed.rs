@@ -13,7 +13,6 @@ use url::Url;
 
 pub(crate) use self::page::{asset, challenge_page, closed_page};
 pub(crate) use self::return_url::{NotAllowed, ReturnHosts};
-use crate::challenge::Challenge;
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::proof_of_work::{is_answer, new_salt};
@@ -93,11 +92,11 @@ impl ManagedChallenges {
         self.return_hosts.check(return_url)
     }
 
-    /// Writes the token of a page that is as hard as the challenge beside it.
+    /// Writes the token of a page to solve, with so many leading zero bits.
     pub(crate) fn issue(
         &self,
         entity: Entity,
-        challenge: &Challenge,
+        difficulty: u8,
         return_url: &Url,
         now: Moment,
     ) -> io::Result<String> {
@@ -105,7 +104,7 @@ impl ManagedChallenges {
             ticket: Ticket::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
             salt: new_salt()?,
-            difficulty: challenge.difficulty,
+            difficulty,
             return_url: return_url.to_string(),
         };
         Ok(self.signer.sign(PAGE, &claims)?)
@@ -188,8 +187,7 @@ mod tests {
     }
 
     fn issue(managed: &ManagedChallenges) -> String {
-        let challenge = Challenge { token: String::new(), salt: String::new(), difficulty: 8 };
-        managed.issue(visitor("firefox"), &challenge, &here(), NOW).expect("a token")
+        managed.issue(visitor("firefox"), 8, &here(), NOW).expect("a token")
     }
 
     fn solution(managed: &ManagedChallenges, token: &str) -> String {
@@ -277,8 +275,7 @@ mod tests {
         let path = "x".repeat(return_url::LONGEST - start.len());
         let url = Url::parse(&format!("{start}{path}")).expect("a URL");
         assert_eq!(managed.check(&url), Ok(()));
-        let challenge = Challenge { token: String::new(), salt: String::new(), difficulty: 0 };
-        let token = managed.issue(visitor(""), &challenge, &url, NOW).expect("a token");
+        let token = managed.issue(visitor(""), 0, &url, NOW).expect("a token");
         let location = managed.answer(&token, "1", NOW).expect("a location");
         assert!(location.as_str().starts_with(url.as_str()));
     }

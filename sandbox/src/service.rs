@@ -44,6 +44,8 @@ pub(crate) struct Service {
 /// What is decided about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
+    /// Whom it is about.
+    pub(crate) entity: Entity,
     pub(crate) standing: Standing,
     /// There is one if the decision is to challenge.
     pub(crate) challenge: Option<Challenge>,
@@ -122,7 +124,7 @@ impl Service {
         // The month is read under the lock, so that none is followed by the one before it.
         usage.record(key, effect, self.clock.month());
         drop(usage);
-        Ok(Decision { standing, challenge, crawler: user_agent.and_then(crawler) })
+        Ok(Decision { entity, standing, challenge, crawler: user_agent.and_then(crawler) })
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.

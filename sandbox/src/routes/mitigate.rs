@@ -24,10 +24,10 @@ pub(super) async fn check_mitigation(
     let ip = member::ip("ip", &member::required("ip", request.ip)?)?;
     let return_url =
         request.return_url.map(|url| member::web_url("return_url", &url)).transpose()?;
-    let user_agent = request.user_agent.as_deref();
-    let decision = service.decide(key, ip, user_agent).map_err(|_| ApiError::unavailable())?;
+    let decision = service.decide(key, ip, request.user_agent.as_deref());
+    let decision = decision.map_err(|_| ApiError::unavailable())?;
     let page = match return_url {
-        Some(url) => service.page(&decision, ip, user_agent, &url),
+        Some(url) => service.page(&decision, &url),
         None => Ok(None),
     };
     let mut response = MitigationResponse::from(decision);
@@ -47,7 +47,7 @@ impl MitigationResponse {
 }
 
 impl From<Decision> for MitigationResponse {
-    fn from(Decision { standing, challenge, crawler }: Decision) -> Self {
+    fn from(Decision { standing, challenge, crawler, .. }: Decision) -> Self {
         let mut metadata = Map::new();
         if let Some(mitigation) = standing.mitigation {
             metadata.insert("policy".to_owned(), mitigation.policy.name.into());

@@ -22,15 +22,13 @@ impl Service {
     pub(crate) fn page(
         &self,
         decision: &Decision,
-        ip: IpAddr,
-        user_agent: Option<&str>,
         return_url: &Url,
     ) -> Result<Option<String>, NoPage> {
         let Some(challenge) = &decision.challenge else { return Ok(None) };
         let managed = lock(&self.managed);
         managed.check(return_url).map_err(NoPage::NotAllowed)?;
-        let entity = Entity::new(ip, user_agent);
-        let token = managed.issue(entity, challenge, return_url, self.clock.now());
+        let (entity, difficulty) = (decision.entity, challenge.difficulty);
+        let token = managed.issue(entity, difficulty, return_url, self.clock.now());
         let token = token.map_err(|error| {
             error!(%error, "no page can be issued");
             NoPage::Failed
