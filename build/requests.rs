@@ -102,22 +102,20 @@ fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
     let about = about.trim_end();
     let arguments = arguments(&field.ty);
     Ok(match (outer(&field.ty).as_str(), arguments.as_slice()) {
-        ("Option", [inner]) if is_number(inner) => quote! {
-            #[doc = #about]
-            #[must_use]
-            pub fn #method(mut self, #ident: #inner) -> Self {
-                self.#ident = Some(#ident);
-                self
+        ("Option", [inner]) => {
+            let (taken, value) = match is_number(inner) {
+                true => (quote!(#inner), quote!(#ident)),
+                false => (quote!(impl Into<#inner>), quote!(#ident.into())),
+            };
+            quote! {
+                #[doc = #about]
+                #[must_use]
+                pub fn #method(mut self, #ident: #taken) -> Self {
+                    self.#ident = Some(#value);
+                    self
+                }
             }
-        },
-        ("Option", [inner]) => quote! {
-            #[doc = #about]
-            #[must_use]
-            pub fn #method(mut self, #ident: impl Into<#inner>) -> Self {
-                self.#ident = Some(#ident.into());
-                self
-            }
-        },
+        }
         ("Map" | "HashMap", [key, value]) => quote! {
             #[doc = #about]
             ///
