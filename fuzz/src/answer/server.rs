@@ -67,7 +67,7 @@ fn answer(mut stream: TcpStream, words: &Words) -> std::io::Result<()> {
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     read_request(&mut stream)?;
-    let pieces = words.bytes.chunks(words.piece.clamp(1, usize::MAX));
+    let pieces = words.bytes.chunks(words.piece.max(1));
     for piece in pieces {
         stream.write_all(piece)?;
         // Lets the client see the piece by itself.

@@ -95,34 +95,31 @@ async fn serve(stream: TcpStream, requests: &Cell<usize>, deeds: &[(Deed, Durati
 
 /// Returns nothing where the connection is over.
 async fn act(stream: &mut BufStream<TcpStream>, deed: &Deed) -> Option<()> {
-    let text = match deed {
-        Deed::Write(text) | Deed::WriteAndClose(text) => text.as_str(),
-        Deed::Reset(text) | Deed::Dribble(text) => text,
-        Deed::Silence => "",
-    };
-    if matches!(deed, Deed::Dribble(_)) {
-        for byte in text.bytes().cycle() {
-            stream.write_all(&[byte]).await.ok()?;
-            stream.flush().await.ok()?;
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-    stream.write_all(text.as_bytes()).await.ok()?;
-    stream.flush().await.ok()?;
     match deed {
-        Deed::Write(_) => Some(()),
+        Deed::Write(text) => return write(stream, text.as_bytes()).await,
+        Deed::WriteAndClose(text) => write(stream, text.as_bytes()).await?,
+        Deed::Reset(text) => {
+            write(stream, text.as_bytes()).await?;
+            // A connection that does not linger ends with a reset.
+            let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
+        }
+        Deed::Dribble(text) => {
+            for byte in text.bytes().cycle() {
+                write(stream, &[byte]).await?;
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
         Deed::Silence => {
             // Ends with the connection, which the client closes.
             let _ = stream.read(&mut [0]).await;
-            None
         }
-        Deed::Reset(_) => {
-            // A connection that does not linger ends with a reset.
-            let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
-            None
-        }
-        Deed::WriteAndClose(_) | Deed::Dribble(_) => None,
     }
+    None
+}
+
+async fn write(stream: &mut BufStream<TcpStream>, bytes: &[u8]) -> Option<()> {
+    stream.write_all(bytes).await.ok()?;
+    stream.flush().await.ok()
 }
 
 /// Reads one request, or nothing where the connection ends.
