@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationRequest};
 
-use crate::support::{Answer, RawServer, child, client, config, paused};
+use crate::support::{Answer, RawServer, SLACK, child, client, config, paused};
 
 const LIMIT: Duration = Duration::from_millis(400);
-/// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(1);
 
 fn request() -> MitigationRequest {
     MitigationRequest::new("192.168.1.1")

@@ -7,7 +7,7 @@ use esper_rs_client::{
     AsyncEsperClient, BeaconEvent, ChallengeProof, EsperError, MitigationRequest,
 };
 
-use crate::support::{Answer, RawServer, client, config};
+use crate::support::{Answer, RawServer, SLACK, client, config};
 
 /// What a server does first; then it answers well.
 fn first(answer: impl Fn() -> Answer + Send + Sync + 'static) -> RawServer {
@@ -42,9 +42,6 @@ fn broken_answers() -> Vec<fn() -> Answer> {
         || Answer::Bytes(format!("{HEAD}transfer-encoding: chunked\r\n\r\nxx\r\n").into_bytes()),
     ]
 }
-
-/// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_decision_is_repeated_after_what_may_pass() {

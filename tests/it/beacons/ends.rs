@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use esper_rs_client::{AsyncEsperClient, DropReason};
 
 use super::{Gate, LONG, accept, beacons, event, eventually, send, stats};
-use crate::support::{Answer, RawServer, client, config};
+use crate::support::{Answer, RawServer, SLACK, client, config};
 
 const LIMIT: Duration = Duration::from_millis(200);
-const SLACK: Duration = Duration::from_secs(1);
 
 fn in_time<T>(limit: Duration, action: impl FnOnce() -> T) -> T {
     let started = Instant::now();

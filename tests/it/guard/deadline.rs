@@ -9,10 +9,7 @@ use proptest::test_runner::TestRunner;
 
 use super::cancellation::polled;
 use super::{assert_settled, guard, reason, request, verdict};
-use crate::support::{Answer, RawServer, client};
-
-/// A machine that is busy with other tests may be this much late.
-const SLACK: Duration = Duration::from_secs(1);
+use crate::support::{Answer, RawServer, SLACK, client};
 
 #[tokio::test]
 async fn a_service_that_hangs_gets_two_requests_and_no_more_than_the_time() {
