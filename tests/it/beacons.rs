@@ -1,9 +1,11 @@
 //! Events in the background: what is promised of the queue, against real sockets.
 
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconStats, Beacons};
+use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconReport, BeaconStats, Beacons};
 
 use crate::support::{Answer, RawServer, config};
 
@@ -37,6 +39,15 @@ fn send(beacons: &Beacons, events: usize) {
 
 fn beacons(server: &RawServer) -> Beacons {
     AsyncEsperClient::new(config(&server.url())).unwrap().beacons()
+}
+
+/// Flushes, and releases what holds the events up once the flush has begun to count.
+fn flush_around(beacons: &Beacons, release: impl FnOnce()) -> BeaconReport {
+    let mut flush = pin!(beacons.flush(LONG));
+    let begun = flush.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(begun.is_pending(), "nothing holds the events up");
+    release();
+    pollster::block_on(flush)
 }
 
 /// The counts, which add up.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconOptions, DropReason};
 
-use super::{Gate, LONG, accept, beacons, event, eventually, paths, send, stats};
+use super::{Gate, LONG, accept, beacons, event, eventually, flush_around, paths, send, stats};
 use crate::support::{Answer, KEY, RawServer, client, config, logs};
 
 #[test]
@@ -74,13 +74,16 @@ fn every_event_has_a_key_of_its_own() {
 #[test]
 fn a_poison_event_is_dropped_and_the_next_goes_on() {
     for status in [400, 404, 413, 422] {
+        let gate = Gate::default();
+        let held = gate.clone();
         let server = RawServer::start(move |_, request| {
             let poison = request.json()["path"] == "/1";
-            if poison { Answer::json(status, r#"{"message":"no"}"#) } else { accept() }
+            let accepted = held.answer();
+            if poison { Answer::json(status, r#"{"message":"no"}"#) } else { accepted }
         });
         let beacons = beacons(&server);
         send(&beacons, 3);
-        let report = beacons.flush_blocking(LONG);
+        let report = flush_around(&beacons, || gate.open());
         assert_eq!((report.delivered, report.dropped, report.left), (2, 1, 0));
         assert_eq!(stats(&beacons).dropped.of(DropReason::Refused), 1);
         assert_eq!(server.count(), 3);
@@ -106,8 +109,13 @@ fn an_event_that_the_service_fails_on_does_not_stop_the_rest() {
 
 #[test]
 fn an_event_that_does_not_fit_is_dropped_before_it_is_sent() {
-    let server = RawServer::always(accept);
-    let beacons = beacons(&server);
+    let gate = Gate::default();
+    let server = gate.server();
+    let options = BeaconOptions::new().with_deliveries_in_flight(1);
+    let config = config(&server.url()).with_beacons(options);
+    let beacons = AsyncEsperClient::new(config).unwrap().beacons();
+    // Only after it is it looked at what follows.
+    beacons.send(event("/"));
     for invalid in [
         event("/").with_ip("nowhere"),
         BeaconEvent::new(" "),
@@ -116,9 +124,9 @@ fn an_event_that_does_not_fit_is_dropped_before_it_is_sent() {
     ] {
         beacons.send(invalid);
     }
-    let report = beacons.flush_blocking(LONG);
-    assert_eq!((report.dropped, report.left), (4, 0));
-    assert_eq!((stats(&beacons).dropped.of(DropReason::Invalid), server.count()), (4, 0));
+    let report = flush_around(&beacons, || gate.open());
+    assert_eq!((report.delivered, report.dropped, report.left), (1, 4, 0));
+    assert_eq!((stats(&beacons).dropped.of(DropReason::Invalid), server.count()), (4, 1));
 }
 
 #[test]
