@@ -3,8 +3,11 @@
 mod bodies;
 mod caller;
 mod challenges;
+mod faults;
 mod keys;
 mod learning;
 mod lifecycle;
 mod managed;
 mod operations;
+mod raw;
+mod recording;
