@@ -19,7 +19,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use self::call::Call;
@@ -79,7 +79,7 @@ impl Connections {
                     }
                     failing = true;
                     self.lines.one_gives_way();
-                    sleep(PAUSE).await;
+                    let _ = timeout(PAUSE, self.lines.news().notified()).await;
                 }
             }
         }
@@ -173,5 +173,5 @@ fn is_the_clients(error: &io::Error) -> bool {
 /// The most bytes of a head, in HTTP/1.
 const LARGEST_HEAD: usize = 64 * 1024;
 
-/// How long to wait for files or memory to be given back.
+/// How long to wait, at most, for files or memory to be given back.
 const PAUSE: Duration = Duration::from_millis(50);

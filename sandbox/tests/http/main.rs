@@ -1,6 +1,8 @@
 //! The sandbox over real HTTP, as a client sees it.
 
+mod admin;
 mod bodies;
+mod bounds;
 mod caller;
 mod challenges;
 mod faults;
