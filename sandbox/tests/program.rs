@@ -58,6 +58,12 @@ impl Program {
         first.strip_prefix("Esper sandbox listening on ").expect("a url")
     }
 
+    /// The URL of its admin interface.
+    fn admin(&self) -> &str {
+        let admin = self.greeting.lines().find_map(|line| line.strip_prefix("Admin interface on "));
+        admin.and_then(|rest| rest.split(',').next()).expect("an admin interface")
+    }
+
     /// The commands that the program proposes.
     fn curls(&self) -> Vec<&str> {
         self.greeting.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect()
@@ -159,6 +165,33 @@ fn the_proposed_commands_work() {
     }
 }
 
+/// The example of the README, from its heading to the end of its block.
+fn admin_example() -> &'static str {
+    let readme = include_str!("../README.md");
+    let section = readme.split("## The admin interface").nth(1).expect("a section");
+    let block = section.split("```sh\n").nth(1).expect("an example");
+    block.split("```").next().expect("its end")
+}
+
+#[test]
+fn the_commands_of_the_readme_work() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no curl to try the commands with");
+        return;
+    }
+    let program = Program::start(&mut command(&["--admin", "0"]));
+    let script = admin_example().replace("http://127.0.0.1:8788", program.admin());
+    let script = format!("set -e\n{}", script.replace("curl ", "curl --fail -w '\\n' "));
+    let output = Command::new("sh").args(["-c", &script]).env("NO_PROXY", "*").output();
+    let output = output.expect("a shell");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let said: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
+    assert_eq!(said[..2], [r#"{"id":1}"#, r#"{"id":2}"#]);
+    assert!(said[2].contains("the ordinary answer after 2s, for 10 % of the calls"), "{said:?}");
+    assert_eq!(said[3..], [r#"{"count":0,"requests":[]}"#, "ok"]);
+}
+
 #[test]
 fn a_taken_port_is_one_clear_sentence() {
     let sandbox = Sandbox::start_blocking();
@@ -189,8 +222,7 @@ fn bad_arguments_are_refused_by_name() {
 #[tokio::test]
 async fn the_admin_interface_is_offered_where_it_was_asked_for() {
     let program = Program::start(&mut command(&["--admin", "0"]));
-    let admin = program.greeting.lines().find_map(|line| line.strip_prefix("Admin interface on "));
-    let admin = admin.and_then(|rest| rest.split(',').next()).expect("its address");
+    let admin = program.admin();
     assert!(admin.starts_with("http://127.0.0.1:"), "{admin}");
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let fault = json!({ "fault": "status", "status": 503 });
