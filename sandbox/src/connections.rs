@@ -30,7 +30,6 @@ use self::wire::Wire;
 use crate::limits::Limits;
 
 /// Whoever serves the connections of one listener.
-#[derive(Clone)]
 pub(crate) struct Connections {
     http: Builder<TokioExecutor>,
     service: TowerToHyperService<Router>,
@@ -40,18 +39,22 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(router: Router, limits: &Limits, stopping: watch::Receiver<bool>) -> Self {
-        Self {
+    pub(crate) fn new(
+        router: Router,
+        limits: &Limits,
+        stopping: watch::Receiver<bool>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             http: http(),
             service: TowerToHyperService::new(router),
             lines: Lines::new(limits.connections),
-            idle_time: limits.idle_time,
+            idle_time: limits.idle_time.min(LONGEST_IDLE_TIME),
             stopping,
-        }
+        })
     }
 
     /// Accepts until it is told to stop, then waits for the end of all connections.
-    pub(crate) async fn serve(self, listener: TcpListener) {
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         let mut stopping = self.stopping.clone();
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => {}
@@ -61,7 +64,7 @@ impl Connections {
         self.lines.all_gone().await;
     }
 
-    async fn accept(&self, listener: &TcpListener) {
+    async fn accept(self: &Arc<Self>, listener: &TcpListener) {
         let mut failing = false;
         loop {
             match listener.accept().await {
@@ -85,24 +88,21 @@ impl Connections {
         }
     }
 
-    fn open(&self, tcp: TcpStream) {
+    fn open(self: &Arc<Self>, tcp: TcpStream) {
         // Without it, small answers may wait for the client's acknowledgement.
         if let Err(error) = tcp.set_nodelay(true) {
             debug!(%error, "a connection stays with delayed sends");
         }
-        let line = self.lines.open();
-        let connections = self.clone();
-        tokio::spawn(async move {
-            connections.attend(tcp, &line).await;
-            connections.lines.close(&line);
-        });
+        let open = self.lines.open();
+        let connections = Arc::clone(self);
+        tokio::spawn(async move { connections.attend(tcp, &open.line).await });
     }
 
     /// Serves one connection until it ends, gives way, or has been idle for too long.
-    async fn attend(&self, tcp: TcpStream, line: &Arc<Line>) {
+    async fn attend(self: Arc<Self>, tcp: TcpStream, line: &Arc<Line>) {
         let service = service_fn({
-            let (connections, line) = (self.clone(), Arc::clone(line));
-            move |request| connections.clone().answer(Arc::clone(&line), request)
+            let (connections, line) = (Arc::clone(&self), Arc::clone(line));
+            move |request| Arc::clone(&connections).answer(Arc::clone(&line), request)
         });
         let io = TokioIo::new(Wire::new(tcp, Arc::clone(line)));
         let mut connection = pin!(self.http.serve_connection(io, service));
@@ -134,7 +134,7 @@ impl Connections {
     }
 
     async fn answer(
-        self,
+        self: Arc<Self>,
         line: Arc<Line>,
         request: hyper::Request<Incoming>,
     ) -> io::Result<hyper::Response<axum::body::Body>> {
@@ -144,7 +144,7 @@ impl Connections {
         let Ok(mut response) = self.service.call(request).await;
         match response.extensions_mut().remove::<Fate>() {
             None => Ok(response.map(|body| call.with_response(body))),
-            Some(fate) => fate.befall(response, call, version, self.stopping).await,
+            Some(fate) => fate.befall(response, call, version, self.stopping.clone()).await,
         }
     }
 }
@@ -175,3 +175,6 @@ const LARGEST_HEAD: usize = 64 * 1024;
 
 /// How long to wait, at most, for files or memory to be given back.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// No wait is longer, so that the end of each can be told.
+const LONGEST_IDLE_TIME: Duration = Duration::from_secs(365 * 24 * 3600);

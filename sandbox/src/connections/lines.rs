@@ -32,21 +32,13 @@ impl Lines {
         Self { most, state: Arc::default(), news: Arc::default() }
     }
 
-    pub(super) fn open(&self) -> Arc<Line> {
+    pub(super) fn open(&self) -> Open {
         let mut state = self.state();
         state.last_id += 1;
         state.count += 1;
         let line = Arc::new(Line::new(state.last_id));
         state.open.insert(line.id, Arc::clone(&line));
-        line
-    }
-
-    pub(super) fn close(&self, line: &Line) {
-        let mut state = self.state();
-        state.open.remove(&line.id);
-        state.count -= 1;
-        drop(state);
-        self.news.notify_one();
+        Open { line, lines: self.clone() }
     }
 
     pub(super) fn news(&self) -> Arc<Notify> {
@@ -91,6 +83,23 @@ impl Lines {
     }
 }
 
+/// A connection that is there until this is dropped, even by a panic.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) line: Arc<Line>,
+    lines: Lines,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut state = self.lines.state();
+        state.open.remove(&self.line.id);
+        state.count -= 1;
+        drop(state);
+        self.lines.news.notify_one();
+    }
+}
+
 impl State {
     fn give_way(&mut self, id: u64) -> bool {
         let line = self.open.remove(&id);
@@ -113,7 +122,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_one_that_kept_others_waiting_for_longest_gives_way() {
         let lines = Lines::new(3);
-        let [first, second, third] = [(); 3].map(|()| lines.open());
+        let open = [(); 3].map(|()| lines.open());
+        let [first, second, third] = open.each_ref().map(|open| &open.line);
         // Its request has arrived, so it is the sandbox that keeps it waiting.
         first.begin();
         first.received();
@@ -121,14 +131,15 @@ mod tests {
         // Something happened here since.
         second.begin();
         lines.make_room().await;
-        assert!(is_told(&third).await);
-        assert!(!is_told(&first).await && !is_told(&second).await);
+        assert!(is_told(third).await);
+        assert!(!is_told(first).await && !is_told(second).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_waits_for_an_answer_that_is_under_way() {
         let lines = Lines::new(1);
-        let busy = lines.open();
+        let open = lines.open();
+        let busy = &open.line;
         busy.begin();
         busy.received();
         let room = tokio::spawn({
@@ -136,22 +147,23 @@ mod tests {
             async move { lines.make_room().await }
         });
         tokio::task::yield_now().await;
-        assert!(!is_told(&busy).await && !room.is_finished());
+        assert!(!is_told(busy).await && !room.is_finished());
         busy.end(true);
         lines.news().notify_one();
         room.await.expect("room");
-        assert!(is_told(&busy).await);
+        assert!(is_told(busy).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_without_end_gives_way_in_the_end() {
         let lines = Lines::new(1);
-        let endless = lines.open();
+        let open = lines.open();
+        let endless = &open.line;
         endless.begin();
         endless.received();
         let started = tokio::time::Instant::now();
         lines.make_room().await;
         assert_eq!(started.elapsed(), PATIENCE);
-        assert!(is_told(&endless).await);
+        assert!(is_told(endless).await);
     }
 }

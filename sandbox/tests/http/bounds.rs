@@ -207,6 +207,13 @@ async fn when_bodies_are_too_many_the_oldest_give_way_and_decisions_still_come()
 }
 
 #[tokio::test]
+async fn a_limit_without_end_can_be_given() {
+    let limits = Limits::default().connections(usize::MAX).bodies(usize::MAX);
+    let limits = limits.idle_time(Duration::MAX).body_time(Duration::MAX);
+    Caller::of(&limited(limits).await).decide(IP).await;
+}
+
+#[tokio::test]
 async fn a_limit_that_lets_nobody_in_is_refused() {
     for limits in [
         Limits::default().connections(0),
