@@ -16,7 +16,7 @@ use crate::managed::{ManagedChallenges, ReturnHosts};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
-use crate::server::{Server, Site};
+use crate::server::{Listening, Server, Site};
 use crate::service::Service;
 
 /// A sandbox that is yet to start.
@@ -133,12 +133,12 @@ impl SandboxBuilder {
     /// bound or no thread can be started.
     pub async fn start(self) -> io::Result<Sandbox> {
         let (ready, started) = oneshot::channel();
-        let starting = self.spawn(move |addrs| {
+        let starting = self.spawn(move |listening| {
             // Nobody listens if the future was dropped; the server is then told to stop as well.
-            let _ = ready.send(addrs);
+            let _ = ready.send(listening);
         })?;
-        let addrs = started.await.unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(&addrs?)
+        let listening = started.await.unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     /// Starts the sandbox as [`start`](Self::start) does, for callers that do not await.
@@ -148,16 +148,16 @@ impl SandboxBuilder {
     /// Fails as [`start`](Self::start) does.
     pub fn start_blocking(self) -> io::Result<Sandbox> {
         let (ready, started) = mpsc::channel();
-        let starting = self.spawn(move |addrs| {
-            let _ = ready.send(addrs);
+        let starting = self.spawn(move |listening| {
+            let _ = ready.send(listening);
         })?;
-        let addrs = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(&addrs?)
+        let listening = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     fn spawn(
         mut self,
-        ready: impl FnOnce(io::Result<Vec<SocketAddr>>) + Send + 'static,
+        ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Starting> {
         self.limits.check()?;
         if self.api_keys.is_empty() {
@@ -172,11 +172,13 @@ impl SandboxBuilder {
             let router = admin::router(Arc::clone(&service), &self.limits);
             sites.push(Site { listen, router });
         }
-        let ready = move |addrs: io::Result<Vec<SocketAddr>>| {
-            if let Ok([addr, ..]) = addrs.as_deref() {
+        let ready = move |listening: io::Result<Listening>| {
+            if let Ok(Listening { addrs, .. }) = &listening
+                && let Some(addr) = addrs.first()
+            {
                 public_url.set_default(*addr);
             }
-            ready(addrs);
+            ready(listening);
         };
         let server = Server::spawn(sites, self.limits, ready)?;
         Ok(Starting { server, service, api_key: self.api_keys.swap_remove(0) })
@@ -220,14 +222,14 @@ struct Starting {
 }
 
 impl Starting {
-    fn finish(self, addrs: &[SocketAddr]) -> io::Result<Sandbox> {
-        match *addrs {
-            [addr] => Ok(Sandbox::new(self.server, self.service, addr, None, self.api_key)),
-            [addr, admin, ..] => {
-                Ok(Sandbox::new(self.server, self.service, addr, Some(admin), self.api_key))
-            }
-            [] => Err(self.vanished()),
-        }
+    fn finish(self, listening: Listening) -> io::Result<Sandbox> {
+        let (addr, admin) = match listening.addrs[..] {
+            [] => return Err(self.vanished()),
+            [addr] => (addr, None),
+            [addr, admin, ..] => (addr, Some(admin)),
+        };
+        let Self { server, service, api_key } = self;
+        Ok(Sandbox::new(server, listening.runtime, service, addr, admin, api_key))
     }
 
     fn vanished(&self) -> io::Error {

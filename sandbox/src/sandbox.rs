@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
 use crate::faults::Faults;
@@ -21,6 +23,8 @@ use crate::service::Service;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     server: Server,
+    /// The server's, where time limits are kept.
+    runtime: Handle,
     service: Arc<Service>,
     addr: SocketAddr,
     admin: Option<SocketAddr>,
@@ -130,7 +134,7 @@ impl Sandbox {
     ///
     /// Fails when the time is over, and tells how many there were.
     pub async fn wait_for_events(&self, count: u64, limit: Duration) -> Result<(), TooFewEvents> {
-        self.service.accepted.wait(&self.server.runtime, count, limit).await
+        self.service.accepted.wait(&self.runtime, count, limit).await
     }
 
     /// Waits as [`wait_for_events`](Self::wait_for_events) does, for callers that do not await.
@@ -143,7 +147,7 @@ impl Sandbox {
         count: u64,
         limit: Duration,
     ) -> Result<(), TooFewEvents> {
-        self.service.accepted.wait_blocking(&self.server.runtime, count, limit)
+        self.service.accepted.wait_blocking(&self.runtime, count, limit)
     }
 
     /// Stops the sandbox: accepts no more, answers the requests in flight, and ends.
@@ -157,12 +161,13 @@ impl Sandbox {
 
     pub(crate) fn new(
         server: Server,
+        runtime: Handle,
         service: Arc<Service>,
         addr: SocketAddr,
         admin: Option<SocketAddr>,
         api_key: String,
     ) -> Self {
-        Self { server, service, addr, admin, url: url_of(addr), api_key }
+        Self { server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
@@ -22,6 +22,14 @@ pub(crate) struct Site {
     pub(crate) router: Router,
 }
 
+/// What is known once a server listens.
+pub(crate) struct Listening {
+    /// The addresses of its sites, in their order.
+    pub(crate) addrs: Vec<SocketAddr>,
+    /// Where time limits can be kept, whatever the caller's own runtime.
+    pub(crate) runtime: Handle,
+}
+
 /// A running server. It ends when it is told to, or when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -29,28 +37,24 @@ pub(crate) struct Server {
     ended: oneshot::Receiver<()>,
     /// The same news for those who cannot await; in a mutex only to be shared between threads.
     ended_blocking: Mutex<mpsc::Receiver<()>>,
-    /// Where what is waited for can be waited for, whatever the caller's own runtime.
-    pub(crate) runtime: Handle,
 }
 
 impl Server {
-    /// Starts to serve. The addresses of all sites, in their order, or why there are none, are told
-    /// once, from the server's thread.
+    /// Starts to serve. Where, or why it does not, is told once, from the server's thread.
     pub(crate) fn spawn(
         sites: Vec<Site>,
         limits: Limits,
-        ready: impl FnOnce(io::Result<Vec<SocketAddr>>) + Send + 'static,
+        ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
         let (ending_blocking, ended_blocking) = mpsc::channel();
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         thread::Builder::new().name("esper-sandbox".to_owned()).spawn(move || {
-            match runtime.block_on(bind(sites)) {
-                Ok(bound) => {
+            match bind(sites) {
+                Ok((runtime, bound)) => {
                     let addrs: Vec<_> = bound.iter().map(|(_, addr, _)| *addr).collect();
-                    ready(Ok(addrs.clone()));
+                    let handle = runtime.handle().clone();
+                    ready(Ok(Listening { addrs: addrs.clone(), runtime: handle }));
                     info!(?addrs, "listening");
                     runtime.block_on(serve(bound, &limits, stopped));
                     // Cuts what the grace was not enough for.
@@ -62,8 +66,7 @@ impl Server {
             // Dropped, both tell that it is over.
             drop((ending, ending_blocking));
         })?;
-        let ended_blocking = Mutex::new(ended_blocking);
-        Ok(Self { stop: Some(stop), ended, ended_blocking, runtime: handle })
+        Ok(Self { stop: Some(stop), ended, ended_blocking: Mutex::new(ended_blocking) })
     }
 
     /// Stops to accept, answers what is in flight within the grace, and ends.
@@ -86,15 +89,16 @@ impl Drop for Server {
 
 type Bound = (TcpListener, SocketAddr, Router);
 
-async fn bind(sites: Vec<Site>) -> io::Result<Vec<Bound>> {
+fn bind(sites: Vec<Site>) -> io::Result<(Runtime, Vec<Bound>)> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let mut bound = Vec::with_capacity(sites.len());
     for Site { listen, router } in sites {
-        let listener = TcpListener::bind(listen).await;
+        let listener = runtime.block_on(TcpListener::bind(listen));
         let listener = listener.map_err(|error| cannot_listen(listen, &error))?;
         let addr = listener.local_addr()?;
         bound.push((listener, addr, router));
     }
-    Ok(bound)
+    Ok((runtime, bound))
 }
 
 fn cannot_listen(listen: SocketAddr, error: &io::Error) -> io::Error {
