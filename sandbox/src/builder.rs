@@ -6,16 +6,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use axum::Router;
 use tokio::sync::oneshot;
 
+use crate::admin;
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::keys::ApiKeys;
+use crate::limits::Limits;
 use crate::managed::{ManagedChallenges, ReturnHosts};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
-use crate::server::Server;
+use crate::server::{Listening, Server, Site};
 use crate::service::Service;
 
 /// A sandbox that is yet to start.
@@ -29,6 +30,8 @@ pub struct SandboxBuilder {
     public_url: Option<String>,
     return_hosts: Vec<String>,
     challenge_lifetime: Duration,
+    admin: Option<SocketAddr>,
+    limits: Limits,
 }
 
 impl SandboxBuilder {
@@ -41,6 +44,8 @@ impl SandboxBuilder {
             public_url: None,
             return_hosts: Vec::new(),
             challenge_lifetime: LIFETIME,
+            admin: None,
+            limits: Limits::default(),
         }
     }
 
@@ -103,6 +108,22 @@ impl SandboxBuilder {
         self
     }
 
+    /// Offers the admin interface on this address, which is another than that of the sandbox:
+    /// faults, recorded requests and the clock, for whoever is not in the same process.
+    ///
+    /// It asks for no key. Whoever reaches the address can use it, so keep it on loopback.
+    pub fn admin(mut self, addr: SocketAddr) -> Self {
+        self.admin = Some(addr);
+        self
+    }
+
+    /// Bounds what callers may take, in place of [`Limits::default`]. A limit of nothing is
+    /// refused at the start.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Starts the sandbox. It can be awaited in any runtime.
     ///
     /// # Errors
@@ -112,12 +133,12 @@ impl SandboxBuilder {
     /// bound or no thread can be started.
     pub async fn start(self) -> io::Result<Sandbox> {
         let (ready, started) = oneshot::channel();
-        let starting = self.spawn(move |addr| {
+        let starting = self.spawn(move |listening| {
             // Nobody listens if the future was dropped; the server is then told to stop as well.
-            let _ = ready.send(addr);
+            let _ = ready.send(listening);
         })?;
-        let addr = started.await.unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(addr)
+        let listening = started.await.unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     /// Starts the sandbox as [`start`](Self::start) does, for callers that do not await.
@@ -127,34 +148,43 @@ impl SandboxBuilder {
     /// Fails as [`start`](Self::start) does.
     pub fn start_blocking(self) -> io::Result<Sandbox> {
         let (ready, started) = mpsc::channel();
-        let starting = self.spawn(move |addr| {
-            let _ = ready.send(addr);
+        let starting = self.spawn(move |listening| {
+            let _ = ready.send(listening);
         })?;
-        let addr = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(addr)
+        let listening = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     fn spawn(
         mut self,
-        ready: impl FnOnce(io::Result<SocketAddr>) + Send + 'static,
+        ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Starting> {
+        self.limits.check()?;
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
-        let router = self.router(public_url.clone())?;
-        let ready = move |addr: io::Result<SocketAddr>| {
-            if let Ok(addr) = &addr {
+        let service = self.service(public_url.clone())?;
+        let router = routes::router(Arc::clone(&service), &self.limits);
+        let mut sites = vec![Site { listen: self.listen, router }];
+        if let Some(listen) = self.admin {
+            let router = admin::router(Arc::clone(&service), &self.limits);
+            sites.push(Site { listen, router });
+        }
+        let ready = move |listening: io::Result<Listening>| {
+            if let Ok(Listening { addrs, .. }) = &listening
+                && let Some(addr) = addrs.first()
+            {
                 public_url.set_default(*addr);
             }
-            ready(addr);
+            ready(listening);
         };
-        let server = Server::spawn(self.listen, router, ready)?;
-        Ok(Starting { server, listen: self.listen, api_key: self.api_keys.swap_remove(0) })
+        let server = Server::spawn(sites, self.limits, ready)?;
+        Ok(Starting { server, service, api_key: self.api_keys.swap_remove(0) })
     }
 
-    fn router(&self, public_url: PublicUrl) -> io::Result<Router> {
+    fn service(&self, public_url: PublicUrl) -> io::Result<Arc<Service>> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -164,7 +194,7 @@ impl SandboxBuilder {
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
         let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
-        Ok(routes::router(Arc::new(service)))
+        Ok(Arc::new(service))
     }
 }
 
@@ -178,37 +208,31 @@ impl fmt::Debug for SandboxBuilder {
             .field("public_url", &self.public_url)
             .field("return_hosts", &self.return_hosts)
             .field("challenge_lifetime", &self.challenge_lifetime)
+            .field("admin", &self.admin)
+            .field("limits", &self.limits)
             .finish()
     }
 }
 
-/// A sandbox whose address is not known yet.
+/// A sandbox whose addresses are not known yet.
 struct Starting {
     server: Server,
-    listen: SocketAddr,
+    service: Arc<Service>,
     api_key: String,
 }
 
 impl Starting {
-    fn finish(self, addr: io::Result<SocketAddr>) -> io::Result<Sandbox> {
-        let Self { server, listen, api_key } = self;
-        match addr {
-            Ok(addr) => Ok(Sandbox::new(server, addr, api_key)),
-            Err(error) => Err(cannot_listen(listen, &error)),
-        }
+    fn finish(self, listening: Listening) -> io::Result<Sandbox> {
+        let (addr, admin) = match listening.addrs[..] {
+            [] => return Err(self.vanished()),
+            [addr] => (addr, None),
+            [addr, admin, ..] => (addr, Some(admin)),
+        };
+        let Self { server, service, api_key } = self;
+        Ok(Sandbox::new(server, listening.runtime, service, addr, admin, api_key))
     }
 
     fn vanished(&self) -> io::Error {
         io::Error::other("its thread ended without a word")
     }
-}
-
-fn cannot_listen(listen: SocketAddr, error: &io::Error) -> io::Error {
-    let why = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{listen} is in use; stop what listens there or choose another address")
-        }
-        _ => format!("cannot listen on {listen}: {error}; choose another address"),
-    };
-    io::Error::new(error.kind(), why)
 }

@@ -1,9 +1,9 @@
 //! The options of the program.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use esper_sandbox::{Sandbox, SandboxBuilder};
 
 /// A local Esper that really learns, for tests, examples and the desk.
@@ -38,6 +38,24 @@ pub(crate) struct Cli {
     /// Seconds until a challenge, and the proof that it was passed, expire
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
+
+    /// Address, or port of the loopback address, of the admin interface, which asks for no key;
+    /// none if left out
+    #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
+    admin: Option<SocketAddr>,
+
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 impl Cli {
@@ -61,6 +79,7 @@ impl Cli {
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
+        let builder = self.admin.into_iter().fold(builder, SandboxBuilder::admin);
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),
             None => builder,
@@ -74,6 +93,13 @@ impl Cli {
             None => builder,
         }
     }
+}
+
+/// An address, of which the loopback one may be left out.
+fn admin_addr(text: &str) -> Result<SocketAddr, String> {
+    let loopback = |port: u16| (Ipv4Addr::LOCALHOST, port).into();
+    let addr = text.parse().or_else(|_| text.parse().map(loopback));
+    addr.map_err(|_| "neither an address with a port nor a port".to_owned())
 }
 
 /// A variable that is set to nothing is not set; an empty key between commas is a mistake.
@@ -93,6 +119,17 @@ mod tests {
     #[test]
     fn the_options_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_the_loopback_address() {
+        assert_eq!(admin_addr("8788"), Ok((Ipv4Addr::LOCALHOST, 8788).into()));
+        for whole in ["0.0.0.0:8788", "[::1]:8788"] {
+            assert_eq!(admin_addr(whole).expect(whole).to_string(), whole);
+        }
+        for bad in ["", "localhost", ":8788", "65536", "127.0.0.1"] {
+            assert!(admin_addr(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

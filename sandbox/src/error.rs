@@ -50,6 +50,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    pub(crate) fn no_such_fault() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no fault of this number")
+    }
+
+    /// A name that may be another site's, which has it lead here.
+    pub(crate) fn unknown_host() -> Self {
+        let message = "the Host is neither an address nor localhost";
+        Self::new(StatusCode::FORBIDDEN, "unknown_host", message)
+    }
+
     /// What was there and is over.
     pub(crate) fn gone(message: &str) -> Self {
         Self::new(StatusCode::GONE, "gone", message)
@@ -70,6 +80,19 @@ impl ApiError {
     pub(crate) fn content_too_large(limit: usize) -> Self {
         let message = format!("the request body has more than {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", message)
+    }
+
+    /// The body did not arrive in time.
+    pub(crate) fn too_slow() -> Self {
+        let message = "the request body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    }
+
+    /// There are more bodies under way than there is room for.
+    pub(crate) fn too_much_at_once() -> Self {
+        let message = "too many bytes arrive at once";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     pub(crate) fn unsupported_media_type() -> Self {

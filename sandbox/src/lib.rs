@@ -1,17 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod analysis;
+mod arrivals;
 mod auth;
+mod bodies;
 mod body;
 mod builder;
 mod challenge;
 mod clock;
+mod connections;
 mod crawlers;
 mod deliveries;
 mod entity;
 mod error;
+mod faults;
 mod history;
 mod keys;
+mod limits;
 mod managed;
 mod member;
 mod mitigation;
@@ -19,6 +25,7 @@ mod policy;
 mod proof_of_work;
 mod public_url;
 mod rate_limit;
+mod recording;
 mod routes;
 mod same_origin;
 mod sandbox;
@@ -29,6 +36,10 @@ mod ticket;
 mod usage;
 mod wire;
 
+pub use arrivals::TooFewEvents;
 pub use builder::SandboxBuilder;
+pub use faults::{Fault, FaultId, FaultStatus, Faults, InvalidFault, Operation};
+pub use limits::Limits;
 pub use proof_of_work::solve_proof_of_work;
+pub use recording::RecordedRequest;
 pub use sandbox::Sandbox;

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 
 use esper_sandbox::Sandbox;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, LogFormat};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    log_to_stderr();
+    log_to_stderr(cli.log_format);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -26,12 +26,16 @@ fn main() -> ExitCode {
 }
 
 /// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse().ok());
     let targets =
         wanted.unwrap_or_else(|| Targets::new().with_target("esper_sandbox", LevelFilter::INFO));
     let colours = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
     tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
@@ -60,10 +64,14 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
                     Give others with --api-key or ESPER_SANDBOX_API_KEYS.";
         (sandbox.api_key(), keys)
     };
+    let admin = match sandbox.admin_url() {
+        Some(admin) => format!("Admin interface on {admin}, for whoever reaches it\n"),
+        None => String::new(),
+    };
     let set_key = if has_keys { String::new() } else { format!("  export ESPER_API_KEY={key}\n") };
     format!(
         r#"Esper sandbox listening on {url}
-{keys}
+{admin}{keys}
 
 Point the SDK here:
 

@@ -2,10 +2,18 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
+use crate::faults::Faults;
 use crate::public_url::url_of;
+use crate::recording::RecordedRequest;
 use crate::server::Server;
+use crate::service::Service;
 
 /// A running stand-in for Esper.
 ///
@@ -15,7 +23,11 @@ use crate::server::Server;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     server: Server,
+    /// The server's, where time limits are kept.
+    runtime: Handle,
+    service: Arc<Service>,
     addr: SocketAddr,
+    admin: Option<SocketAddr>,
     url: String,
     api_key: String,
 }
@@ -72,6 +84,72 @@ impl Sandbox {
         &self.api_key
     }
 
+    /// The address of the admin interface, if the builder was told to offer one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The base URL of the admin interface, if there is one, without a slash at its end.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin.map(url_of)
+    }
+
+    /// The faults of this sandbox: lets calls go wrong on purpose.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.service.faults.clone()
+    }
+
+    /// The requests that arrived, in their order: calls of operations, and of paths that are none.
+    ///
+    /// The last 1,000 are there; [`request_count`](Self::request_count) tells how many there were.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.service.recording.list()
+    }
+
+    /// How many requests arrived in all.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.service.recording.count()
+    }
+
+    /// Moves the clock of the sandbox on: mitigations end, windows pass, challenges and proofs
+    /// expire, rate limits begin anew, and usage counts for another month, as if the time had
+    /// passed.
+    ///
+    /// Delays of faults and the time limits of connections are measured by the machine's clock.
+    pub fn advance(&self, span: Duration) {
+        self.service.clock.advance(span);
+    }
+
+    /// Waits until so many events have been accepted since the start, for no longer than `limit`.
+    ///
+    /// An event that is delivered again, under the same `Idempotency-Key`, counts once. It can be
+    /// awaited in any runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the time is over, and tells how many there were.
+    pub async fn wait_for_events(&self, count: u64, limit: Duration) -> Result<(), TooFewEvents> {
+        self.service.accepted.wait(&self.runtime, count, limit).await
+    }
+
+    /// Waits as [`wait_for_events`](Self::wait_for_events) does, for callers that do not await.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`wait_for_events`](Self::wait_for_events) does.
+    pub fn wait_for_events_blocking(
+        &self,
+        count: u64,
+        limit: Duration,
+    ) -> Result<(), TooFewEvents> {
+        self.service.accepted.wait_blocking(&self.runtime, count, limit)
+    }
+
     /// Stops the sandbox: accepts no more, answers the requests in flight, and ends.
     ///
     /// This takes two seconds at most; then requests that are still in flight are cut off. It can
@@ -81,8 +159,15 @@ impl Sandbox {
         self.server.stop().await;
     }
 
-    pub(crate) fn new(server: Server, addr: SocketAddr, api_key: String) -> Self {
-        Self { server, addr, url: url_of(addr), api_key }
+    pub(crate) fn new(
+        server: Server,
+        runtime: Handle,
+        service: Arc<Service>,
+        addr: SocketAddr,
+        admin: Option<SocketAddr>,
+        api_key: String,
+    ) -> Self {
+        Self { server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

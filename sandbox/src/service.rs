@@ -13,25 +13,32 @@ use uuid::Uuid;
 
 pub(crate) use self::managed::NoPage;
 use crate::analysis::Analysis;
+use crate::arrivals::Arrivals;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
 use crate::crawlers::crawler;
 use crate::deliveries::Deliveries;
 use crate::entity::Entity;
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::keys::{ApiKeys, KeyId};
 use crate::managed::ManagedChallenges;
 use crate::mitigation::Standing;
 use crate::policy::Effect;
 use crate::public_url::PublicUrl;
 use crate::rate_limit::RateLimit;
+use crate::recording::Recording;
 use crate::usage::{Counts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
 #[derive(Debug)]
 pub(crate) struct Service {
+    pub(crate) faults: Faults,
+    pub(crate) recording: Recording,
+    /// The events that were accepted.
+    pub(crate) accepted: Arrivals,
+    pub(crate) clock: Clock,
     keys: ApiKeys,
-    clock: Clock,
     rate_limit: Option<Mutex<RateLimit>>,
     deliveries: Mutex<Deliveries>,
     analysis: Mutex<Analysis>,
@@ -63,6 +70,9 @@ impl Service {
     ) -> Self {
         let clock = Clock::start();
         Self {
+            faults: Faults::default(),
+            recording: Recording::default(),
+            accepted: Arrivals::default(),
             rate_limit: requests_per_minute
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
             deliveries: Mutex::new(Deliveries::new()),
@@ -98,6 +108,12 @@ impl Service {
         {
             return;
         }
+        self.learn(entity);
+        // Told last, so that whoever waited for it meets what was learnt from it.
+        self.accepted.one_more();
+    }
+
+    fn learn(&self, entity: Option<Entity>) {
         let Some(entity) = entity else { return };
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.

@@ -1,10 +1,15 @@
 //! The sandbox over real HTTP, as a client sees it.
 
+mod admin;
 mod bodies;
+mod bounds;
 mod caller;
 mod challenges;
+mod faults;
 mod keys;
 mod learning;
 mod lifecycle;
 mod managed;
 mod operations;
+mod raw;
+mod recording;
