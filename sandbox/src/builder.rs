@@ -3,15 +3,16 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use axum::Router;
 use tokio::sync::oneshot;
 
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::keys::ApiKeys;
 use crate::managed::{ManagedChallenges, ReturnHosts};
+use crate::policies::{PolicySource, watch};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
@@ -29,6 +30,7 @@ pub struct SandboxBuilder {
     public_url: Option<String>,
     return_hosts: Vec<String>,
     challenge_lifetime: Duration,
+    policies: PolicySource,
 }
 
 impl SandboxBuilder {
@@ -41,6 +43,7 @@ impl SandboxBuilder {
             public_url: None,
             return_hosts: Vec::new(),
             challenge_lifetime: LIFETIME,
+            policies: PolicySource::Starters,
         }
     }
 
@@ -103,13 +106,32 @@ impl SandboxBuilder {
         self
     }
 
+    /// Applies these policies instead of the starters: the text of a policy file. An empty one has
+    /// none, so that only what is put by hand is in force. A mistake is refused at the start with
+    /// its line.
+    ///
+    /// [`STARTERS`](crate::STARTERS) is such a text.
+    pub fn policies(mut self, text: impl Into<String>) -> Self {
+        self.policies = PolicySource::Text(text.into());
+        self
+    }
+
+    /// Applies the policies in this file instead of the starters, and again when it changes.
+    ///
+    /// A file that cannot be read or has a mistake is refused at the start. Later the policies
+    /// then stay as they were, and the log says so.
+    pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.policies = PolicySource::File(path.into());
+        self
+    }
+
     /// Starts the sandbox. It can be awaited in any runtime.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, or
-    /// another option is outside of its range, and with the cause when the address cannot be
-    /// bound or no thread can be started.
+    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, the
+    /// policies have a mistake, or another option is outside of its range, and with the cause when
+    /// the policy file cannot be read, the address cannot be bound or no thread can be started.
     pub async fn start(self) -> io::Result<Sandbox> {
         let (ready, started) = oneshot::channel();
         let starting = self.spawn(move |addr| {
@@ -143,18 +165,22 @@ impl SandboxBuilder {
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
-        let router = self.router(public_url.clone())?;
+        let service = Arc::new(self.service(public_url.clone())?);
+        let policies = self.policies.file().map(Path::to_owned);
+        let watching = policies.map(|path| watch(path, Arc::downgrade(&service)));
+        let router = routes::router(Arc::clone(&service));
         let ready = move |addr: io::Result<SocketAddr>| {
             if let Ok(addr) = &addr {
                 public_url.set_default(*addr);
             }
             ready(addr);
         };
-        let server = Server::spawn(self.listen, router, ready)?;
-        Ok(Starting { server, listen: self.listen, api_key: self.api_keys.swap_remove(0) })
+        let server = Server::spawn(self.listen, router, watching, ready)?;
+        let api_key = self.api_keys.swap_remove(0);
+        Ok(Starting { server, service, listen: self.listen, api_key })
     }
 
-    fn router(&self, public_url: PublicUrl) -> io::Result<Router> {
+    fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -163,8 +189,9 @@ impl SandboxBuilder {
         let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
-        let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
-        Ok(routes::router(Arc::new(service)))
+        let policies = self.policies.clone();
+        let per_minute = self.requests_per_minute;
+        Service::new(keys, policies, challenges, managed, public_url, per_minute)
     }
 }
 
@@ -178,6 +205,7 @@ impl fmt::Debug for SandboxBuilder {
             .field("public_url", &self.public_url)
             .field("return_hosts", &self.return_hosts)
             .field("challenge_lifetime", &self.challenge_lifetime)
+            .field("policies", &self.policies)
             .finish()
     }
 }
@@ -185,15 +213,16 @@ impl fmt::Debug for SandboxBuilder {
 /// A sandbox whose address is not known yet.
 struct Starting {
     server: Server,
+    service: Arc<Service>,
     listen: SocketAddr,
     api_key: String,
 }
 
 impl Starting {
     fn finish(self, addr: io::Result<SocketAddr>) -> io::Result<Sandbox> {
-        let Self { server, listen, api_key } = self;
+        let Self { server, service, listen, api_key } = self;
         match addr {
-            Ok(addr) => Ok(Sandbox::new(server, addr, api_key)),
+            Ok(addr) => Ok(Sandbox::new(server, service, addr, api_key)),
             Err(error) => Err(cannot_listen(listen, &error)),
         }
     }

@@ -1,15 +1,23 @@
 //! The options of the program.
 
+mod policies;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use esper_sandbox::{Sandbox, SandboxBuilder};
+
+use self::policies::PoliciesCommand;
 
 /// A local Esper that really learns, for tests, examples and the desk.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
@@ -35,9 +43,20 @@ pub(crate) struct Cli {
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
 
+    /// File with policies to apply instead of the starters, and again whenever it changes
+    #[arg(long, value_name = "FILE")]
+    policies: Option<PathBuf>,
+
     /// Seconds until a challenge, and the proof that it was passed, expire
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
+}
+
+/// What it does instead of serving.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the starters as a file of policies to edit, or check such a file
+    Policies(PoliciesCommand),
 }
 
 impl Cli {
@@ -61,6 +80,10 @@ impl Cli {
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
+        let builder = match self.policies {
+            Some(path) => builder.policies_file(path),
+            None => builder,
+        };
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),
             None => builder,

@@ -6,11 +6,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use esper_sandbox::Sandbox;
+use tracing::warn;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -36,6 +37,13 @@ fn log_to_stderr() {
 }
 
 fn run(cli: Cli) -> io::Result<()> {
+    match &cli.command {
+        Some(Command::Policies(command)) => command.run(),
+        None => serve(cli),
+    }
+}
+
+fn serve(cli: Cli) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // From here on a signal is heard, so that it cannot come between start and stop.
@@ -44,7 +52,11 @@ fn run(cli: Cli) -> io::Result<()> {
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
-        signals.wait().await;
+        while let Heard::ReadAgain = signals.next().await {
+            if let Err(error) = sandbox.reload_policies() {
+                warn!(%error, "the policies stay as they were");
+            }
+        }
         sandbox.stop().await;
         Ok(())
     })
@@ -83,9 +95,17 @@ Stop it with Ctrl-C.
     )
 }
 
-/// The signals that end the program in good order.
+/// What a signal asks for.
+enum Heard {
+    End,
+    #[cfg(unix)]
+    ReadAgain,
+}
+
+/// The signals that end the program in good order, or have it read its policies again.
 #[cfg(unix)]
 struct Signals {
+    hangup: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -95,15 +115,17 @@ impl Signals {
     fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Heard::End,
+            _ = self.terminate.recv() => Heard::End,
+            _ = self.hangup.recv() => Heard::ReadAgain,
         }
     }
 }
@@ -118,7 +140,8 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
         self.0.recv().await;
+        Heard::End
     }
 }

@@ -1,11 +1,15 @@
 //! The sandbox in the hands of whoever started it.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::builder::SandboxBuilder;
 use crate::public_url::url_of;
 use crate::server::Server;
+use crate::service::Service;
+use crate::visitor::Visitor;
 
 /// A running stand-in for Esper.
 ///
@@ -15,6 +19,7 @@ use crate::server::Server;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     server: Server,
+    service: Arc<Service>,
     addr: SocketAddr,
     url: String,
     api_key: String,
@@ -72,6 +77,61 @@ impl Sandbox {
         &self.api_key
     }
 
+    /// Blocks a visitor from now on, until [`lift`](Self::lift) ends it: an address with any user
+    /// agent, or a [`Visitor`] with a certain one.
+    ///
+    /// ```
+    /// use esper_sandbox::{Sandbox, Visitor};
+    ///
+    /// let sandbox = Sandbox::start_blocking();
+    /// sandbox.block("203.0.113.7");
+    /// sandbox.block(Visitor::new("203.0.113.8").with_user_agent("curl/8.5.0"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn block(&self, visitor: impl Into<Visitor>) {
+        self.service.block(&visitor.into());
+    }
+
+    /// Challenges a visitor from now on with a proof of work, until it is solved or
+    /// [`lift`](Self::lift) ends it. It takes the place of a block by hand.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn challenge(&self, visitor: impl Into<Visitor>) {
+        self.service.challenge(&visitor.into());
+    }
+
+    /// Lifts all that is in force against a visitor, with any user agent if none is named: what
+    /// was put by hand, and what policies put on entities with the visitor's address in their key.
+    /// Events that led to it no longer count.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn lift(&self, visitor: impl Into<Visitor>) {
+        self.service.lift_all(&visitor.into());
+    }
+
+    /// Reads the policy file again and applies it at once.
+    ///
+    /// What is counted alike goes on being counted, and what a policy has put that reads the same
+    /// stays in force; so does what was put by hand.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be read or has a mistake, or the policies come from no file. The
+    /// policies then stay as they were.
+    pub fn reload_policies(&self) -> io::Result<()> {
+        self.service.reload_policies()
+    }
+
     /// Stops the sandbox: accepts no more, answers the requests in flight, and ends.
     ///
     /// This takes two seconds at most; then requests that are still in flight are cut off. It can
@@ -81,8 +141,13 @@ impl Sandbox {
         self.server.stop().await;
     }
 
-    pub(crate) fn new(server: Server, addr: SocketAddr, api_key: String) -> Self {
-        Self { server, addr, url: url_of(addr), api_key }
+    pub(crate) fn new(
+        server: Server,
+        service: Arc<Service>,
+        addr: SocketAddr,
+        api_key: String,
+    ) -> Self {
+        Self { server, service, addr, url: url_of(addr), api_key }
     }
 }
 

@@ -23,10 +23,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve. The address, or why there is none, is told once, from the server's thread.
+    /// Starts to serve, and to do something in the background. The address, or why there is none, is told once, from the server's thread.
     pub(crate) fn spawn(
         listen: SocketAddr,
         router: Router,
+        background: Option<impl Future<Output = ()> + Send + 'static>,
         ready: impl FnOnce(io::Result<SocketAddr>) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
@@ -37,6 +38,9 @@ impl Server {
                 Ok((runtime, listener, addr)) => {
                     ready(Ok(addr));
                     info!(%addr, "listening");
+                    if let Some(background) = background {
+                        runtime.spawn(background);
+                    }
                     runtime.block_on(serve(listener, router, stopped));
                     // Cuts what the grace was not enough for.
                     drop(runtime);
