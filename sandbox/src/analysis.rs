@@ -5,6 +5,8 @@
 mod in_force;
 mod memory;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

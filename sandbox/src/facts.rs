@@ -81,7 +81,7 @@ impl<'a> Facts<'a> {
 
     /// Whether a field is there and not empty.
     pub(crate) fn has(&self, field: &Field) -> bool {
-        let structured = |name| self.member(name).is_some_and(|json| is_structured(json));
+        let structured = |name| self.member(name).is_some_and(is_structured);
         match field {
             Field::Data(name) if structured(name) => true,
             _ => self.text(field).is_some_and(|text| !text.is_empty()),

@@ -69,6 +69,20 @@ impl Rehearsal {
         Ok(())
     }
 
+    /// Solves the challenge of a request's decision, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the API would refuse the request.
+    pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
+        let request = over_the_wire(request)?;
+        let facts = Facts::of_request(&request).map_err(refused)?;
+        if let Some(held) = self.analysis.standing(&facts, self.now).held {
+            self.analysis.lift_challenges(held.entity);
+        }
+        Ok(())
+    }
+
     /// Decides about a request, in the form that the API gives it. The decision is as the API
     /// gives it too, without the challenge itself.
     ///

@@ -11,6 +11,7 @@ use crate::visitor::{Visitor, Whom};
 
 /// A mitigation in force, for people.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the console will show it"))]
 pub(crate) struct InForce {
     /// The number by which it is lifted.
     pub(crate) id: u64,
@@ -26,6 +27,7 @@ pub(crate) struct InForce {
 
 /// A policy in force, for people.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the console will show it"))]
 pub(crate) struct PolicyInForce {
     pub(crate) name: String,
     pub(crate) effect: Effect,

@@ -127,3 +127,100 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
 const MOST_SPILLED: usize = 128 * 1024 * 1024;
 
 const FORGOTTEN_AT_ONCE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn track(definition: &str, seconds: u32, most: usize) -> Track {
+        Track {
+            definition: definition.to_owned(),
+            entity: 0,
+            matcher: None,
+            distinct: None,
+            longest: SECOND * seconds,
+            most,
+        }
+    }
+
+    fn entity(number: u8) -> Entity {
+        Entity::address([203, 0, 113, number].into())
+    }
+
+    fn at(seconds: u32) -> Moment {
+        Moment::START.after(SECOND * seconds)
+    }
+
+    fn record(memory: &mut Memory, tracks: &[Track], place: usize, number: u8, now: Moment) {
+        memory.forget_what_is_over(tracks, now);
+        memory.record(place, &tracks[place], entity(number), None, now);
+    }
+
+    #[test]
+    fn the_entity_not_seen_for_longest_gives_way_on_whatever_track() {
+        let tracks = [track("a", 60, 10), track("b", 60, 10)];
+        let mut memory = Memory::with_capacity(&tracks, NonZeroUsize::new(2).expect("not zero"));
+        record(&mut memory, &tracks, 0, 1, at(0));
+        record(&mut memory, &tracks, 1, 2, at(1));
+        record(&mut memory, &tracks, 0, 1, at(2));
+        record(&mut memory, &tracks, 0, 3, at(3));
+        assert_eq!(memory.len(), 2);
+        assert!(memory.get(0, entity(1)).is_some() && memory.get(0, entity(3)).is_some());
+        assert!(memory.get(1, entity(2)).is_none());
+    }
+
+    #[test]
+    fn arrivals_take_no_more_than_their_share() {
+        let tracks = [track("a", 86_400, 10_001)];
+        let mut memory = Memory::new(&tracks);
+        for _ in 0..10_001 {
+            record(&mut memory, &tracks, 0, 1, at(0));
+        }
+        assert!((10_001 * 16..=MOST_SPILLED).contains(&memory.spilled), "{}", memory.spilled);
+        record(&mut memory, &tracks, 0, 2, at(1));
+        assert_eq!(memory.len(), 2);
+        // As if there were many like the first.
+        memory.spilled += MOST_SPILLED;
+        record(&mut memory, &tracks, 0, 3, at(2));
+        assert!(memory.get(0, entity(1)).is_none());
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_while_others_come() {
+        let tracks = [track("a", 10, 10)];
+        let mut memory = Memory::new(&tracks);
+        for number in 0..200 {
+            record(&mut memory, &tracks, 0, number, at(0));
+        }
+        for _ in 0..49 {
+            record(&mut memory, &tracks, 0, 255, at(9));
+        }
+        assert_eq!(memory.len(), 201);
+        for _ in 0..50 {
+            record(&mut memory, &tracks, 0, 255, at(10));
+        }
+        assert_eq!(memory.len(), 1);
+        assert_eq!(memory.spilled, memory.get(0, entity(255)).expect("it").spilled());
+    }
+
+    #[test]
+    fn a_track_that_counts_the_same_goes_on_with_what_it_knows() {
+        let old = [track("a", 10, 10), track("b", 10, 10)];
+        let mut memory = Memory::new(&old);
+        for _ in 0..9 {
+            record(&mut memory, &old, 0, 1, at(0));
+            record(&mut memory, &old, 1, 2, at(0));
+        }
+        let new = [track("c", 10, 10), track("b", 10, 2)];
+        memory.carry_over(&old, &new);
+        assert_eq!(memory.len(), 1);
+        assert_eq!(memory.spilled, memory.get(1, entity(2)).expect("it").spilled());
+        record(&mut memory, &new, 1, 2, at(0));
+        record(&mut memory, &new, 0, 1, at(0));
+        assert_eq!(memory.len(), 2);
+    }
+}

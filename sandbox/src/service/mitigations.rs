@@ -29,13 +29,13 @@ impl Service {
     }
 
     /// The mitigations in force, the newest first, as many as a person looks at.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the console will list them"))]
+    #[expect(dead_code, reason = "the console will list them")]
     pub(crate) fn in_force(&self) -> Vec<InForce> {
         lock(&self.analysis).in_force(self.clock.now())
     }
 
     /// Lifts one of the mitigations in force, and tells whether it was.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the console will have a button for it"))]
+    #[expect(dead_code, reason = "the console will have a button for it")]
     pub(crate) fn lift(&self, id: u64) -> bool {
         let lifted = lock(&self.analysis).lift(id, self.clock.now());
         if lifted {
@@ -45,7 +45,7 @@ impl Service {
     }
 
     /// The policies in force.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the console will list them"))]
+    #[expect(dead_code, reason = "the console will list them")]
     pub(crate) fn policies(&self) -> Vec<PolicyInForce> {
         lock(&self.analysis).policies()
     }

@@ -8,3 +8,4 @@ mod learning;
 mod lifecycle;
 mod managed;
 mod operations;
+mod policies;
