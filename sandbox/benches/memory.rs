@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-use esper_sandbox::{Rehearsal, STARTERS};
+use esper_sandbox::{Rehearsal, STARTER_POLICIES};
 use serde_json::json;
 
 const SIZES: [u32; 4] = [1_000, 100_000, 1_000_000, 1_500_000];
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn fill(entities: u32) -> Result<(), Box<dyn Error>> {
-    let mut rehearsal = Rehearsal::of(STARTERS)?;
+    let mut rehearsal = Rehearsal::of(STARTER_POLICIES)?;
     let (before, started) = (resident()?, Instant::now());
     // In turns, so that nobody's events come one after the other.
     for _ in 0..EVENTS {

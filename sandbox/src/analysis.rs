@@ -10,8 +10,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 pub(crate) use self::in_force::{InForce, PolicyInForce};
 use self::memory::Memory;
 use self::standing::suspicion;
@@ -56,15 +54,7 @@ impl Analysis {
             .enumerate()
             .map(|(place, track)| {
                 let entity = entities[track.entity]?;
-                let matches = track.matcher.as_ref().is_none_or(|matcher| matcher.matches(facts));
-                let value = track.distinct.as_ref().map(|field| facts.text(field));
-                let value = match value {
-                    _ if !matches => return None,
-                    Some(None) => return None,
-                    Some(Some(value)) => Some(digest(&value)),
-                    None => None,
-                };
-                self.memory.record(place, track, entity, value, now);
+                self.memory.record(place, track, entity, track.counts(facts)?, now);
                 Some(entity)
             })
             .collect();
@@ -131,11 +121,4 @@ impl Analysis {
 /// The entity of each definition.
 fn entities(policies: &PolicySet, facts: &Facts<'_>) -> Vec<Option<Entity>> {
     policies.entities.iter().map(|definition| definition.entity(facts)).collect()
-}
-
-/// A value as a number, for its distinctness alone.
-fn digest(value: &str) -> u64 {
-    let mut eighth = [0; 8];
-    eighth.copy_from_slice(&Sha256::digest(value)[..8]);
-    u64::from_be_bytes(eighth)
 }

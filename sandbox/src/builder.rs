@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::keys::ApiKeys;
 use crate::managed::{ManagedChallenges, ReturnHosts};
-use crate::policies::{PolicySource, watch};
+use crate::policies::{PolicySource, Watch};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
@@ -110,7 +110,7 @@ impl SandboxBuilder {
     /// none, so that only what is put by hand is in force. A mistake is refused at the start with
     /// its line.
     ///
-    /// [`STARTERS`](crate::STARTERS) is such a text.
+    /// [`STARTER_POLICIES`](crate::STARTER_POLICIES) is such a text.
     pub fn policies(mut self, text: impl Into<String>) -> Self {
         self.policies = PolicySource::Text(text.into());
         self
@@ -165,9 +165,10 @@ impl SandboxBuilder {
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
+        // Before the file is read, so that no change is missed.
+        let watch = self.policies.file().map(Watch::of);
         let service = Arc::new(self.service(public_url.clone())?);
-        let policies = self.policies.file().map(Path::to_owned);
-        let watching = policies.map(|path| watch(path, Arc::downgrade(&service)));
+        let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
         let router = routes::router(Arc::clone(&service));
         let ready = move |addr: io::Result<SocketAddr>| {
             if let Ok(addr) = &addr {

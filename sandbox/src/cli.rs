@@ -75,6 +75,10 @@ impl Cli {
         !self.api_keys.is_empty()
     }
 
+    pub(crate) fn has_policy_file(&self) -> bool {
+        self.policies.is_some()
+    }
+
     pub(crate) fn builder(self) -> SandboxBuilder {
         let builder = Sandbox::builder().listen(self.listen);
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);

@@ -94,6 +94,13 @@ fn digest<T: AsRef<str>>(domain: &str, values: impl IntoIterator<Item = T>) -> E
     Entity(u128::from_be_bytes(half))
 }
 
+/// A text as a number, to tell it from others.
+pub(crate) fn short_digest(text: &str) -> u64 {
+    let mut eighth = [0; 8];
+    eighth.copy_from_slice(&Sha256::digest(text)[..8]);
+    u64::from_be_bytes(eighth)
+}
+
 /// The most characters of a key's value that a label has.
 const LONGEST_VALUE: usize = 120;
 

@@ -109,7 +109,8 @@ fn find<'h, T>(headers: &'h BTreeMap<String, T>, name: &str) -> Option<&'h T> {
     headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn scalar(json: &RawValue) -> Option<Cow<'_, str>> {
+/// The text of a string, a number or a truth value.
+pub(crate) fn scalar(json: &RawValue) -> Option<Cow<'_, str>> {
     match json.get() {
         "null" => None,
         text if text.starts_with('"') => serde_json::from_str(text).ok().map(Cow::Owned),

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-use crate::policy::{Track, Window};
+use crate::policy::{Counted, Track, Window};
 
 /// What is known of one entity on one track, in no more memory than its policies need.
 #[derive(Debug, Default)]
@@ -23,19 +23,19 @@ struct Arrival {
 }
 
 impl History {
-    /// Notes an event, with its value on a track of distinct values.
-    pub(crate) fn record(&mut self, track: &Track, value: Option<u64>, now: Moment) {
+    /// Notes what an event adds to the track.
+    pub(crate) fn record(&mut self, track: &Track, counted: Counted, now: Moment) {
         let left = self.arrivals.partition_point(|arrival| now.since(arrival.at) >= track.longest);
         self.forget(left);
-        let again = value.and_then(|value| self.arrivals.iter().position(|a| a.value == value));
-        if let Some(again) = again {
-            self.arrivals.remove(again);
-            if again < self.forgiven as usize {
-                self.forgiven -= 1;
+        let value = match counted {
+            Counted::Event => 0,
+            Counted::Value(value) => {
+                self.forget_value(value);
+                value
             }
-        }
+        };
         self.forget((self.arrivals.len() + 1).saturating_sub(track.most));
-        self.arrivals.push(Arrival { at: now, value: value.unwrap_or_default() });
+        self.arrivals.push(Arrival { at: now, value });
     }
 
     /// How much is in a window. What was forgiven counts for no challenge.
@@ -59,6 +59,16 @@ impl History {
     /// The bytes that the arrivals take outside of the history.
     pub(crate) fn spilled(&self) -> usize {
         if self.arrivals.spilled() { self.arrivals.capacity() * size_of::<Arrival>() } else { 0 }
+    }
+
+    /// Drops the arrival of a value that comes again.
+    fn forget_value(&mut self, value: u64) {
+        if let Some(place) = self.arrivals.iter().position(|arrival| arrival.value == value) {
+            self.arrivals.remove(place);
+            if place < self.forgiven as usize {
+                self.forgiven -= 1;
+            }
+        }
     }
 
     /// Drops the oldest arrivals.

@@ -33,7 +33,7 @@ mod visitor;
 mod wire;
 
 pub use builder::SandboxBuilder;
-pub use policies::{PolicyError, STARTERS, check_policies, policy_schema};
+pub use policies::{PolicyError, STARTER_POLICIES, check_policies, policy_schema};
 pub use proof_of_work::solve_proof_of_work;
 pub use rehearsal::Rehearsal;
 pub use sandbox::Sandbox;

@@ -47,7 +47,7 @@ fn serve(cli: Cli) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // From here on a signal is heard, so that it cannot come between start and stop.
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(&cli)?;
         let has_keys = cli.has_keys();
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
@@ -105,27 +105,34 @@ enum Heard {
 /// The signals that end the program in good order, or have it read its policies again.
 #[cfg(unix)]
 struct Signals {
-    hangup: tokio::signal::unix::Signal,
+    /// Without a file to read again, a hangup ends the program as any other.
+    hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(cli: &Cli) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
+            hangup: cli.has_policy_file().then(|| signal(SignalKind::hangup())).transpose()?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
     async fn next(&mut self) -> Heard {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Heard::End,
             _ = self.terminate.recv() => Heard::End,
-            _ = self.hangup.recv() => Heard::ReadAgain,
+            _ = hangup => Heard::ReadAgain,
         }
     }
 }
@@ -136,7 +143,7 @@ struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(_: &Cli) -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 

@@ -22,7 +22,7 @@ pub(crate) use self::field::Field;
 use self::file::PolicyFile;
 pub(crate) use self::matcher::Matcher;
 pub(crate) use self::source::PolicySource;
-pub(crate) use self::watch::watch;
+pub(crate) use self::watch::Watch;
 use crate::entity::EntityDefinition;
 use crate::policy::{Policy, RequestPolicy, Track};
 
@@ -53,7 +53,7 @@ impl PolicySet {
 }
 
 /// The policies of a sandbox that was given none, as a file to edit.
-pub const STARTERS: &str = include_str!("../policies/starters.toml");
+pub const STARTER_POLICIES: &str = include_str!("../policies/starters.toml");
 
 /// The JSON Schema of a policy file, for editors.
 ///

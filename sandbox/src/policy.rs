@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::entity::short_digest;
+use crate::facts::Facts;
 use crate::policies::{Field, Matcher};
 
 /// A policy on events: those that match bring a mitigation of their entity.
@@ -56,6 +58,27 @@ pub(crate) struct Track {
     pub(crate) longest: Duration,
     /// The most that any of its policies must see to find an excess.
     pub(crate) most: usize,
+}
+
+/// What an event adds to a track.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    Event,
+    /// A value, as a number that is good for its distinctness alone.
+    Value(u64),
+}
+
+impl Track {
+    /// What an event adds, if it counts.
+    pub(crate) fn counts(&self, facts: &Facts<'_>) -> Option<Counted> {
+        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(facts)) {
+            return None;
+        }
+        match &self.distinct {
+            Some(field) => facts.text(field).map(|value| Counted::Value(short_digest(&value))),
+            None => Some(Counted::Event),
+        }
+    }
 }
 
 /// A policy on requests. It only monitors: what it reports changes no decision.

@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Held};
 use crate::clock::Moment;
 use crate::error::ApiError;
 use crate::facts::Facts;
 use crate::policies::{PolicyError, PolicySet};
+use crate::policy::Remedy;
 use crate::wire::MitigationResponse;
 
 /// Policies without a server and without a clock: what would they decide, after these events?
@@ -22,10 +23,10 @@ use crate::wire::MitigationResponse;
 /// ```
 /// use std::time::Duration;
 ///
-/// use esper_sandbox::{Rehearsal, STARTERS};
+/// use esper_sandbox::{Rehearsal, STARTER_POLICIES};
 /// use serde_json::json;
 ///
-/// let mut rehearsal = Rehearsal::of(STARTERS).expect("no mistake");
+/// let mut rehearsal = Rehearsal::of(STARTER_POLICIES).expect("no mistake");
 /// for _ in 0..61 {
 ///     rehearsal.event(&json!({ "type": "http_request", "ip": "203.0.113.7" }))?;
 /// }
@@ -77,8 +78,9 @@ impl Rehearsal {
     pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
         let request = over_the_wire(request)?;
         let facts = Facts::of_request(&request).map_err(refused)?;
-        if let Some(held) = self.analysis.standing(&facts, self.now).held {
-            self.analysis.lift_challenges(held.entity);
+        let held = self.analysis.standing(&facts, self.now).held;
+        if let Some(Held { entity, remedy: Remedy::Challenge(_), .. }) = held {
+            self.analysis.lift_challenges(entity);
         }
         Ok(())
     }

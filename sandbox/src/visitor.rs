@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use sha2::{Digest, Sha256};
-
-use crate::entity::Entity;
+use crate::entity::{Entity, short_digest};
 use crate::facts::Facts;
 use crate::policies::Field;
 
@@ -94,24 +92,18 @@ impl Whom {
     pub(crate) fn of(key: &[Field], facts: &Facts<'_>) -> Option<Self> {
         let ip = facts.ip.filter(|_| key.contains(&Field::ClientIp))?;
         let has_user_agent = key.contains(&Field::UserAgent);
-        let user_agent = has_user_agent.then(|| digest(facts.user_agent.unwrap_or_default()));
+        let user_agent = has_user_agent.then(|| short_digest(facts.user_agent.unwrap_or_default()));
         Some(Self { ip, user_agent })
     }
 
     #[track_caller]
     pub(crate) fn named(visitor: &Visitor) -> Self {
-        Self { ip: visitor.ip(), user_agent: visitor.user_agent().map(digest) }
+        Self { ip: visitor.ip(), user_agent: visitor.user_agent().map(short_digest) }
     }
 
     /// Whether this may be a visitor, who has any user agent if none is said.
     pub(crate) fn may_be(self, ip: IpAddr, user_agent: Option<&str>) -> bool {
-        let same = |(own, other): (u64, &str)| own == digest(other);
+        let same = |(own, other): (u64, &str)| own == short_digest(other);
         self.ip == ip && self.user_agent.zip(user_agent).is_none_or(same)
     }
-}
-
-fn digest(text: &str) -> u64 {
-    let mut eighth = [0; 8];
-    eighth.copy_from_slice(&Sha256::digest(text)[..8]);
-    u64::from_be_bytes(eighth)
 }

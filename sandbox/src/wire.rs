@@ -86,8 +86,9 @@ pub(crate) struct VerificationResult {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct BeaconEvent {
-    /// A name under which the event may be sent again. The spec does not know it.
-    pub(crate) id: Option<String>,
+    /// A name under which the event may be sent again. The spec does not know it, so that it may
+    /// be anything.
+    pub(crate) id: Option<Box<RawValue>>,
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) timestamp: Option<i64>,

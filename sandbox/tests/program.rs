@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use esper_sandbox::{STARTERS, Sandbox};
+use esper_sandbox::{STARTER_POLICIES, Sandbox};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -236,8 +236,8 @@ impl Drop for PolicyFile {
 fn the_starters_are_printed_as_a_file_that_has_no_mistake() {
     let printed = command(&["policies"]).output().expect("an end");
     assert!(printed.status.success());
-    assert_eq!(String::from_utf8_lossy(&printed.stdout), STARTERS);
-    let file = PolicyFile::new("starters", STARTERS);
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), STARTER_POLICIES);
+    let file = PolicyFile::new("starters", STARTER_POLICIES);
     let checked = command(&["policies", "--check", file.path()]).output().expect("an end");
     assert!(checked.status.success(), "{checked:?}");
     assert_eq!(
@@ -251,6 +251,12 @@ fn the_schema_of_policies_is_printed() {
     let printed = command(&["policies", "--schema"]).output().expect("an end");
     let schema: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
     assert_eq!(schema["title"], "Policies of the Esper sandbox");
+}
+
+#[test]
+fn a_hangup_ends_it_when_there_is_no_file_to_read_again() {
+    let program = Program::start(&mut command(&[]));
+    assert_eq!(program.end(Signal::HUP).0, None, "ended by the signal");
 }
 
 #[test]

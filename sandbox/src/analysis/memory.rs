@@ -7,7 +7,7 @@ use lru::LruCache;
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::history::History;
-use crate::policy::Track;
+use crate::policy::{Counted, Track};
 
 /// The histories of each track, by the place of the track; the entity seen last comes first.
 #[derive(Debug)]
@@ -53,12 +53,12 @@ impl Memory {
         place: usize,
         track: &Track,
         entity: Entity,
-        value: Option<u64>,
+        counted: Counted,
         now: Moment,
     ) {
         let history = self.tracks[place].get_or_insert_mut(entity, History::default);
         self.spilled -= history.spilled();
-        history.record(track, value, now);
+        history.record(track, counted, now);
         self.spilled += history.spilled();
         self.make_room();
     }
@@ -157,7 +157,7 @@ mod tests {
 
     fn record(memory: &mut Memory, tracks: &[Track], place: usize, number: u8, now: Moment) {
         memory.forget_what_is_over(tracks, now);
-        memory.record(place, &tracks[place], entity(number), None, now);
+        memory.record(place, &tracks[place], entity(number), Counted::Event, now);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::policies::STARTERS;
+use crate::policies::STARTER_POLICIES;
 use crate::policy::{Remedy, Task};
 use crate::visitor::Visitor;
 
@@ -61,14 +61,14 @@ fn reason(analysis: &Analysis, user_agent: &'static str, now: Moment) -> Option<
 
 #[test]
 fn a_decision_remembers_nobody() {
-    let analysis = analysis(&[STARTERS]);
+    let analysis = analysis(&[STARTER_POLICIES]);
     assert_eq!(analysis.standing(&facts("curl"), at(0)), Standing::default());
     assert_eq!(analysis.memory.len(), 0);
 }
 
 #[test]
 fn a_mitigation_is_told_once_when_it_begins() {
-    let mut analysis = analysis(&[STARTERS]);
+    let mut analysis = analysis(&[STARTER_POLICIES]);
     let begun = (0..300).filter_map(|_| analysis.observe(&facts("curl"), at(0)));
     let begun: Vec<_> = begun.filter_map(|begun| begun.policy().map(str::to_owned)).collect();
     assert_eq!(begun, ["burst", "flood"]);
@@ -76,7 +76,7 @@ fn a_mitigation_is_told_once_when_it_begins() {
 
 #[test]
 fn no_more_arrivals_are_kept_than_the_policies_need() {
-    let mut analysis = analysis(&[STARTERS]);
+    let mut analysis = analysis(&[STARTER_POLICIES]);
     observe(&mut analysis, &facts("curl"), 10_000, at(0));
     let entity = analysis.policies.entities[0].entity(&facts("curl")).expect("an entity");
     let history = analysis.memory.get(0, entity).expect("a history");
@@ -144,7 +144,7 @@ fn a_lifted_mitigation_does_not_come_again_with_the_next_event() {
 
 #[test]
 fn what_is_put_by_hand_is_in_force_at_once_for_whom_it_names() {
-    let mut analysis = analysis(&[STARTERS]);
+    let mut analysis = analysis(&[STARTER_POLICIES]);
     analysis.put(&"203.0.113.7".into(), Remedy::Challenge(Task::ProofOfWork(None)), at(0));
     assert_eq!(reason(&analysis, "curl", at(0)).as_deref(), Some("put by hand"));
     let with_curl = Visitor::new("::ffff:203.0.113.7").with_user_agent("curl");
@@ -209,7 +209,7 @@ fn other_policies_keep_what_was_learnt_by_those_that_read_the_same() {
 
 #[test]
 fn a_policy_is_shown_as_a_file_of_its_own() {
-    let analysis = analysis(&[STARTERS]);
+    let analysis = analysis(&[STARTER_POLICIES]);
     let policies = analysis.policies();
     let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
     assert_eq!(names, ["trap_path", "flood", "credential_stuffing", "burst", "known_crawler"]);

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use esper_sandbox::{STARTERS, check_policies, policy_schema};
+use esper_sandbox::{STARTER_POLICIES, check_policies, policy_schema};
 
 /// What to do about policies.
 #[derive(Args)]
@@ -23,7 +23,7 @@ impl PoliciesCommand {
         match &self.check {
             Some(file) => check(file),
             None if self.schema => print(&format!("{}\n", policy_schema())),
-            None => print(STARTERS),
+            None => print(STARTER_POLICIES),
         }
     }
 }

@@ -97,7 +97,9 @@ impl Mitigations {
         if let Some(held) = self.by_policy.peek_mut(&entity) {
             held.retain(|held| !of_kind(held));
         }
-        self.by_hand.retain(|_, held| held.entity != entity || !of_kind(held));
+        if self.by_hand.get(&entity).is_some_and(of_kind) {
+            self.by_hand.remove(&entity);
+        }
     }
 
     /// Goes on with other policies: keeps what one put that reads the same now, and what was put

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{LONGEST, PolicySet, STARTERS};
+use super::{LONGEST, PolicySet, STARTER_POLICIES};
 
 /// Where the policies of a sandbox come from.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ impl PolicySource {
     /// Reads the policies, and tells the place of a mistake as `FILE:LINE:COLUMN`.
     pub(crate) fn read(&self) -> io::Result<PolicySet> {
         match self {
-            Self::Starters => parse("starters", STARTERS),
+            Self::Starters => parse("starters", STARTER_POLICIES),
             Self::Text(text) => parse("policies", text),
             Self::File(path) => parse(path.display(), &text_of(path)?),
         }

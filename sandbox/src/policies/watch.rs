@@ -1,5 +1,6 @@
 //! Notice that a policy file has changed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::Duration;
@@ -9,16 +10,29 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::source::text_of;
 use crate::service::Service;
 
-/// Applies a policy file again whenever it changes, for as long as the service is there.
-pub(crate) async fn watch(path: PathBuf, service: Weak<Service>) {
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut changes = Changes::since(look(&path));
-    loop {
-        ticks.tick().await;
-        let Some(service) = service.upgrade() else { return };
-        if changes.notice(look(&path)) {
-            service.reload_policies_and_log();
+/// A policy file that is looked at.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    path: PathBuf,
+    changes: Changes,
+}
+
+impl Watch {
+    /// Watches for changes from now on.
+    pub(crate) fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), changes: Changes::since(look(path)) }
+    }
+
+    /// Applies the file again whenever it changes, for as long as the service is there.
+    pub(crate) async fn run(mut self, service: Weak<Service>) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(service) = service.upgrade() else { return };
+            if self.changes.notice(look(&self.path)) {
+                service.reload_policies_and_log();
+            }
         }
     }
 }
@@ -52,6 +66,8 @@ impl Changes {
 
 /// A look at a file of bounded size. It is short enough to be taken on the server's own thread.
 fn look(path: &Path) -> Content {
+    // A pipe would have to be waited for, and has nothing to say twice.
+    path.metadata().ok().filter(fs::Metadata::is_file)?;
     text_of(path).ok()
 }
 

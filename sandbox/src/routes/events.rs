@@ -10,7 +10,7 @@ use crate::auth::BeaconKey;
 use crate::body::JsonBody;
 use crate::deliveries::Delivery;
 use crate::error::ApiError;
-use crate::facts::Facts;
+use crate::facts::{Facts, scalar};
 use crate::service::Service;
 use crate::wire::BeaconEvent;
 
@@ -22,7 +22,8 @@ pub(super) async fn send_beacon_event(
 ) -> Result<StatusCode, ApiError> {
     let by_key = delivery(&headers)?.map(Delivery::Key);
     let facts = Facts::of_event(&event)?;
-    let by_id = event.id.as_deref().filter(|id| !id.is_empty()).map(Delivery::by_id);
+    let by_id = event.id.as_deref().and_then(scalar).filter(|id| !id.is_empty());
+    let by_id = by_id.map(|id| Delivery::by_id(&id));
     let deliveries: Vec<_> = by_key.into_iter().chain(by_id).collect();
     service.observe(key, &deliveries, &facts);
     Ok(StatusCode::ACCEPTED)

@@ -98,13 +98,15 @@ async fn turnstile_has_its_site_key_no_page_and_the_answer_of_its_test_keys() {
 #[tokio::test]
 async fn an_event_with_an_id_counts_once() {
     let (_sandbox, caller) = start(Sandbox::builder()).await;
-    let event = |id: &str| json!({ "type": "x", "ip": IP, "id": id });
-    for id in ["one", "one", "two", ""] {
-        caller.event(event(id)).await;
+    let event = |id: &Value| json!({ "type": "x", "ip": IP, "id": id });
+    for id in [json!("one"), json!("one"), json!("two"), json!(7), json!(7)] {
+        caller.event(event(&id)).await;
     }
-    assert_eq!(caller.decide(IP).await["score"], 1.5, "an empty id is none");
-    caller.event(json!({ "type": "x", "ip": IP })).await;
-    assert_eq!(caller.decide(IP).await["score"], 2.0);
+    assert_eq!(caller.decide(IP).await["score"], 1.5, "three events");
+    for none in [json!(""), Value::Null, json!(["one"]), json!({})] {
+        caller.event(event(&none)).await;
+    }
+    assert_eq!(caller.decide(IP).await["score"], 3.5, "four without one");
 }
 
 #[tokio::test]

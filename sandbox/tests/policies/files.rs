@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use esper_sandbox::{Rehearsal, STARTERS, check_policies, policy_schema};
+use esper_sandbox::{Rehearsal, STARTER_POLICIES, check_policies, policy_schema};
 use serde_json::{Value, json};
 
 fn schema() -> Value {
@@ -17,10 +17,21 @@ fn as_json(text: &str) -> Value {
 
 #[test]
 fn the_starters_have_no_mistake_and_fit_the_schema() {
-    assert_eq!(check_policies(STARTERS), Ok(()));
+    assert_eq!(check_policies(STARTER_POLICIES), Ok(()));
     let validator = jsonschema::validator_for(&schema()).expect("a schema that is one");
-    let errors: Vec<_> = validator.iter_errors(&as_json(STARTERS)).map(|e| e.to_string()).collect();
+    let errors: Vec<_> =
+        validator.iter_errors(&as_json(STARTER_POLICIES)).map(|e| e.to_string()).collect();
     assert_eq!(errors, [""; 0]);
+}
+
+#[test]
+fn the_example_in_the_readme_has_no_mistake_and_fits_the_schema() {
+    let readme = include_str!("../../README.md");
+    let (_, example) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    assert_eq!(check_policies(example), Ok(()));
+    let validator = jsonschema::validator_for(&schema()).expect("a schema that is one");
+    assert!(validator.is_valid(&as_json(example)));
 }
 
 #[test]
@@ -67,7 +78,7 @@ fn an_empty_file_has_no_policies_and_is_none_the_worse() {
 
 #[test]
 fn a_rehearsal_refuses_what_the_api_refuses() {
-    let mut rehearsal = Rehearsal::of(STARTERS).expect("no mistake");
+    let mut rehearsal = Rehearsal::of(STARTER_POLICIES).expect("no mistake");
     for event in [json!({}), json!({ "type": " " }), json!({ "type": "x", "ip": "here" }), json!(7)]
     {
         assert!(rehearsal.event(&event).is_err(), "{event}");

@@ -6,5 +6,6 @@ mod mistakes;
 mod model;
 mod order;
 mod scenarios;
+mod seeds;
 mod stage;
 mod windows;

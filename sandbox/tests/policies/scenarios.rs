@@ -1,6 +1,6 @@
 //! The starters, by whom they hit and whom they must not.
 
-use esper_sandbox::STARTERS;
+use esper_sandbox::STARTER_POLICIES;
 use serde_json::{Value, json};
 
 use crate::stage::{SECOND, Stage, action};
@@ -179,7 +179,7 @@ fn scenarios() -> Vec<Scenario> {
 #[test]
 fn the_starters_hit_whom_they_should_and_nobody_else() {
     for Scenario { who, traffic, request, action: expected, reason } in scenarios() {
-        let mut stage = Stage::of(STARTERS);
+        let mut stage = Stage::of(STARTER_POLICIES);
         traffic(&mut stage);
         let decision = stage.decide(&request);
         assert_eq!(action(&decision), expected, "{who}: {decision}");
@@ -192,7 +192,7 @@ fn nobody_who_must_not_be_hit_was_hit_on_the_way() {
     let allowed = scenarios().into_iter().filter(|scenario| scenario.action == "allow");
     let mut looked_at = 0;
     for Scenario { who, traffic, request, .. } in allowed {
-        let mut stage = Stage::watching(STARTERS, request);
+        let mut stage = Stage::watching(STARTER_POLICIES, request);
         traffic(&mut stage);
         assert_eq!(stage.hits(), 0, "{who}");
         looked_at += 1;
@@ -202,7 +202,7 @@ fn nobody_who_must_not_be_hit_was_hit_on_the_way() {
 
 #[test]
 fn known_crawlers_are_monitored_by_their_token_in_any_case() {
-    let stage = Stage::of(STARTERS);
+    let stage = Stage::of(STARTER_POLICIES);
     for (user_agent, expected) in [
         ("Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)", Some("GPTBot")),
         (

@@ -1,12 +1,12 @@
 //! Rolling windows are exact at their edges, and mitigations last as long as they say.
 
-use esper_sandbox::STARTERS;
+use esper_sandbox::STARTER_POLICIES;
 use serde_json::{Value, json};
 
 use crate::stage::{INSTANT, IP, SECOND, Stage};
 
 fn starters() -> Stage {
-    Stage::of(STARTERS)
+    Stage::of(STARTER_POLICIES)
 }
 
 /// Many values of a field within ten seconds, from one address.
