@@ -32,6 +32,7 @@ fn look(error: &PolicyError, policies: &str) {
     let line = policies.split('\n').nth(error.line() - 1).expect("the line");
     assert!((1..=line.chars().count() + 1).contains(&error.column()), "{error}");
     assert!(!error.message().is_empty() && !error.message().contains('\n'), "{error}");
+    assert!(error.message().len() <= 2000, "{error}");
 }
 
 fn judge(mut rehearsal: Rehearsal, traffic: &str) {

@@ -8,6 +8,7 @@ mod file;
 mod matcher;
 mod order;
 mod pattern;
+mod remedy;
 mod source;
 mod watch;
 

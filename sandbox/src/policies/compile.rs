@@ -11,13 +11,11 @@ use super::PolicySet;
 use super::condition::Conditions;
 use super::error::Fault;
 use super::field::Field;
-use super::file::{
-    ActionName, EntityTable, MitigationTable, PolicyFile, PolicyTable, Source, WindowTable,
-};
+use super::file::{ActionName, EntityTable, PolicyFile, PolicyTable, Source, WindowTable};
 use super::order::refuse_what_never_applies;
-use crate::challenge::HARDEST;
+use super::remedy::remedy;
 use crate::entity::EntityDefinition;
-use crate::policy::{Policy, Remedy, RequestPolicy, Task, Track, Trigger, Window};
+use crate::policy::{Policy, RequestPolicy, Track, Trigger, Window};
 
 /// Makes policies of a file's tables.
 pub(super) fn compile(file: &PolicyFile) -> Result<PolicySet, Fault> {
@@ -122,7 +120,7 @@ impl<'a> Compiler<'a> {
         }
         remedy(mitigation)?;
         let matcher = self.conditions.optional(table.condition.as_ref(), Source::Requests)?;
-        let definition = written(&Excerpt { entity: None, policy: [table] });
+        let definition = written(&Excerpt { entity: None, policy: [table] })?;
         self.on_requests.push(RequestPolicy { name, order, matcher, definition });
         Ok(())
     }
@@ -142,7 +140,7 @@ impl<'a> Compiler<'a> {
             return Err(Fault::new(entity_name.span(), why));
         };
         let entity_table = self.entity_tables[entity];
-        let definition = written(&Excerpt { entity: Some([entity_table]), policy: [table] });
+        let definition = written(&Excerpt { entity: Some([entity_table]), policy: [table] })?;
         let mitigation = table.mitigation.get_ref();
         let remedy = remedy(mitigation)?;
         let Some(ttl) = &mitigation.ttl_seconds else {
@@ -150,36 +148,36 @@ impl<'a> Compiler<'a> {
             return Err(Fault::new(table.mitigation.span(), why));
         };
         let ttl = seconds(ttl)?;
-        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
-        let trigger = match &table.window {
-            None => Trigger::Event(matcher),
-            Some(window) => {
-                let window = window.get_ref();
-                let (length, over) = (seconds(&window.seconds)?, threshold(window)?);
-                let distinct = window.distinct.as_ref().map(|distinct| {
-                    let field = Field::parse(distinct.get_ref());
-                    field.map_err(|why| Fault::new(distinct.span(), why))
-                });
-                let distinct = distinct.transpose()?;
-                let definition = format!(
-                    "{}{}{distinct:?}",
-                    written(entity_table),
-                    table.condition.as_ref().map(written).unwrap_or_default(),
-                );
-                let track = Track {
-                    definition,
-                    entity,
-                    matcher,
-                    distinct: distinct.clone(),
-                    longest: length,
-                    most: over + 1,
-                };
-                let track = self.track(track);
-                Trigger::Window(Window { track, length, over, most: 0, distinct })
-            }
-        };
+        let trigger = self.trigger(entity, table)?;
         self.policies.push(Policy { name, order, entity, trigger, remedy, ttl, definition });
         Ok(())
+    }
+
+    fn trigger(&mut self, entity: usize, table: &PolicyTable) -> Result<Trigger, Fault> {
+        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
+        let Some(window) = &table.window else { return Ok(Trigger::Event(matcher)) };
+        let window = window.get_ref();
+        let (length, over) = (seconds(&window.seconds)?, threshold(window)?);
+        let distinct = window.distinct.as_ref().map(|distinct| {
+            let field = Field::parse(distinct.get_ref());
+            field.map_err(|why| Fault::new(distinct.span(), why))
+        });
+        let distinct = distinct.transpose()?;
+        let condition = table.condition.as_ref().map(written).transpose()?;
+        let track = self.track(Track {
+            definition: format!(
+                "{}{}{distinct:?}",
+                written(self.entity_tables[entity])?,
+                condition.unwrap_or_default()
+            ),
+            entity,
+            matcher,
+            distinct: distinct.clone(),
+            longest: length,
+            most: over + 1,
+        });
+        // The most of the track is known once all policies have their track.
+        Ok(Trigger::Window(Window { track, length, over, most: 0, distinct }))
     }
 
     /// Finds the place of a track, which may count for several policies.
@@ -230,50 +228,6 @@ fn checked_name(name: &Spanned<String>) -> Result<String, Fault> {
     Ok(text.clone())
 }
 
-fn remedy(table: &MitigationTable) -> Result<Remedy, Fault> {
-    let action = *table.action.get_ref();
-    let of_challenge = [
-        ("difficulty", table.difficulty.as_ref().map(Spanned::span)),
-        ("site_key", table.site_key.as_ref().map(Spanned::span)),
-    ];
-    if let [(_, Some(_)), (_, Some(span))] = &of_challenge {
-        let why = "a challenge is a proof of work with a difficulty, or of Turnstile with a \
-                   site_key; leave out one of them";
-        return Err(Fault::new(span.clone(), why));
-    }
-    for (member, span) in of_challenge {
-        if let Some(span) = span.filter(|_| action != ActionName::Challenge) {
-            let why = format!("{member} belongs to a challenge; leave it out");
-            return Err(Fault::new(span, why));
-        }
-    }
-    Ok(match action {
-        ActionName::Monitor => Remedy::Monitor,
-        ActionName::Block => Remedy::Block,
-        ActionName::Challenge => Remedy::Challenge(match &table.site_key {
-            Some(key) => Task::Turnstile(site_key(key)?),
-            None => Task::ProofOfWork(table.difficulty.as_ref().map(difficulty).transpose()?),
-        }),
-    })
-}
-
-fn site_key(key: &Spanned<String>) -> Result<String, Fault> {
-    let text = key.get_ref();
-    if text.is_empty() || text.len() > LONGEST_SITE_KEY {
-        let why = format!("bad site_key, expected 1 to {LONGEST_SITE_KEY} bytes");
-        return Err(Fault::new(key.span(), why));
-    }
-    Ok(text.clone())
-}
-
-fn difficulty(bits: &Spanned<i64>) -> Result<u8, Fault> {
-    let number = *bits.get_ref();
-    u8::try_from(number).ok().filter(|bits| *bits <= HARDEST).ok_or_else(|| {
-        let why = format!("difficulty is {number}, expected 0 to {HARDEST} leading zero bits");
-        Fault::new(bits.span(), why)
-    })
-}
-
 fn seconds(span: &Spanned<i64>) -> Result<Duration, Fault> {
     let number = *span.get_ref();
     let seconds = u64::try_from(number).ok().filter(|seconds| (1..=LONGEST_SPAN).contains(seconds));
@@ -299,15 +253,14 @@ struct Excerpt<'a> {
 }
 
 /// A table as TOML, in one form whatever its form in the file was.
-pub(super) fn written(table: &impl Serialize) -> String {
-    // Tables of texts and numbers can be written.
-    toml::to_string(table).unwrap_or_default()
+pub(super) fn written(table: &impl Serialize) -> Result<String, Fault> {
+    // It came from TOML, so that this does not happen; but two tables must not pass for the same.
+    toml::to_string(table).map_err(|error| Fault::new(0..0, format!("cannot be written: {error}")))
 }
 
 const MOST_ENTITIES: usize = 20;
 const MOST_POLICIES: usize = 100;
 const LONGEST_NAME: usize = 64;
-const LONGEST_SITE_KEY: usize = 256;
 
 /// A day, in seconds: the longest window, and the longest time to live.
 const LONGEST_SPAN: u64 = 86_400;

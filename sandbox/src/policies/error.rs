@@ -42,7 +42,7 @@ impl PolicyError {
         Self {
             line: before.matches('\n').count() + 1,
             column: line.chars().count() + 1,
-            message: fault.message,
+            message: one_line(&fault.message),
         }
     }
 }
@@ -79,6 +79,15 @@ impl From<toml::de::Error> for Fault {
     }
 }
 
+/// A message that fits a line, whatever it quotes.
+fn one_line(message: &str) -> String {
+    let short = message.chars().take(LONGEST_MESSAGE);
+    short.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The most characters of a message, which may quote the file.
+const LONGEST_MESSAGE: usize = 500;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +101,13 @@ mod tests {
         }
         let within = PolicyError::locate(Fault::new(1..1, "x"), "éa\nb");
         assert_eq!(within.to_string(), "1:1: x");
+    }
+
+    #[test]
+    fn a_text_of_the_file_comes_back_short_and_in_one_line() {
+        let error = PolicyError::locate(Fault::new(0..0, "é".repeat(1 << 20)), "");
+        assert_eq!(error.message().chars().count(), 500);
+        let error = PolicyError::locate(Fault::new(0..0, "a\nb"), "");
+        assert_eq!(error.message(), "a b");
     }
 }

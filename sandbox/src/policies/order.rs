@@ -9,7 +9,7 @@ use super::file::{PolicyTable, Source};
 /// What it finds is plain to see: the same condition or none at all, and a threshold that is no
 /// higher. A person finds more.
 pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fault> {
-    let shapes: Vec<_> = tables.iter().map(Shape::of).collect();
+    let shapes: Vec<_> = tables.iter().map(Shape::of).collect::<Result<_, _>>()?;
     for (place, later) in shapes.iter().enumerate() {
         if let Some(earlier) = shapes[..place].iter().find(|earlier| earlier.takes_all_of(later)) {
             let why = format!(
@@ -38,7 +38,7 @@ struct Window<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn of(table: &'a PolicyTable) -> Self {
+    fn of(table: &'a PolicyTable) -> Result<Self, Fault> {
         let window = table.window.as_ref().map(|window| {
             let window = window.get_ref();
             Window {
@@ -47,13 +47,13 @@ impl<'a> Shape<'a> {
                 distinct: window.distinct.as_ref().map(|field| field.get_ref().as_str()),
             }
         });
-        Self {
+        Ok(Self {
             name: table.name.get_ref(),
             source: table.on.as_ref().map_or(Source::Events, |on| *on.get_ref()),
             entity: table.entity.as_ref().map(|name| name.get_ref().as_str()),
-            condition: table.condition.as_ref().map(written),
+            condition: table.condition.as_ref().map(written).transpose()?,
             window,
-        }
+        })
     }
 
     fn takes_all_of(&self, later: &Self) -> bool {
