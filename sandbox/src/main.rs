@@ -98,7 +98,7 @@ Stop it with Ctrl-C.
 /// What a signal asks for.
 enum Heard {
     End,
-    #[cfg(unix)]
+    #[cfg_attr(windows, expect(dead_code, reason = "it has no such signal"))]
     ReadAgain,
 }
 

@@ -18,7 +18,8 @@ use crate::wire::MitigationResponse;
 
 /// Policies without a server and without a clock: what would they decide, after these events?
 ///
-/// Nothing waits, so that a test of a policy with a window of an hour takes a moment.
+/// Nothing waits, so that a test of a policy with a window of an hour takes a moment. Every event
+/// counts, whether or not it was delivered before.
 ///
 /// ```
 /// use std::time::Duration;

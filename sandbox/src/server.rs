@@ -23,7 +23,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve, and to do something in the background. The address, or why there is none, is told once, from the server's thread.
+    /// Starts to serve, and to do something in the background. The address, or why there is none,
+    /// is told once, from the server's thread.
     pub(crate) fn spawn(
         listen: SocketAddr,
         router: Router,

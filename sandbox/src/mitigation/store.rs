@@ -141,3 +141,62 @@ impl Default for Mitigations {
 const MOST: usize = 100_000;
 
 const FORGOTTEN_AT_ONCE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policies::PolicySet;
+
+    const ADDRESS: &str = r#"
+        entity = [{ name = "address", key = ["client_ip"] }]
+        [[policy]]
+        name = "any"
+        entity = "address"
+        mitigation = { action = "block", ttl_seconds = 60 }
+    "#;
+
+    fn policies() -> PolicySet {
+        PolicySet::parse(ADDRESS).expect("no mistake")
+    }
+
+    /// Puts the policy's mitigation on an address, and tells its entity.
+    fn charge(mitigations: &mut Mitigations, set: &PolicySet, ip: u32, seconds: u64) -> Entity {
+        let facts = Facts { ip: Some(Ipv4Addr::from_bits(ip).into()), ..Facts::default() };
+        let definition = &set.entities[0];
+        let entity = definition.entity(&facts).expect("an address");
+        let now = Moment::START.after(Duration::from_secs(seconds));
+        mitigations.charge(entity, &set.policies[0], 1, definition, &facts, now);
+        entity
+    }
+
+    #[test]
+    fn of_too_many_the_one_renewed_longest_ago_gives_way() {
+        let (set, mut mitigations) = (policies(), Mitigations::default());
+        let first = charge(&mut mitigations, &set, 0, 0);
+        let second = charge(&mut mitigations, &set, 1, 0);
+        let others = u32::try_from(MOST).expect("a number");
+        for ip in 2..others {
+            charge(&mut mitigations, &set, ip, 0);
+        }
+        charge(&mut mitigations, &set, 0, 0);
+        charge(&mut mitigations, &set, others, 0);
+        assert_eq!(mitigations.by_policy.len(), MOST);
+        assert_eq!(mitigations.of(first, Moment::START).count(), 1, "it was renewed");
+        assert_eq!(mitigations.of(second, Moment::START).count(), 0);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_while_others_begin() {
+        let (set, mut mitigations) = (policies(), Mitigations::default());
+        for ip in 0..100 {
+            charge(&mut mitigations, &set, ip, 0);
+        }
+        for ip in 100..120 {
+            charge(&mut mitigations, &set, ip, 60);
+        }
+        assert_eq!(mitigations.by_policy.len(), 20);
+    }
+}
