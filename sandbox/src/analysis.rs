@@ -19,7 +19,7 @@ use crate::entity::Entity;
 use crate::facts::Facts;
 use crate::mitigation::{Mitigation, Mitigations};
 use crate::policies::PolicySet;
-use crate::policy::{Effect, Policy, Trigger, Window};
+use crate::policy::{Effect, Trigger, Window};
 
 /// What was learnt of all entities, and the policies by which it was.
 #[derive(Debug)]
@@ -65,7 +65,10 @@ impl Analysis {
                     matches.then_some(1)
                 }
                 Trigger::Window(window) => counted[window.track]
-                    .map(|entity| self.count(policy, window, entity, now))
+                    .map(|entity| {
+                        let of_challenge = policy.remedy.effect() == Effect::Challenge;
+                        self.count(window, entity, of_challenge, now)
+                    })
                     .filter(|count| *count > window.over),
             };
             if let (Some(count), Some(entity)) = (count, entities[policy.entity]) {
@@ -88,7 +91,8 @@ impl Analysis {
             of_request.flat_map(|entity| self.mitigations.of(entity, now)).collect();
         let suspicions = self.policies.policies.iter().filter_map(|policy| {
             let Trigger::Window(window) = &policy.trigger else { return None };
-            let count = self.count(policy, window, entities[policy.entity]?, now);
+            // Whoever passed a challenge is not suspected for what was before it.
+            let count = self.count(window, entities[policy.entity]?, true, now);
             Some(suspicion(count, window.over))
         });
         let suspicion = suspicions.fold(0.0, f64::max);
@@ -111,8 +115,7 @@ impl Analysis {
         }
     }
 
-    fn count(&self, policy: &Policy, window: &Window, entity: Entity, now: Moment) -> usize {
-        let of_challenge = policy.remedy.effect() == Effect::Challenge;
+    fn count(&self, window: &Window, entity: Entity, of_challenge: bool, now: Moment) -> usize {
         let history = self.memory.get(window.track, entity);
         history.map_or(0, |history| history.count(window, of_challenge, now))
     }

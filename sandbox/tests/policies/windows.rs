@@ -91,7 +91,8 @@ fn a_mitigation_tells_the_highest_count_since_it_began() {
 #[test]
 fn a_passed_challenge_counts_anew() {
     let mut stage = starters();
-    assert_eq!(stage.burst(130).pass().action(), "allow");
+    let nothing = json!({ "action": "allow", "score": 0.0 });
+    assert_eq!(stage.burst(130).pass().decide(&json!({ "ip": IP })), nothing);
     assert_eq!(stage.at(SECOND).burst(60).action(), "allow", "old events do not count");
     assert_eq!(stage.reason(), Value::Null);
     assert_eq!(stage.burst(1).reason(), "burst: 61 events in 10 s");
