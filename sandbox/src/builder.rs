@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::keys::ApiKeys;
 use crate::limits::Limits;
 use crate::managed::{ManagedChallenges, ReturnHosts};
+use crate::policies::{PolicySource, Watch};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
@@ -32,6 +34,7 @@ pub struct SandboxBuilder {
     challenge_lifetime: Duration,
     admin: Option<SocketAddr>,
     limits: Limits,
+    policies: PolicySource,
 }
 
 impl SandboxBuilder {
@@ -46,6 +49,7 @@ impl SandboxBuilder {
             challenge_lifetime: LIFETIME,
             admin: None,
             limits: Limits::default(),
+            policies: PolicySource::Starters,
         }
     }
 
@@ -124,13 +128,32 @@ impl SandboxBuilder {
         self
     }
 
+    /// Applies these policies instead of the starters: the text of a policy file. An empty one has
+    /// none, so that only what is put by hand is in force. A mistake is refused at the start with
+    /// its line.
+    ///
+    /// [`STARTER_POLICIES`](crate::STARTER_POLICIES) is such a text.
+    pub fn policies(mut self, text: impl Into<String>) -> Self {
+        self.policies = PolicySource::Text(text.into());
+        self
+    }
+
+    /// Applies the policies in this file instead of the starters, and again when it changes.
+    ///
+    /// A file that cannot be read or has a mistake is refused at the start. Later the policies
+    /// then stay as they were, and the log says so.
+    pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.policies = PolicySource::File(path.into());
+        self
+    }
+
     /// Starts the sandbox. It can be awaited in any runtime.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, or
-    /// another option is outside of its range, and with the cause when the address cannot be
-    /// bound or no thread can be started.
+    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, the
+    /// policies have a mistake, or another option is outside of its range, and with the cause when
+    /// the policy file cannot be read, the address cannot be bound or no thread can be started.
     pub async fn start(self) -> io::Result<Sandbox> {
         let (ready, started) = oneshot::channel();
         let starting = self.spawn(move |listening| {
@@ -165,7 +188,10 @@ impl SandboxBuilder {
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
-        let service = self.service(public_url.clone())?;
+        // Before the file is read, so that no change is missed.
+        let watch = self.policies.file().map(Watch::of);
+        let service = Arc::new(self.service(public_url.clone())?);
+        let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
         let router = routes::router(Arc::clone(&service), &self.limits);
         let mut sites = vec![Site { listen: self.listen, router }];
         if let Some(listen) = self.admin {
@@ -180,11 +206,11 @@ impl SandboxBuilder {
             }
             ready(listening);
         };
-        let server = Server::spawn(sites, self.limits, ready)?;
+        let server = Server::spawn(sites, self.limits, watching, ready)?;
         Ok(Starting { server, service, api_key: self.api_keys.swap_remove(0) })
     }
 
-    fn service(&self, public_url: PublicUrl) -> io::Result<Arc<Service>> {
+    fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -193,8 +219,9 @@ impl SandboxBuilder {
         let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
-        let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
-        Ok(Arc::new(service))
+        let policies = self.policies.clone();
+        let per_minute = self.requests_per_minute;
+        Service::new(keys, policies, challenges, managed, public_url, per_minute)
     }
 }
 
@@ -210,6 +237,7 @@ impl fmt::Debug for SandboxBuilder {
             .field("challenge_lifetime", &self.challenge_lifetime)
             .field("admin", &self.admin)
             .field("limits", &self.limits)
+            .field("policies", &self.policies)
             .finish()
     }
 }

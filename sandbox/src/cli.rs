@@ -1,15 +1,23 @@
 //! The options of the program.
 
+mod policies;
+
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use esper_sandbox::{Sandbox, SandboxBuilder};
+
+use self::policies::PoliciesCommand;
 
 /// A local Esper that really learns, for tests, examples and the desk.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
@@ -35,6 +43,10 @@ pub(crate) struct Cli {
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
 
+    /// File with policies to apply instead of the starters, and again whenever it changes
+    #[arg(long, value_name = "FILE")]
+    policies: Option<PathBuf>,
+
     /// Seconds until a challenge, and the proof that it was passed, expire
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
@@ -58,6 +70,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What it does instead of serving.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the starters as a file of policies to edit, or check such a file
+    Policies(PoliciesCommand),
+}
+
 impl Cli {
     /// Reads the options, with the keys of the environment if no others are given.
     pub(crate) fn read() -> Self {
@@ -74,12 +93,17 @@ impl Cli {
         !self.api_keys.is_empty()
     }
 
+    pub(crate) fn has_policy_file(&self) -> bool {
+        self.policies.is_some()
+    }
+
     pub(crate) fn builder(self) -> SandboxBuilder {
         let builder = Sandbox::builder().listen(self.listen);
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
         let builder = self.admin.into_iter().fold(builder, SandboxBuilder::admin);
+        let builder = self.policies.into_iter().fold(builder, SandboxBuilder::policies_file);
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),
             None => builder,

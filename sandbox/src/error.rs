@@ -109,6 +109,11 @@ impl ApiError {
             .with_details(json!({ "limit_per_minute": per_minute }))
     }
 
+    /// What went wrong, for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.message
+    }
+
     /// The sandbox itself failed.
     pub(crate) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "temporarily unavailable")

@@ -6,11 +6,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use esper_sandbox::Sandbox;
+use tracing::warn;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::{Cli, LogFormat};
+use crate::cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -40,15 +41,26 @@ fn log_to_stderr(format: LogFormat) {
 }
 
 fn run(cli: Cli) -> io::Result<()> {
+    match &cli.command {
+        Some(Command::Policies(command)) => command.run(),
+        None => serve(cli),
+    }
+}
+
+fn serve(cli: Cli) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // From here on a signal is heard, so that it cannot come between start and stop.
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(&cli)?;
         let has_keys = cli.has_keys();
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
-        signals.wait().await;
+        while let Heard::ReadAgain = signals.next().await {
+            if let Err(error) = sandbox.reload_policies() {
+                warn!(%error, "the policies stay as they were");
+            }
+        }
         sandbox.stop().await;
         Ok(())
     })
@@ -91,27 +103,44 @@ Stop it with Ctrl-C.
     )
 }
 
-/// The signals that end the program in good order.
+/// What a signal asks for.
+enum Heard {
+    End,
+    #[cfg_attr(windows, expect(dead_code, reason = "it has no such signal"))]
+    ReadAgain,
+}
+
+/// The signals that end the program in good order, or have it read its policies again.
 #[cfg(unix)]
 struct Signals {
+    /// Without a file to read again, a hangup ends the program as any other.
+    hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(cli: &Cli) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            hangup: cli.has_policy_file().then(|| signal(SignalKind::hangup())).transpose()?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Heard::End,
+            _ = self.terminate.recv() => Heard::End,
+            _ = hangup => Heard::ReadAgain,
         }
     }
 }
@@ -122,11 +151,12 @@ struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(_: &Cli) -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
         self.0.recv().await;
+        Heard::End
     }
 }

@@ -1,6 +1,7 @@
 //! The sandbox in the hands of whoever started it.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::public_url::url_of;
 use crate::recording::RecordedRequest;
 use crate::server::Server;
 use crate::service::Service;
+use crate::visitor::Visitor;
 
 /// A running stand-in for Esper.
 ///
@@ -148,6 +150,61 @@ impl Sandbox {
         limit: Duration,
     ) -> Result<(), TooFewEvents> {
         self.service.accepted.wait_blocking(&self.runtime, count, limit)
+    }
+
+    /// Blocks a visitor from now on, until [`lift`](Self::lift) ends it: an address with any user
+    /// agent, or a [`Visitor`] with a certain one.
+    ///
+    /// ```
+    /// use esper_sandbox::{Sandbox, Visitor};
+    ///
+    /// let sandbox = Sandbox::start_blocking();
+    /// sandbox.block("203.0.113.7");
+    /// sandbox.block(Visitor::new("203.0.113.8").with_user_agent("curl/8.5.0"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn block(&self, visitor: impl Into<Visitor>) {
+        self.service.block(&visitor.into());
+    }
+
+    /// Challenges a visitor from now on with a proof of work, until it is solved or
+    /// [`lift`](Self::lift) ends it. It takes the place of a block by hand.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn challenge(&self, visitor: impl Into<Visitor>) {
+        self.service.challenge(&visitor.into());
+    }
+
+    /// Lifts all that is in force against a visitor, with any user agent if none is named: what
+    /// was put by hand, and what policies put on entities with the visitor's address in their key.
+    /// Events that led to it no longer count.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn lift(&self, visitor: impl Into<Visitor>) {
+        self.service.lift_all(&visitor.into());
+    }
+
+    /// Reads the policy file again and applies it at once.
+    ///
+    /// What is counted alike goes on being counted, and what a policy has put that reads the same
+    /// stays in force; so does what was put by hand.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be read or has a mistake, or the policies come from no file. The
+    /// policies then stay as they were.
+    pub fn reload_policies(&self) -> io::Result<()> {
+        self.service.reload_policies()
     }
 
     /// Stops the sandbox: accepts no more, answers the requests in flight, and ends.

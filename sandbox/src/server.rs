@@ -40,10 +40,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve. Where, or why it does not, is told once, from the server's thread.
+    /// Starts to serve, and to do something in the background. Where, or why it does not, is told
+    /// once, from the server's thread.
     pub(crate) fn spawn(
         sites: Vec<Site>,
         limits: Limits,
+        background: Option<impl Future<Output = ()> + Send + 'static>,
         ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
@@ -56,6 +58,9 @@ impl Server {
                     let handle = runtime.handle().clone();
                     ready(Ok(Listening { addrs: addrs.clone(), runtime: handle }));
                     info!(?addrs, "listening");
+                    if let Some(background) = background {
+                        runtime.spawn(background);
+                    }
                     runtime.block_on(serve(bound, &limits, stopped));
                     // Cuts what the grace was not enough for.
                     drop(runtime);

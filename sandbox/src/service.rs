@@ -3,28 +3,27 @@
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
 mod managed;
+mod mitigations;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{error, info};
-use uuid::Uuid;
 
 pub(crate) use self::managed::NoPage;
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Held, Standing};
 use crate::arrivals::Arrivals;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
-use crate::crawlers::crawler;
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::entity::Entity;
 use crate::error::ApiError;
+use crate::facts::Facts;
 use crate::faults::Faults;
 use crate::keys::{ApiKeys, KeyId};
-use crate::managed::ManagedChallenges;
-use crate::mitigation::Standing;
-use crate::policy::Effect;
+use crate::managed::{Addressee, ManagedChallenges};
+use crate::policies::PolicySource;
+use crate::policy::Remedy;
 use crate::public_url::PublicUrl;
 use crate::rate_limit::RateLimit;
 use crate::recording::Recording;
@@ -41,6 +40,7 @@ pub(crate) struct Service {
     keys: ApiKeys,
     rate_limit: Option<Mutex<RateLimit>>,
     deliveries: Mutex<Deliveries>,
+    source: PolicySource,
     analysis: Mutex<Analysis>,
     challenges: Mutex<Challenges>,
     managed: Mutex<ManagedChallenges>,
@@ -52,38 +52,47 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Decision {
     /// Whom it is about.
-    pub(crate) entity: Entity,
+    visitor: Option<Entity>,
     pub(crate) standing: Standing,
     /// There is one if the decision is to challenge.
     pub(crate) challenge: Option<Challenge>,
-    /// The known crawler that the request's user agent names.
-    pub(crate) crawler: Option<&'static str>,
+}
+
+impl Decision {
+    /// Whom a page for its challenge is for.
+    fn addressee(&self) -> Option<Addressee> {
+        let held = self.standing.held.as_ref();
+        Some(Addressee { visitor: self.visitor?, entity: held?.entity })
+    }
 }
 
 impl Service {
     pub(crate) fn new(
         keys: ApiKeys,
+        source: PolicySource,
         challenges: Challenges,
         managed: ManagedChallenges,
         public_url: PublicUrl,
         requests_per_minute: Option<u32>,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let policies = source.read()?;
         let clock = Clock::start();
-        Self {
+        Ok(Self {
             faults: Faults::default(),
             recording: Recording::default(),
             accepted: Arrivals::default(),
             rate_limit: requests_per_minute
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
             deliveries: Mutex::new(Deliveries::new()),
-            analysis: Mutex::new(Analysis::new()),
+            source,
+            analysis: Mutex::new(Analysis::new(policies)),
             challenges: Mutex::new(challenges),
             managed: Mutex::new(managed),
             public_url,
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,
-        }
+        })
     }
 
     /// Recognises a key.
@@ -102,45 +111,43 @@ impl Service {
     }
 
     /// Learns from an event; from the same delivery it learns once.
-    pub(crate) fn observe(&self, key: KeyId, delivery: Option<Uuid>, entity: Option<Entity>) {
-        if let Some(delivery) = delivery
-            && !lock(&self.deliveries).is_first(key, delivery, self.clock.now())
-        {
+    pub(crate) fn observe(&self, key: KeyId, deliveries: &[Delivery], facts: &Facts<'_>) {
+        if !lock(&self.deliveries).is_first(key, deliveries, self.clock.now()) {
             return;
         }
-        self.learn(entity);
+        self.learn(facts);
         // Told last, so that whoever waited for it meets what was learnt from it.
         self.accepted.one_more();
     }
 
-    fn learn(&self, entity: Option<Entity>) {
-        let Some(entity) = entity else { return };
+    fn learn(&self, facts: &Facts<'_>) {
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        for mitigation in analysis.observe(entity, self.clock.now()) {
-            info!(%entity, reason = mitigation.reason(), "a mitigation begins");
+        if let Some(begun) = analysis.observe(facts, self.clock.now()) {
+            info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
         }
     }
 
     /// Decides about a request by what was learnt; to decide teaches nothing.
-    pub(crate) fn decide(
-        &self,
-        key: KeyId,
-        ip: IpAddr,
-        user_agent: Option<&str>,
-    ) -> io::Result<Decision> {
-        let (entity, now) = (Entity::new(ip, user_agent), self.clock.now());
-        let standing = lock(&self.analysis).standing(entity, now);
-        let effect = standing.mitigation.map(|mitigation| mitigation.policy.effect);
-        let challenge = (effect == Some(Effect::Challenge))
-            .then(|| lock(&self.challenges).issue(entity, now))
+    pub(crate) fn decide(&self, key: KeyId, facts: &Facts<'_>) -> io::Result<Decision> {
+        let now = self.clock.now();
+        let standing = lock(&self.analysis).standing(facts, now);
+        let challenge = match &standing.held {
+            Some(Held { entity, remedy: Remedy::Challenge(task), .. }) => {
+                Some(lock(&self.challenges).issue(*entity, task, now))
+            }
+            _ => None,
+        };
+        let challenge = challenge
             .transpose()
             .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
+        let effect = standing.held.as_ref().map(|held| held.remedy.effect());
         let mut usage = lock(&self.usage);
         // The month is read under the lock, so that none is followed by the one before it.
         usage.record(key, effect, self.clock.month());
         drop(usage);
-        Ok(Decision { entity, standing, challenge, crawler: user_agent.and_then(crawler) })
+        let visitor = facts.ip.map(|ip| Entity::visitor(ip, facts.user_agent));
+        Ok(Decision { visitor, standing, challenge })
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.

@@ -1,14 +1,16 @@
 //! The program: what it prints, how it ends, and how it refuses.
 #![cfg(unix)]
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use esper_sandbox::Sandbox;
+use esper_sandbox::{STARTER_POLICIES, Sandbox};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -27,6 +29,10 @@ struct Program {
     greeting: String,
     /// The rest of standard output, told when it is closed.
     rest: mpsc::Receiver<String>,
+    /// The lines of its log.
+    log: mpsc::Receiver<String>,
+    /// Those that were looked at.
+    read: String,
 }
 
 impl Program {
@@ -49,8 +55,30 @@ impl Program {
             let _ = stdout.read_to_string(&mut text);
             let _ = end.send(text);
         });
+        let stderr = BufReader::new(child.stderr.take().expect("its log"));
+        let (line, log) = mpsc::channel();
+        thread::spawn(move || {
+            for text in stderr.lines().map_while(Result::ok) {
+                let _ = line.send(text);
+            }
+        });
         let greeting = greeting.recv_timeout(PATIENCE).expect("a greeting");
-        Self { child, greeting, rest }
+        Self { child, greeting, rest, log, read: String::new() }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+    }
+
+    /// Waits until a line of the log has a text in it.
+    fn wait_for_log(&mut self, text: &str) {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {text:?}"));
+            self.read += &format!("{line}\n");
+            if line.contains(text) {
+                return;
+            }
+        }
     }
 
     fn url(&self) -> &str {
@@ -71,14 +99,14 @@ impl Program {
 
     /// Ends the program and tells its exit code and its log.
     fn end(mut self, signal: Signal) -> (Option<i32>, String) {
-        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+        self.signal(signal);
         let rest = self.rest.recv_timeout(PATIENCE).expect("an end");
         assert_eq!(rest, "");
         let status = self.child.wait().expect("a status");
-        let mut log = String::new();
-        let mut stderr = self.child.stderr.take().expect("a log");
-        stderr.read_to_string(&mut log).expect("a readable log");
-        (status.code(), log)
+        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+            self.read += &format!("{line}\n");
+        }
+        (status.code(), std::mem::take(&mut self.read))
     }
 }
 
@@ -298,6 +326,81 @@ fn peak_memory(program: &Program) -> usize {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
     peak.and_then(|kib| kib.parse::<usize>().ok()).expect("a peak") * 1024
+}
+
+/// A file that is gone with the test.
+struct PolicyFile(PathBuf);
+
+impl PolicyFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("program-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).expect("a file");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path")
+    }
+}
+
+impl Drop for PolicyFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn the_starters_are_printed_as_a_file_that_has_no_mistake() {
+    let printed = command(&["policies"]).output().expect("an end");
+    assert!(printed.status.success());
+    assert_eq!(String::from_utf8_lossy(&printed.stdout), STARTER_POLICIES);
+    let file = PolicyFile::new("starters", STARTER_POLICIES);
+    let checked = command(&["policies", "--check", file.path()]).output().expect("an end");
+    assert!(checked.status.success(), "{checked:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&checked.stdout),
+        format!("{} has no mistake\n", file.path())
+    );
+}
+
+#[test]
+fn the_schema_of_policies_is_printed() {
+    let printed = command(&["policies", "--schema"]).output().expect("an end");
+    let schema: Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+    assert_eq!(schema["title"], "Policies of the Esper sandbox");
+}
+
+#[test]
+fn a_hangup_ends_it_when_there_is_no_file_to_read_again() {
+    let program = Program::start(&mut command(&[]));
+    assert_eq!(program.end(Signal::HUP).0, None, "ended by the signal");
+}
+
+#[test]
+fn a_policy_file_with_a_mistake_is_refused_with_its_line() {
+    let file = PolicyFile::new("mistake", "\n[[policy]]\nname = \"p\"\n");
+    let expected = format!("esper-sandbox: {}:2:1: missing member `mitigation`\n", file.path());
+    for args in [&["--policies", file.path()][..], &["policies", "--check", file.path()]] {
+        assert_eq!(refusal(&command(args).output().expect("an end")), expected);
+    }
+    let missing = command(&["--policies", "/no/such"]).output().expect("an end");
+    assert!(refusal(&missing).contains("cannot read the policies in /no/such"));
+}
+
+#[tokio::test]
+async fn a_hangup_has_it_read_its_policies_again_and_keep_them_if_they_are_bad() {
+    let file = PolicyFile::new("hangup", "");
+    let mut program = Program::start(&mut command(&["--policies", file.path()]));
+    program.signal(Signal::HUP);
+    program.wait_for_log("the policies are read again");
+    fs::write(&file.0, "policy = 7").expect("a file");
+    program.signal(Signal::HUP);
+    program.wait_for_log("the policies stay as they were");
+    let answer = decide(program.url(), Sandbox::DEFAULT_API_KEY).await;
+    assert_eq!(answer.status().as_u16(), 200, "it goes on to serve");
+    let (code, log) = program.end(Signal::TERM);
+    assert_eq!(code, Some(0));
+    assert!(log.contains("hangup.toml:1:10: "), "{log}");
 }
 
 #[test]

@@ -19,6 +19,11 @@ fn every_body_among_the_seeds_is_taken_or_refused_in_good_order() {
     play_all("sandbox_bodies", |seed| stage.play(seed));
 }
 
+#[test]
+fn every_policy_file_among_the_seeds_is_read_or_refused_with_its_place() {
+    play_all("policies", targets::policies::play);
+}
+
 fn play_all(target: &str, mut play: impl FnMut(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut played = 0;

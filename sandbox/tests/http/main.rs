@@ -11,5 +11,6 @@ mod learning;
 mod lifecycle;
 mod managed;
 mod operations;
+mod policies;
 mod raw;
 mod recording;
