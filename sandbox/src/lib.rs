@@ -11,6 +11,7 @@ mod deliveries;
 mod entity;
 mod error;
 mod history;
+mod html;
 mod keys;
 mod managed;
 mod member;
