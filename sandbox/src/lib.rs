@@ -12,6 +12,7 @@ mod entity;
 mod error;
 mod history;
 mod html;
+mod journal;
 mod keys;
 mod managed;
 mod member;

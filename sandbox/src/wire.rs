@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub(crate) struct MitigationRequest {
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
-    path: Option<String>,
+    pub(crate) path: Option<String>,
     method: Option<String>,
     headers: Option<HashMap<String, String>>,
     body: Option<IgnoredAny>,
@@ -36,7 +36,7 @@ pub(crate) struct MitigationResponse {
     pub(crate) metadata: Map<String, Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
     Allow,
@@ -90,7 +90,7 @@ pub(crate) struct BeaconEvent {
     pub(crate) timestamp: Option<i64>,
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
-    path: Option<String>,
+    pub(crate) path: Option<String>,
     method: Option<String>,
     session_id: Option<String>,
     data: Option<HashMap<String, IgnoredAny>>,

@@ -1,0 +1,300 @@
+//! Remember what happened lately, for whoever looks at the console.
+//!
+//! What a visitor does again within a moment counts into the same row, and a moment has few rows.
+//! So a record costs the same at any load, and memory is bounded whoever calls.
+
+mod excerpt;
+mod rates;
+mod row;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::wire::Action;
+
+pub(crate) use self::excerpt::excerpt;
+pub(crate) use self::rates::{Counts, Rates};
+pub(crate) use self::row::{Class, Ending, Row, Sighting, Visitor, What, Whose};
+
+/// The rows of late, and how much happened in each second.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    /// Oldest first, with numbers that follow one another.
+    rows: VecDeque<Row>,
+    /// The number of the next row.
+    next: u64,
+    tick: Moment,
+    /// The rows that the current tick may still count into, by the hash of what they are about.
+    open: HashMap<u64, u64>,
+    opened: [usize; Class::COUNT],
+    hasher: RandomState,
+    rates: Rates,
+    version: u64,
+}
+
+/// A decision as the journal is told of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict<'a> {
+    pub(crate) action: Action,
+    /// Why, if there is a reason.
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) policy: Option<&'a str>,
+    pub(crate) score: f64,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        Self {
+            rows: VecDeque::with_capacity(ROWS),
+            next: 0,
+            tick: Moment::START,
+            open: HashMap::new(),
+            opened: [0; Class::COUNT],
+            hasher: RandomState::new(),
+            rates: Rates::default(),
+            version: 0,
+        }
+    }
+
+    /// Notes an event; one that was counted before is `repeated`.
+    pub(crate) fn event(&mut self, whose: Sighting<'_>, kind: &str, repeated: bool, now: Moment) {
+        self.rates.at(now).events += 1;
+        let path = self.hasher.hash_one(whose.path.map(beginning));
+        let topic = (whose.key(), beginning(kind), repeated);
+        let fresh = || {
+            let (kind, shown) = (excerpt(kind, SHORT), excerpt(whose.path.unwrap_or(""), LONG));
+            What::Event { kind, path: shown, path_hash: path, other_paths: false, repeated }
+        };
+        self.note(Class::Event, topic, now, (|| whose.into(), fresh), |what| {
+            if let What::Event { path_hash, other_paths, .. } = what {
+                *other_paths |= *path_hash != path;
+            }
+        });
+    }
+
+    /// Notes a decision.
+    pub(crate) fn decision(&mut self, whose: Sighting<'_>, verdict: Verdict<'_>, now: Moment) {
+        let Verdict { action, reason, policy, score } = verdict;
+        let counts = self.rates.at(now);
+        let (class, count) = match action {
+            Action::Allow => (Class::Allowed, &mut counts.allowed),
+            Action::Challenge => (Class::Mitigated, &mut counts.challenged),
+            Action::Block => (Class::Mitigated, &mut counts.blocked),
+        };
+        *count += 1;
+        let fresh = || What::Decision {
+            action,
+            reason: excerpt(reason.unwrap_or(""), LONG),
+            policy: policy.map(|policy| excerpt(policy, SHORT)),
+            score,
+        };
+        let topic = (whose.key(), action, policy);
+        self.note(class, topic, now, (|| whose.into(), fresh), |what| *what = fresh());
+    }
+
+    /// Notes that a mitigation begins.
+    pub(crate) fn begun(&mut self, whose: &Visitor, policy: &str, reason: &str, now: Moment) {
+        let topic = (whose, policy, "begun");
+        let what = || What::Begun { policy: excerpt(policy, SHORT), reason: excerpt(reason, LONG) };
+        self.note(Class::Mitigation, topic, now, (|| whose.clone().into(), what), |_| ());
+    }
+
+    /// Notes that a mitigation is no longer in force.
+    pub(crate) fn ended(&mut self, whose: &Visitor, policy: &str, how: Ending, now: Moment) {
+        let topic = (whose, policy, how);
+        let what = || What::Ended { policy: excerpt(policy, SHORT), how };
+        self.note(Class::Mitigation, topic, now, (|| whose.clone().into(), what), |_| ());
+    }
+
+    /// The rows of late, oldest first.
+    pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> {
+        self.rows.iter()
+    }
+
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// A number that is another after every record.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Counts into the open row of a topic, or opens one, or counts it among the others.
+    fn note(
+        &mut self,
+        class: Class,
+        topic: impl Hash,
+        now: Moment,
+        (whose, what): (impl FnOnce() -> Whose, impl FnOnce() -> What),
+        again: impl FnOnce(&mut What),
+    ) {
+        self.version += 1;
+        if now.since(self.tick) >= TICK {
+            self.tick = now;
+            self.open.clear();
+            self.opened = [0; Class::COUNT];
+        }
+        let key = self.hasher.hash_one((class, Some(topic)));
+        if let Some(row) = self.open_row(key) {
+            row.count += 1;
+            return again(&mut row.what);
+        }
+        if self.opened[class.index()] < OPEN {
+            self.opened[class.index()] += 1;
+            return self.push(key, now, whose(), what());
+        }
+        let others = self.hasher.hash_one((class, None::<()>));
+        match self.open_row(others) {
+            Some(row) => row.count += 1,
+            None => self.push(others, now, Whose::Others, What::Many(class)),
+        }
+    }
+
+    fn open_row(&mut self, key: u64) -> Option<&mut Row> {
+        let number = self.open.get(&key)?;
+        let first = self.rows.front()?.number;
+        let place = usize::try_from(number.checked_sub(first)?).ok()?;
+        self.rows.get_mut(place)
+    }
+
+    fn push(&mut self, key: u64, at: Moment, whose: Whose, what: What) {
+        if self.rows.len() == ROWS {
+            self.rows.pop_front();
+        }
+        self.rows.push_back(Row { number: self.next, at, whose, what, count: 1 });
+        self.open.insert(key, self.next);
+        self.next += 1;
+    }
+}
+
+/// What tells one text from another: more of it would be work without end for whoever sends it.
+fn beginning(text: &str) -> &[u8] {
+    &text.as_bytes()[..text.len().min(256)]
+}
+
+/// The most rows that are remembered.
+pub(crate) const ROWS: usize = 120;
+
+/// How long a row counts what is like it.
+const TICK: Duration = Duration::from_secs(2);
+
+/// The most rows of a class in a tick, apart from that of all others.
+const OPEN: usize = 12;
+
+/// The most characters of a name, and those of a text.
+const SHORT: usize = 60;
+const LONG: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn sighting(visitor: u32) -> Sighting<'static> {
+        let ip = Some(IpAddr::from(Ipv4Addr::from_bits(visitor)));
+        Sighting { ip, user_agent: Some("demo"), path: Some("/") }
+    }
+
+    fn verdict(action: Action, reason: Option<&str>) -> Verdict<'_> {
+        Verdict { action, reason, policy: Some("burst"), score: 60.0 }
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::START.after(Duration::from_millis(millis))
+    }
+
+    fn counts(journal: &Journal) -> Vec<u64> {
+        journal.rows().map(|row| row.count).collect()
+    }
+
+    #[test]
+    fn what_a_visitor_repeats_within_a_tick_is_one_row() {
+        let mut journal = Journal::new();
+        for millis in [0, 1, 1999] {
+            journal.event(sighting(1), "http_request", false, at(millis));
+        }
+        journal.event(sighting(2), "http_request", false, at(1999));
+        journal.event(sighting(1), "login", false, at(1999));
+        journal.event(sighting(1), "http_request", true, at(1999));
+        journal.event(sighting(1), "http_request", false, at(2000));
+        assert_eq!(counts(&journal), [3, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_row_tells_the_first_path_and_that_there_are_others() {
+        let mut journal = Journal::new();
+        for path in ["/a", "/a"] {
+            journal.event(Sighting { path: Some(path), ..sighting(1) }, "x", false, at(0));
+        }
+        let others = |journal: &Journal| match &journal.rows[0].what {
+            What::Event { path, other_paths, .. } => (path.clone(), *other_paths),
+            what => panic!("{what:?}"),
+        };
+        assert_eq!(others(&journal), ("/a".to_owned(), false));
+        journal.event(Sighting { path: Some("/b"), ..sighting(1) }, "x", false, at(0));
+        assert_eq!(others(&journal), ("/a".to_owned(), true));
+    }
+
+    #[test]
+    fn a_decision_row_has_the_newest_reason() {
+        let mut journal = Journal::new();
+        journal.decision(sighting(1), verdict(Action::Challenge, Some("61 events")), at(0));
+        journal.decision(sighting(1), verdict(Action::Challenge, Some("62 events")), at(1));
+        journal.decision(sighting(1), verdict(Action::Allow, None), at(1));
+        assert_eq!(counts(&journal), [2, 1]);
+        let What::Decision { reason, .. } = &journal.rows[0].what else { panic!("a decision") };
+        assert_eq!(reason, "62 events");
+    }
+
+    #[test]
+    fn a_flood_of_visitors_has_few_rows_and_hides_no_decision() {
+        let mut journal = Journal::new();
+        for visitor in 0..10_000 {
+            journal.event(sighting(visitor), "http_request", false, at(0));
+        }
+        journal.decision(sighting(1), verdict(Action::Block, Some("flood")), at(0));
+        assert_eq!(journal.rows.len(), OPEN + 2);
+        assert_eq!(journal.rows[OPEN].count, 10_000 - OPEN as u64);
+        assert!(matches!(journal.rows[OPEN].whose, Whose::Others));
+        assert!(matches!(journal.rows[OPEN + 1].what, What::Decision { .. }));
+    }
+
+    #[test]
+    fn memory_is_bounded_however_long_it_goes_on() {
+        let mut journal = Journal::new();
+        for round in 0..1000_u32 {
+            for visitor in 0..20 {
+                journal.event(sighting(visitor), "x", false, at(u64::from(round) * 2000));
+            }
+        }
+        assert_eq!(journal.rows.len(), ROWS);
+        assert!(journal.open.len() <= OPEN + 1);
+        let numbers: Vec<_> = journal.rows().map(|row| row.number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    }
+
+    #[test]
+    fn texts_of_any_length_leave_short_ones() {
+        let mut journal = Journal::new();
+        let long = "\u{202e}".repeat(100_000);
+        let whose = Sighting { user_agent: Some(&long), path: Some(&long), ..sighting(1) };
+        journal.event(whose, &long, false, at(0));
+        journal.decision(whose, verdict(Action::Block, Some(&long)), at(0));
+        assert!(format!("{:?}", journal.rows).len() < 4000);
+    }
+
+    #[test]
+    fn every_record_changes_the_version() {
+        let mut journal = Journal::new();
+        let visitor = Visitor::new(&sighting(1)).expect("a visitor");
+        journal.event(sighting(1), "x", false, at(0));
+        journal.event(sighting(1), "x", false, at(0));
+        journal.begun(&visitor, "burst", "61 events", at(0));
+        journal.ended(&visitor, "burst", Ending::Lifted, at(0));
+        assert_eq!(journal.version(), 4);
+    }
+}
