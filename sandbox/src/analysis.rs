@@ -44,6 +44,19 @@ impl Analysis {
         }
     }
 
+    /// The mitigations in force against an entity.
+    pub(crate) fn in_force(&self, entity: Entity, now: Moment) -> Vec<Mitigation> {
+        let history = self.histories.peek(&entity);
+        history.map(|history| history.in_force(now).collect()).unwrap_or_default()
+    }
+
+    /// Lifts what a policy holds against an entity.
+    pub(crate) fn lift(&mut self, entity: Entity, policy: &str) {
+        if let Some(history) = self.histories.peek_mut(&entity) {
+            history.lift(policy);
+        }
+    }
+
     /// Looks at the few entities that were not seen for longest. Every event adds one at most,
     /// so a few for each event keep pace.
     fn forget_what_is_over(&mut self, now: Moment) {
@@ -107,6 +120,23 @@ mod tests {
         analysis.lift_challenges(entity(3));
         assert!(analysis.standing(entity(1), at(0)).mitigation.is_none());
         assert!(analysis.standing(entity(2), at(0)).mitigation.is_some());
+    }
+
+    #[test]
+    fn a_mitigation_is_lifted_by_hand_for_its_policy_alone() {
+        let mut analysis = Analysis::new();
+        observe(&mut analysis, entity(1), 201, at(0));
+        let policies = |analysis: &Analysis| {
+            let held = analysis.in_force(entity(1), at(1)).into_iter();
+            held.map(|held| held.policy.name).collect::<Vec<_>>()
+        };
+        assert_eq!(policies(&analysis), ["burst", "flood"]);
+        analysis.lift(entity(1), "flood");
+        assert_eq!(policies(&analysis), ["burst"]);
+        analysis.lift(entity(2), "burst");
+        analysis.lift(entity(1), "burst");
+        observe(&mut analysis, entity(1), 1, at(1));
+        assert_eq!(policies(&analysis), [""; 0], "what was lifted is counted anew");
     }
 
     #[test]

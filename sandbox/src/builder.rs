@@ -10,6 +10,7 @@ use axum::Router;
 use tokio::sync::oneshot;
 
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
+use crate::console::{Console, ConsoleState, Curtain, Viewers};
 use crate::keys::ApiKeys;
 use crate::managed::{ManagedChallenges, ReturnHosts};
 use crate::public_url::PublicUrl;
@@ -29,6 +30,7 @@ pub struct SandboxBuilder {
     public_url: Option<String>,
     return_hosts: Vec<String>,
     challenge_lifetime: Duration,
+    console: Console,
 }
 
 impl SandboxBuilder {
@@ -41,6 +43,7 @@ impl SandboxBuilder {
             public_url: None,
             return_hosts: Vec::new(),
             challenge_lifetime: LIFETIME,
+            console: Console::default(),
         }
     }
 
@@ -103,6 +106,15 @@ impl SandboxBuilder {
         self
     }
 
+    /// Says where there is a console, if not where [`Console::OnLoopback`] says.
+    ///
+    /// It answers to the names of this machine and to the host of the
+    /// [`public_url`](Self::public_url) alone.
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = console;
+        self
+    }
+
     /// Starts the sandbox. It can be awaited in any runtime.
     ///
     /// # Errors
@@ -143,7 +155,8 @@ impl SandboxBuilder {
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
-        let router = self.router(public_url.clone())?;
+        let (console, curtain) = self.open_console().unzip();
+        let router = self.router(public_url.clone(), console)?;
         let ready = move |addr: io::Result<SocketAddr>| {
             if let Ok(addr) = &addr {
                 public_url.set_default(*addr);
@@ -151,10 +164,21 @@ impl SandboxBuilder {
             ready(addr);
         };
         let server = Server::spawn(self.listen, router, ready)?;
-        Ok(Starting { server, listen: self.listen, api_key: self.api_keys.swap_remove(0) })
+        let api_key = self.api_keys.swap_remove(0);
+        Ok(Starting { curtain, server, listen: self.listen, api_key })
     }
 
-    fn router(&self, public_url: PublicUrl) -> io::Result<Router> {
+    fn open_console(&self) -> Option<(ConsoleState, Curtain)> {
+        let wanted = match self.console {
+            Console::OnLoopback => self.listen.ip().to_canonical().is_loopback(),
+            Console::Always => true,
+            Console::Never => false,
+        };
+        let (viewers, curtain) = wanted.then(Viewers::new)?;
+        Some((ConsoleState::new(viewers), curtain))
+    }
+
+    fn router(&self, public_url: PublicUrl, console: Option<ConsoleState>) -> io::Result<Router> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -164,7 +188,7 @@ impl SandboxBuilder {
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
         let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
-        Ok(routes::router(Arc::new(service)))
+        Ok(routes::router(Arc::new(service.with_console(console))))
     }
 }
 
@@ -178,12 +202,14 @@ impl fmt::Debug for SandboxBuilder {
             .field("public_url", &self.public_url)
             .field("return_hosts", &self.return_hosts)
             .field("challenge_lifetime", &self.challenge_lifetime)
+            .field("console", &self.console)
             .finish()
     }
 }
 
 /// A sandbox whose address is not known yet.
 struct Starting {
+    curtain: Option<Curtain>,
     server: Server,
     listen: SocketAddr,
     api_key: String,
@@ -191,9 +217,9 @@ struct Starting {
 
 impl Starting {
     fn finish(self, addr: io::Result<SocketAddr>) -> io::Result<Sandbox> {
-        let Self { server, listen, api_key } = self;
+        let Self { curtain, server, listen, api_key } = self;
         match addr {
-            Ok(addr) => Ok(Sandbox::new(server, addr, api_key)),
+            Ok(addr) => Ok(Sandbox::new(curtain, server, addr, api_key)),
             Err(error) => Err(cannot_listen(listen, &error)),
         }
     }

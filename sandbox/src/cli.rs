@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
-use esper_sandbox::{Sandbox, SandboxBuilder};
+use clap::{Parser, ValueEnum};
+use esper_sandbox::{Console, Sandbox, SandboxBuilder};
 
 /// A local Esper that really learns, for tests, examples and the desk.
 #[derive(Parser)]
@@ -38,6 +38,21 @@ pub(crate) struct Cli {
     /// Seconds until a challenge, and the proof that it was passed, expire
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
+
+    /// Where there is a console, the page at / that shows what happens
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = ConsoleChoice::Loopback)]
+    console: ConsoleChoice,
+}
+
+/// The values of `--console`.
+#[derive(Clone, Copy, ValueEnum)]
+enum ConsoleChoice {
+    /// Where it listens on a loopback address
+    Loopback,
+    /// On any address, for everybody who can reach it
+    Always,
+    /// Nowhere
+    Never,
 }
 
 impl Cli {
@@ -61,6 +76,7 @@ impl Cli {
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
+        let builder = builder.console(self.console.into());
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),
             None => builder,
@@ -72,6 +88,16 @@ impl Cli {
         match self.requests_per_minute {
             Some(requests) => builder.requests_per_minute(requests),
             None => builder,
+        }
+    }
+}
+
+impl From<ConsoleChoice> for Console {
+    fn from(choice: ConsoleChoice) -> Self {
+        match choice {
+            ConsoleChoice::Loopback => Self::OnLoopback,
+            ConsoleChoice::Always => Self::Always,
+            ConsoleChoice::Never => Self::Never,
         }
     }
 }

@@ -10,6 +10,9 @@ pub(crate) fn crawler(user_agent: &str) -> Option<&'static str> {
         .copied()
 }
 
+/// The name under which a crawler is reported.
+pub(crate) const CRAWLER_POLICY: &str = "known_crawler";
+
 const CRAWLERS: [&str; 24] = [
     "AhrefsBot",
     "Amazonbot",

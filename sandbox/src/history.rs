@@ -56,22 +56,29 @@ impl History {
                 .map(|ledger| ledger.count(&self.arrivals, self.seen, now))
                 .min()
                 .unwrap_or(0),
-            mitigation: self
-                .ledgers
-                .iter()
-                .filter_map(|ledger| ledger.mitigation.filter(|held| held.is_in_force(now)))
-                .max_by_key(|held| held.policy.effect),
+            mitigation: self.in_force(now).max_by_key(|held| held.policy.effect),
         }
+    }
+
+    /// The mitigations in force, at most one of each policy.
+    pub(crate) fn in_force(&self, now: Moment) -> impl Iterator<Item = Mitigation> {
+        let held = self.ledgers.iter().filter_map(|ledger| ledger.mitigation);
+        held.filter(move |held| held.is_in_force(now))
     }
 
     /// Lifts the challenges and counts anew for them; blocks and their counts stay.
     pub(crate) fn lift_challenges(&mut self) {
         for ledger in &mut self.ledgers {
             if ledger.policy.effect == Effect::Challenge {
-                ledger.forgiven = self.seen;
-                ledger.mitigation = None;
+                ledger.lift(self.seen);
             }
         }
+    }
+
+    /// Lifts what a policy holds, whatever it is, and counts anew for it.
+    pub(crate) fn lift(&mut self, policy: &str) {
+        let ledgers = self.ledgers.iter_mut().filter(|ledger| ledger.policy.name == policy);
+        ledgers.for_each(|ledger| ledger.lift(self.seen));
     }
 
     /// Whether nothing here can matter any more.
@@ -82,6 +89,12 @@ impl History {
 }
 
 impl Ledger {
+    /// Forgets the mitigation and the events seen so far.
+    fn lift(&mut self, seen: u64) {
+        self.forgiven = seen;
+        self.mitigation = None;
+    }
+
     /// How many events are in the policy's window and not forgiven.
     fn count(&self, arrivals: &VecDeque<Moment>, seen: u64, now: Moment) -> usize {
         let left = arrivals.partition_point(|arrival| now.since(*arrival) >= self.policy.window);

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::wire::Action;
 
 pub(crate) use self::excerpt::excerpt;
-pub(crate) use self::rates::{Counts, Rates};
+pub(crate) use self::rates::{Counts, Rates, SECONDS, second};
 pub(crate) use self::row::{Class, Ending, Row, Sighting, Visitor, What, Whose};
 
 /// The rows of late, and how much happened in each second.

@@ -6,6 +6,7 @@ mod body;
 mod builder;
 mod challenge;
 mod clock;
+mod console;
 mod crawlers;
 mod deliveries;
 mod entity;
@@ -32,5 +33,6 @@ mod usage;
 mod wire;
 
 pub use builder::SandboxBuilder;
+pub use console::Console;
 pub use proof_of_work::solve_proof_of_work;
 pub use sandbox::Sandbox;

@@ -60,11 +60,15 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
                     Give others with --api-key or ESPER_SANDBOX_API_KEYS.";
         (sandbox.api_key(), keys)
     };
+    let console = match sandbox.console_url() {
+        Some(url) => format!("Watch it in a browser: {url}\n"),
+        None => String::new(),
+    };
     let set_key = if has_keys { String::new() } else { format!("  export ESPER_API_KEY={key}\n") };
     format!(
         r#"Esper sandbox listening on {url}
 {keys}
-
+{console}
 Point the SDK here:
 
 {set_key}  export ESPER_API_URL={url}

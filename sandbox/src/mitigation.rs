@@ -1,5 +1,7 @@
 //! What is in force against an entity, and how it is told.
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::policy::{Effect, Policy, most_events};
 
@@ -25,6 +27,11 @@ impl Mitigation {
 
     pub(crate) fn is_in_force(&self, now: Moment) -> bool {
         now < self.until
+    }
+
+    /// How long the mitigation is still in force.
+    pub(crate) fn remaining(&self, now: Moment) -> Duration {
+        self.until.since(now)
     }
 
     /// Why, such as `burst: 72 events in 10 s`.

@@ -1,6 +1,7 @@
 //! Find the operation of a request, and refuse what is none.
 
 mod challenge;
+mod console;
 mod events;
 mod mitigate;
 mod proof;
@@ -30,6 +31,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/events", only_post(events::send_beacon_event))
         .route("/api/v1/challenge/proof/verify", only_post(proof::verify_challenge_proof))
         .merge(pages())
+        .merge(console::routes(&service))
         .route("/healthz", only_get(async || "ok"))
         .fallback(async || ApiError::not_found())
         .layer(from_fn(body::receive))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::builder::SandboxBuilder;
+use crate::console::Curtain;
 use crate::public_url::url_of;
 use crate::server::Server;
 
@@ -14,6 +15,8 @@ use crate::server::Server;
 /// [`stop`](Self::stop).
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
+    /// There is one if there is a console. It falls before the server stops.
+    curtain: Option<Curtain>,
     server: Server,
     addr: SocketAddr,
     url: String,
@@ -60,6 +63,12 @@ impl Sandbox {
         &self.url
     }
 
+    /// Where the console is, if there is one: the page that shows what the sandbox sees and does.
+    #[must_use]
+    pub fn console_url(&self) -> Option<String> {
+        self.curtain.as_ref().map(|_| format!("{}/", self.url))
+    }
+
     /// The address that the sandbox listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
@@ -78,11 +87,17 @@ impl Sandbox {
     /// be awaited in any runtime. Dropping the sandbox stops it in the same way, but waits no
     /// longer than a moment for the end.
     pub async fn stop(self) {
+        drop(self.curtain);
         self.server.stop().await;
     }
 
-    pub(crate) fn new(server: Server, addr: SocketAddr, api_key: String) -> Self {
-        Self { server, addr, url: url_of(addr), api_key }
+    pub(crate) fn new(
+        curtain: Option<Curtain>,
+        server: Server,
+        addr: SocketAddr,
+        api_key: String,
+    ) -> Self {
+        Self { curtain, server, addr, url: url_of(addr), api_key }
     }
 }
 

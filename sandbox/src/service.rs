@@ -2,6 +2,7 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
+mod console;
 mod managed;
 
 use std::io;
@@ -11,14 +12,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tracing::{error, info};
 use uuid::Uuid;
 
+pub(crate) use self::console::Edition;
 pub(crate) use self::managed::NoPage;
 use crate::analysis::Analysis;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
+use crate::console::ConsoleState;
 use crate::crawlers::crawler;
 use crate::deliveries::Deliveries;
 use crate::entity::Entity;
 use crate::error::ApiError;
+use crate::journal::{Ending, Sighting};
 use crate::keys::{ApiKeys, KeyId};
 use crate::managed::ManagedChallenges;
 use crate::mitigation::Standing;
@@ -39,6 +43,7 @@ pub(crate) struct Service {
     managed: Mutex<ManagedChallenges>,
     public_url: PublicUrl,
     usage: Mutex<Usage>,
+    console: Option<ConsoleState>,
 }
 
 /// What is decided about a request.
@@ -73,7 +78,14 @@ impl Service {
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,
+            console: None,
         }
+    }
+
+    /// Tells a console what happens.
+    pub(crate) fn with_console(mut self, console: Option<ConsoleState>) -> Self {
+        self.console = console;
+        self
     }
 
     /// Recognises a key.
@@ -92,17 +104,26 @@ impl Service {
     }
 
     /// Learns from an event; from the same delivery it learns once.
-    pub(crate) fn observe(&self, key: KeyId, delivery: Option<Uuid>, entity: Option<Entity>) {
-        if let Some(delivery) = delivery
-            && !lock(&self.deliveries).is_first(key, delivery, self.clock.now())
-        {
-            return;
-        }
-        let Some(entity) = entity else { return };
+    pub(crate) fn observe(
+        &self,
+        key: KeyId,
+        delivery: Option<Uuid>,
+        kind: &str,
+        whose: Sighting<'_>,
+    ) {
+        let repeated = delivery.is_some_and(|delivery| {
+            !lock(&self.deliveries).is_first(key, delivery, self.clock.now())
+        });
+        self.note_event(whose, kind, repeated);
+        let Some(ip) = whose.ip.filter(|_| !repeated) else { return };
+        let entity = Entity::new(ip, whose.user_agent);
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        for mitigation in analysis.observe(entity, self.clock.now()) {
+        let begun = analysis.observe(entity, self.clock.now());
+        drop(analysis);
+        for mitigation in begun {
             info!(%entity, reason = mitigation.reason(), "a mitigation begins");
+            self.begun(entity, whose, &mitigation);
         }
     }
 
@@ -124,7 +145,10 @@ impl Service {
         // The month is read under the lock, so that none is followed by the one before it.
         usage.record(key, effect, self.clock.month());
         drop(usage);
-        Ok(Decision { entity, standing, challenge, crawler: user_agent.and_then(crawler) })
+        let decision =
+            Decision { entity, standing, challenge, crawler: user_agent.and_then(crawler) };
+        self.note_decision(Sighting { ip: Some(ip), user_agent, path: None }, &decision);
+        Ok(decision)
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
@@ -136,6 +160,7 @@ impl Service {
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a challenge is passed");
+            self.ended(entity, Ending::Passed);
         }
         solved.is_some()
     }

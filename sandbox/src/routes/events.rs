@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::auth::BeaconKey;
 use crate::body::JsonBody;
-use crate::entity::Entity;
 use crate::error::ApiError;
+use crate::journal::Sighting;
 use crate::member;
 use crate::service::Service;
 use crate::wire::BeaconEvent;
@@ -21,11 +21,11 @@ pub(super) async fn send_beacon_event(
     JsonBody(event): JsonBody<BeaconEvent>,
 ) -> Result<StatusCode, ApiError> {
     let delivery = delivery(&headers)?;
-    member::not_blank("type", event.kind)?;
+    let kind = member::not_blank("type", event.kind)?;
     event.timestamp.map_or(Ok(()), |time| member::not_negative("timestamp", time))?;
     let ip = event.ip.map(|ip| member::ip("ip", &ip)).transpose()?;
-    let entity = ip.map(|ip| Entity::new(ip, event.user_agent.as_deref()));
-    service.observe(key, delivery, entity);
+    let (user_agent, path) = (event.user_agent.as_deref(), event.path.as_deref());
+    service.observe(key, delivery, &kind, Sighting { ip, user_agent, path });
     Ok(StatusCode::ACCEPTED)
 }
 

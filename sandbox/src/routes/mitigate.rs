@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::Bearer;
 use crate::body::JsonBody;
 use crate::challenge::Challenge;
+use crate::crawlers::CRAWLER_POLICY;
 use crate::error::ApiError;
 use crate::managed::NotAllowed;
 use crate::member;
@@ -53,7 +54,7 @@ impl From<Decision> for MitigationResponse {
             metadata.insert("policy".to_owned(), mitigation.policy.name.into());
         }
         if let Some(crawler) = crawler {
-            let monitor = json!({ "policy": "known_crawler", "crawler": crawler });
+            let monitor = json!({ "policy": CRAWLER_POLICY, "crawler": crawler });
             metadata.insert("monitor".to_owned(), monitor);
         }
         Self {

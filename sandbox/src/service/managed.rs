@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{Decision, Service, lock};
 use crate::entity::Entity;
+use crate::journal::Ending;
 use crate::managed::{Closed, NotAllowed, Task, Unproven};
 
 /// Why a challenge has no page.
@@ -57,6 +58,7 @@ impl Service {
         if valid {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a managed challenge is passed");
+            self.ended(entity, Ending::Passed);
         }
         valid
     }
