@@ -97,7 +97,7 @@ impl Journal {
     /// Notes that a mitigation begins.
     pub(crate) fn begun(&mut self, whose: &Visitor, policy: &str, reason: &str, now: Moment) {
         let topic = (whose, policy, "begun");
-        let what = || What::Begun { policy: excerpt(policy, SHORT), reason: excerpt(reason, LONG) };
+        let what = || What::Begun { reason: excerpt(reason, LONG) };
         self.note(Class::Mitigation, topic, now, (|| whose.clone().into(), what), |_| ());
     }
 

@@ -170,13 +170,9 @@ fn title(what: &What) -> (&'static str, &'static str) {
         },
         What::Many(Class::Allowed) => ("allowed", "allow"),
         What::Many(Class::Mitigated) => ("mitigated", "block"),
-        What::Begun { .. } => ("begins", "mitigation"),
-        What::Ended { how, .. } => match how {
-            Ending::Passed => ("passed", "mitigation"),
-            Ending::Lifted => ("lifted", "mitigation"),
-            Ending::Expired => ("expired", "mitigation"),
-        },
-        What::Many(Class::Mitigation) => ("mitigations", "mitigation"),
+        What::Begun { .. } | What::Ended { .. } | What::Many(Class::Mitigation) => {
+            ("mitigation", "mitigation")
+        }
     }
 }
 
@@ -189,15 +185,17 @@ fn detail(what: &What) -> (String, String) {
             (joined(&[kind, path]), joined(&[others, repeated]))
         }
         What::Decision { reason, policy, score, .. } => {
-            let policy = policy.as_ref().map(|policy| format!("policy {policy},"));
-            (reason.clone(), joined(&[policy.as_deref().unwrap_or(""), &format!("score {score}")]))
+            // Reasons that begin with their policy need not say it again.
+            let policy = policy.as_ref().filter(|policy| !reason.starts_with(policy.as_str()));
+            let policy = policy.map(|policy| format!("policy {policy},")).unwrap_or_default();
+            (reason.clone(), joined(&[&policy, &format!("score {score:.0}")]))
         }
-        What::Begun { policy, reason } => (reason.clone(), format!("policy {policy}")),
+        What::Begun { reason, .. } => (reason.clone(), "begins".to_owned()),
         What::Ended { policy, how } => {
             let how = match how {
-                Ending::Passed => "its challenge was passed",
-                Ending::Lifted => "by hand",
-                Ending::Expired => "its time is over",
+                Ending::Passed => "is over, a challenge was passed",
+                Ending::Lifted => "is lifted by hand",
+                Ending::Expired => "has expired",
             };
             (format!("policy {policy}"), how.to_owned())
         }

@@ -54,7 +54,6 @@ pub(crate) enum What {
         score: f64,
     },
     Begun {
-        policy: String,
         reason: String,
     },
     Ended {

@@ -3,6 +3,7 @@
 mod bodies;
 mod caller;
 mod challenges;
+mod console;
 mod keys;
 mod learning;
 mod lifecycle;
