@@ -4,12 +4,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const KEY = "browser-test-key";
+export const KEY = "browser-test-key";
 
 /** Starts a sandbox with these options, and stops it when the test ends. */
-export async function startSandbox(test, options = []) {
+export async function startSandbox(test, options = [], { listen = "127.0.0.1:0" } = {}) {
   const program = ["run", "--quiet", "--package", "esper-sandbox", "--"];
-  const args = [...program, "--listen", "127.0.0.1:0", "--api-key", KEY, ...options];
+  const args = [...program, "--listen", listen, "--api-key", KEY, ...options];
   const child = spawn("cargo", args, {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
     stdio: ["ignore", "pipe", "pipe"],
@@ -17,21 +17,24 @@ export async function startSandbox(test, options = []) {
   let log = "";
   child.stderr.on("data", (text) => (log += text));
   const exited = once(child, "exit");
-  test.after(async () => {
+  const stop = async () => {
     child.kill("SIGTERM");
     await exited;
-  });
+  };
+  test.after(stop);
   // The first line says where it listens. The rest is read, so that the program never waits.
   const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", resolve));
   const greeting = await Promise.race([greeted, exited.then(() => log)]);
   const [url] = /http:\/\/\S+/.exec(greeting) ?? [];
   if (!url) throw new Error(`the sandbox did not start: ${greeting}`);
-  return new Sandbox(url);
+  return new Sandbox(url, stop);
 }
 
 class Sandbox {
-  constructor(url) {
+  constructor(url, stop) {
     this.url = url;
+    /** Stops it before the test ends. */
+    this.stop = stop;
   }
 
   /** Asks for a decision, and tells it. */
