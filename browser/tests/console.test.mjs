@@ -331,7 +331,7 @@ test("it looks as it should with a day's traffic", async (context) => {
   await row(page, "blocked", script.ip, "flood: more than 200 events in 10 s").waitFor();
   await row(page, "challenged", VISITOR.ip).waitFor();
   await page.getByText("Minute by minute").click();
-  await page.getByRole("rowheader", { name: "last minute" }).waitFor();
+  await page.getByRole("rowheader", { name: "0 to 1" }).waitFor();
   await fitsOn(page, PHONE);
   await takeScreenshots(page, "console");
   viewer.assertCalm();

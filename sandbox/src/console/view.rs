@@ -43,9 +43,6 @@ pub(crate) struct Plot {
     /// The plot in a sentence.
     pub(crate) label: String,
     pub(crate) minutes: Vec<Minute>,
-    /// Whether nothing happened in all of the time.
-    #[serde(skip)]
-    pub(crate) is_empty: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -224,10 +221,10 @@ pub(super) fn grouped(number: u64) -> String {
 /// A time that is left, rounded up so that 0 is over.
 fn span(left: Duration) -> String {
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    match seconds {
+        0..=120 => format!("{seconds} s"),
+        121..=7200 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -247,10 +244,10 @@ mod tests {
         for (millis, text) in [
             (0, "0 s"),
             (1, "1 s"),
-            (59_001, "1 min 0 s"),
-            (61_000, "1 min 1 s"),
-            (3_600_000, "1 h 0 min"),
-            (7_260_000, "2 h 1 min"),
+            (59_001, "60 s"),
+            (121_000, "2 min 1 s"),
+            (7_200_000, "120 min 0 s"),
+            (7_200_001, "2 h 0 min"),
         ] {
             assert_eq!(span(Duration::from_millis(millis)), text, "{millis} ms");
         }

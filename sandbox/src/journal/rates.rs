@@ -32,6 +32,11 @@ impl Rates {
         &mut self.0[newest].1
     }
 
+    /// Whether nothing happened in all of the time that is told.
+    pub(crate) fn is_quiet(&self, now: Moment) -> bool {
+        self.since(now).next().is_none()
+    }
+
     /// The seconds in which anything happened, with how many seconds ago they were: 0 is the
     /// present one, [`SECONDS`] the oldest.
     pub(crate) fn since(&self, now: Moment) -> impl Iterator<Item = (u64, Counts)> {
@@ -87,6 +92,8 @@ mod tests {
         assert_eq!(events(&rates, at(2)), [(2, 2), (0, 1)]);
         assert_eq!(events(&rates, at(300)), [(300, 2), (298, 1)]);
         assert_eq!(events(&rates, at(301)), [(299, 1)]);
+        assert!(!rates.is_quiet(at(302)));
+        assert!(rates.is_quiet(at(303)));
     }
 
     #[test]

@@ -40,13 +40,13 @@ impl Service {
         let now = self.clock.now();
         let (mitigations, held) = self.in_force(console, now);
         let journal = lock(&console.journal);
-        let plot = plot(journal.rates(), now);
-        let moves = held > 0 || !plot.is_empty;
+        let moves = held > 0 || !journal.rates().is_quiet(now);
         let edition = Edition { version: journal.version(), second: moves.then(|| second(now)) };
         if seen == Some(edition) {
             return None;
         }
         let rows = journal.rows().rev().map(|row| Row::new(row, console.time_of(row.at))).collect();
+        let plot = plot(journal.rates(), now);
         drop(journal);
         let view = View {
             url: self.public_url.with_path("").unwrap_or_default(),
