@@ -52,6 +52,19 @@ export async function openVisitor(browser, origins, options = {}) {
   };
 }
 
+/** Asserts that a script which found its way into a page is stopped by the page's policy. */
+export async function assertNoScriptRuns(visitor, page) {
+  const ran = await page.evaluate(() => {
+    const script = document.createElement("script");
+    script.textContent = "globalThis.ran = true";
+    document.head.append(script);
+    return globalThis.ran === true;
+  });
+  assert.equal(ran, false);
+  assert.equal(visitor.complaints.length, 1);
+  assert.match(visitor.complaints[0], /Content Security Policy/);
+}
+
 /** Takes pictures of a page: phone and desktop, light and dark. */
 export async function takeScreenshots(page, name) {
   mkdirSync(SCREENSHOTS, { recursive: true });
