@@ -9,32 +9,28 @@
 //! machine hurts both alike. On one core (`taskset`), neither pays for waking another. Linux only: CPU time is
 //! read from `/proc`.
 
-use std::error::Error;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::fs;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
 
 use esper_rs_client::{AsyncEsperClient, EsperConfig, MitigationRequest, MitigationResponse};
 
-const KEY: &str = "sk_bench_0123456789";
+use self::support::{Endpoint, KEY, Outcome, serves};
+
+mod support;
+
 const CALLS: usize = 400;
 const TURNS: usize = 41;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    if env::args().any(|argument| argument == "--serve") {
-        return serve();
+fn main() -> Outcome<()> {
+    if serves()? {
+        return Ok(());
     }
-    let (url, mut server) = start_server()?;
+    let endpoint = Endpoint::start(Duration::ZERO)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(compare(&url));
-    server.kill()?;
-    server.wait()?;
-    result
+    runtime.block_on(compare(&endpoint.url))
 }
 
-async fn compare(url: &str) -> Result<(), Box<dyn Error>> {
+async fn compare(url: &str) -> Outcome<()> {
     let config = EsperConfig::new(KEY).with_api_url(url).with_beacon_url(url);
     let sdk = AsyncEsperClient::new(config)?;
     let bare = reqwest::Client::builder().no_proxy().build()?;
@@ -78,9 +74,7 @@ struct Cost {
     cpu: Duration,
 }
 
-async fn measure(
-    call: impl AsyncFn() -> Result<MitigationResponse, Box<dyn Error>>,
-) -> Result<Cost, Box<dyn Error>> {
+async fn measure(call: impl AsyncFn() -> Outcome<MitigationResponse>) -> Outcome<Cost> {
     let (started, cpu) = (Instant::now(), cpu_time()?);
     for _ in 0..CALLS {
         assert!(call().await?.is_allowed());
@@ -90,58 +84,12 @@ async fn measure(
 
 /// Microseconds per call, in the median of the turns.
 fn median(costs: &[Cost], part: fn(&Cost) -> Duration) -> f64 {
-    let mut times: Vec<_> = costs.iter().map(part).collect();
-    times.sort();
-    times[times.len() / 2].as_secs_f64() * 1e6 / CALLS as f64
+    support::median(costs.iter().map(part)) * 1e6 / CALLS as f64
 }
 
 /// The time that this thread has had a processor; the runtime has no other thread.
-fn cpu_time() -> Result<Duration, Box<dyn Error>> {
+fn cpu_time() -> Outcome<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = text.split_whitespace().next().ok_or("schedstat is empty")?;
     Ok(Duration::from_nanos(nanos.parse()?))
-}
-
-fn start_server() -> Result<(String, Child), Box<dyn Error>> {
-    let mut server =
-        Command::new(env::current_exe()?).arg("--serve").stdout(Stdio::piped()).spawn()?;
-    let mut url = String::new();
-    let output = server.stdout.take().ok_or("the server has no output")?;
-    BufReader::new(output).read_line(&mut url)?;
-    Ok((url.trim().to_owned(), server))
-}
-
-/// Gives the same decision to everyone, as fast as it can.
-fn serve() -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("http://{}", listener.local_addr()?);
-    for stream in listener.incoming() {
-        let stream = stream?;
-        stream.set_nodelay(true)?;
-        thread::spawn(move || answer_all(&stream));
-    }
-    Ok(())
-}
-
-fn answer_all(stream: &TcpStream) -> Option<()> {
-    let body = r#"{"action":"allow","score":4.0,"metadata":{"policy":"none"}}"#;
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-    let answer = format!("{head} {}\r\n\r\n{body}", body.len());
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-            match line.trim_end().split_once(':') {
-                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                    length = value.trim().parse().ok()?;
-                }
-                None if line.trim().is_empty() => break,
-                _ => {}
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).ok()?;
-        (&*stream).write_all(answer.as_bytes()).ok()?;
-    }
 }

@@ -107,7 +107,7 @@ impl Beacons {
 
     /// Queues an event, and returns at once.
     ///
-    /// It never waits for the service, never fails and allocates nothing. An event without a
+    /// It never waits for the service, never fails and allocates no more than the event takes. An event without a
     /// timestamp gets the present one. What cannot be delivered is counted in
     /// [`stats`](Self::stats): an event with a member that does not fit as
     /// [`DropReason::Invalid`], one after a shutdown as [`DropReason::Closed`].

@@ -152,5 +152,5 @@ fn unreached(error: reqwest::Error, effort: Effort) -> EsperError {
     EsperError::Connection { message, permanent, attempts, elapsed, source }
 }
 
-/// Stands in for the server of an operation, and is quick to parse.
-const ORIGIN: &str = "http://0.0.0.0";
+/// Stands in for the server of an operation: nothing can be sent there, and it is quick to parse.
+const ORIGIN: &str = "esper://api";

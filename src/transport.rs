@@ -1,14 +1,14 @@
 //! Where every request passes: it gets its server and its key, and goes through the stack.
 //!
-//! The stack, from the outside: [`retry`] decides about attempts and waits, [`body`] reads the
-//! whole answer within the attempt, and reqwest sends.
+//! The stack: [`retry`] decides about attempts and waits, reqwest sends, and [`body`] reads the
+//! whole answer within the attempt.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::Extensions;
 use progenitor_client::{ClientHooks, ClientInfo, Error, OperationInfo};
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Request, Response, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tracing::{Instrument, debug_span};
@@ -65,7 +65,7 @@ impl Transport {
         let clients = http_client::Clients::new(config)?;
         let stack = |server: Server| {
             let retry = retry::Retry::new();
-            (server, ClientBuilder::new(clients.of(server)).with(retry).with(body::Whole).build())
+            (server, ClientBuilder::new(clients.of(server)).with(retry).build())
         };
         // A stack for each server, with a budget of its own: an outage of one is not the other's.
         let mut stacks: Vec<(Server, ClientWithMiddleware)> = Vec::new();
@@ -159,26 +159,18 @@ impl ClientHooks<Arc<Call>> for Client {
         transport.send(request, route, call).instrument(span).await
     }
 
-    /// Notes the status before the body is parsed, and refuses an answer that is not Esper's.
+    /// Notes the status before the body is parsed, and refuses a success that was not read.
     async fn post<E>(
         &self,
         result: &reqwest::Result<Response>,
-        info: &OperationInfo,
+        _: &OperationInfo,
     ) -> Result<(), Error<E>> {
         let Ok(response) = result else { return Ok(()) };
         self.inner().note_status(response.status());
-        let json =
-            OPERATIONS.iter().any(|known| known.id == info.operation_id && known.answers_with_json);
-        if !response.status().is_success() || !json {
-            return Ok(());
+        match response.extensions().get::<body::Unread>() {
+            Some(why) if response.status().is_success() => Err(Error::Custom(why.to_string())),
+            _ => Ok(()),
         }
-        if let Some(why) = response.extensions().get::<body::Unread>() {
-            return Err(Error::Custom(why.to_string()));
-        }
-        if !is_json(response.headers().get(CONTENT_TYPE)) {
-            return Err(Error::Custom("its content type is not JSON".to_owned()));
-        }
-        Ok(())
     }
 }
 
@@ -200,29 +192,4 @@ fn behind(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
-}
-
-/// `application/json`, or a type with the suffix `+json`, whatever its parameters.
-fn is_json(content_type: Option<&HeaderValue>) -> bool {
-    let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_json_content_type_is_read_as_json() {
-        for text in
-            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
-        {
-            assert!(is_json(Some(&HeaderValue::from_static(text))), "{text}");
-        }
-        for text in ["text/html", "text/plain", "application/jsonp", ""] {
-            assert!(!is_json(Some(&HeaderValue::from_static(text))), "{text}");
-        }
-        assert!(!is_json(None));
-    }
 }

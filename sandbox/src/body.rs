@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::Extensions;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -11,7 +12,9 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use tokio::time::timeout;
 
+use crate::bodies::{Bodies, Room};
 use crate::error::ApiError;
 use crate::service::Service;
 
@@ -25,8 +28,12 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, ApiError> {
         match parts.extensions.get() {
             Some(Received::TooLarge) => Err(ApiError::content_too_large(LIMIT)),
-            Some(Received::Whole(_)) if !is_json(parts) => Err(ApiError::unsupported_media_type()),
-            Some(Received::Whole(body)) => read(body).map(Self),
+            Some(Received::Late) => Err(ApiError::too_slow()),
+            Some(Received::GaveWay) => Err(ApiError::too_much_at_once()),
+            Some(Received::Whole { .. }) if !is_json(parts) => {
+                Err(ApiError::unsupported_media_type())
+            }
+            Some(Received::Whole { body, .. }) => read(body).map(Self),
             Some(Received::Part) | None => Err(ApiError::malformed("the body ended early")),
         }
     }
@@ -36,35 +43,73 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
 ///
 /// A refusal that overtakes its request's body makes the connection break while the client is
 /// still sending, and the client sees the break instead of the refusal.
-pub(crate) async fn receive(request: Request, next: Next) -> Response {
+pub(crate) async fn receive(
+    State(bodies): State<Bodies>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(Received::from(body).await);
+    let received = timeout(bodies.time, Received::from(body, bodies.begin())).await;
+    parts.extensions.insert(received.unwrap_or(Received::Late));
     next.run(Request::from_parts(parts, Body::empty())).await
+}
+
+/// The body of a request that has arrived in whole.
+pub(crate) fn whole(extensions: &Extensions) -> Option<&Bytes> {
+    match extensions.get() {
+        Some(Received::Whole { body, .. }) => Some(body),
+        _ => None,
+    }
 }
 
 /// What arrived of a body.
 #[derive(Clone, Debug)]
 enum Received {
-    Whole(Bytes),
+    /// All of it, and the room that it takes.
+    Whole {
+        body: Bytes,
+        _room: Arc<Room>,
+    },
     TooLarge,
     Part,
+    /// Not all of it in time.
+    Late,
+    /// All of it, while there was no room for it.
+    GaveWay,
 }
 
 impl Received {
-    async fn from(mut body: Body) -> Self {
-        let (mut whole, mut size) = (Vec::new(), 0);
-        while let Some(frame) = body.frame().await {
+    async fn from(mut body: Body, mut room: Room) -> Self {
+        let (mut whole, mut size, mut has_room) = (Vec::new(), 0, true);
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = room.gives_way() => {
+                    (whole, has_room) = (Vec::new(), false);
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { break };
             let Ok(frame) = frame else { return Self::Part };
             let Ok(data) = frame.into_data() else { continue };
             size += data.len();
             if size > PATIENCE {
                 break;
             }
-            if size <= LIMIT {
+            has_room = has_room && size <= LIMIT && room.grow(data.len());
+            if has_room {
                 whole.extend_from_slice(&data);
+            } else {
+                whole = Vec::new();
             }
         }
-        if size > LIMIT { Self::TooLarge } else { Self::Whole(whole.into()) }
+        match size {
+            ..=LIMIT if room.complete() => {
+                Self::Whole { body: whole.into(), _room: Arc::new(room) }
+            }
+            ..=LIMIT => Self::GaveWay,
+            _ => Self::TooLarge,
+        }
     }
 }
 

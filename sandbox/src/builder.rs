@@ -3,20 +3,23 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use axum::Router;
 use tokio::sync::oneshot;
 
+use crate::admin;
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::console::{Console, ConsoleState, Curtain, Viewers};
 use crate::keys::ApiKeys;
+use crate::limits::Limits;
 use crate::managed::{ManagedChallenges, ReturnHosts};
+use crate::policies::{PolicySource, Watch};
 use crate::public_url::PublicUrl;
 use crate::routes;
 use crate::sandbox::Sandbox;
-use crate::server::Server;
+use crate::server::{Listening, Server, Site};
 use crate::service::Service;
 
 /// A sandbox that is yet to start.
@@ -31,6 +34,9 @@ pub struct SandboxBuilder {
     return_hosts: Vec<String>,
     challenge_lifetime: Duration,
     console: Console,
+    admin: Option<SocketAddr>,
+    limits: Limits,
+    policies: PolicySource,
 }
 
 impl SandboxBuilder {
@@ -44,6 +50,9 @@ impl SandboxBuilder {
             return_hosts: Vec::new(),
             challenge_lifetime: LIFETIME,
             console: Console::default(),
+            admin: None,
+            limits: Limits::default(),
+            policies: PolicySource::Starters,
         }
     }
 
@@ -115,21 +124,56 @@ impl SandboxBuilder {
         self
     }
 
+    /// Offers the admin interface on this address, which is another than that of the sandbox:
+    /// faults, recorded requests and the clock, for whoever is not in the same process.
+    ///
+    /// It asks for no key. Whoever reaches the address can use it, so keep it on loopback.
+    pub fn admin(mut self, addr: SocketAddr) -> Self {
+        self.admin = Some(addr);
+        self
+    }
+
+    /// Bounds what callers may take, in place of [`Limits::default`]. A limit of nothing is
+    /// refused at the start.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Applies these policies instead of the starters: the text of a policy file. An empty one has
+    /// none, so that only what is put by hand is in force. A mistake is refused at the start with
+    /// its line.
+    ///
+    /// [`STARTER_POLICIES`](crate::STARTER_POLICIES) is such a text.
+    pub fn policies(mut self, text: impl Into<String>) -> Self {
+        self.policies = PolicySource::Text(text.into());
+        self
+    }
+
+    /// Applies the policies in this file instead of the starters, and again when it changes.
+    ///
+    /// A file that cannot be read or has a mistake is refused at the start. Later the policies
+    /// then stay as they were, and the log and the console say so.
+    pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.policies = PolicySource::File(path.into());
+        self
+    }
+
     /// Starts the sandbox. It can be awaited in any runtime.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, or
-    /// another option is outside of its range, and with the cause when the address cannot be
-    /// bound or no thread can be started.
+    /// Fails with [`io::ErrorKind::InvalidInput`] when a key is empty or fits into no header, the
+    /// policies have a mistake, or another option is outside of its range, and with the cause when
+    /// the policy file cannot be read, the address cannot be bound or no thread can be started.
     pub async fn start(self) -> io::Result<Sandbox> {
         let (ready, started) = oneshot::channel();
-        let starting = self.spawn(move |addr| {
+        let starting = self.spawn(move |listening| {
             // Nobody listens if the future was dropped; the server is then told to stop as well.
-            let _ = ready.send(addr);
+            let _ = ready.send(listening);
         })?;
-        let addr = started.await.unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(addr)
+        let listening = started.await.unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     /// Starts the sandbox as [`start`](Self::start) does, for callers that do not await.
@@ -139,33 +183,44 @@ impl SandboxBuilder {
     /// Fails as [`start`](Self::start) does.
     pub fn start_blocking(self) -> io::Result<Sandbox> {
         let (ready, started) = mpsc::channel();
-        let starting = self.spawn(move |addr| {
-            let _ = ready.send(addr);
+        let starting = self.spawn(move |listening| {
+            let _ = ready.send(listening);
         })?;
-        let addr = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
-        starting.finish(addr)
+        let listening = started.recv().unwrap_or_else(|_| Err(starting.vanished()));
+        starting.finish(listening?)
     }
 
     fn spawn(
         mut self,
-        ready: impl FnOnce(io::Result<SocketAddr>) + Send + 'static,
+        ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Starting> {
+        self.limits.check()?;
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let public_url = public_url.unwrap_or_default();
+        // Before the file is read, so that no change is missed.
+        let watch = self.policies.file().map(Watch::of);
         let (console, curtain) = self.open_console().unzip();
-        let router = self.router(public_url.clone(), console)?;
-        let ready = move |addr: io::Result<SocketAddr>| {
-            if let Ok(addr) = &addr {
+        let service = Arc::new(self.service(public_url.clone())?.with_console(console));
+        let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
+        let router = routes::router(Arc::clone(&service), &self.limits);
+        let mut sites = vec![Site { listen: self.listen, router }];
+        if let Some(listen) = self.admin {
+            let router = admin::router(Arc::clone(&service), &self.limits);
+            sites.push(Site { listen, router });
+        }
+        let ready = move |listening: io::Result<Listening>| {
+            if let Ok(Listening { addrs, .. }) = &listening
+                && let Some(addr) = addrs.first()
+            {
                 public_url.set_default(*addr);
             }
-            ready(addr);
+            ready(listening);
         };
-        let server = Server::spawn(self.listen, router, ready)?;
-        let api_key = self.api_keys.swap_remove(0);
-        Ok(Starting { curtain, server, listen: self.listen, api_key })
+        let server = Server::spawn(sites, self.limits, watching, ready)?;
+        Ok(Starting { curtain, server, service, api_key: self.api_keys.swap_remove(0) })
     }
 
     fn open_console(&self) -> Option<(ConsoleState, Curtain)> {
@@ -178,7 +233,7 @@ impl SandboxBuilder {
         Some((ConsoleState::new(viewers), curtain))
     }
 
-    fn router(&self, public_url: PublicUrl, console: Option<ConsoleState>) -> io::Result<Router> {
+    fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -187,8 +242,9 @@ impl SandboxBuilder {
         let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
-        let service = Service::new(keys, challenges, managed, public_url, self.requests_per_minute);
-        Ok(routes::router(Arc::new(service.with_console(console))))
+        let policies = self.policies.clone();
+        let per_minute = self.requests_per_minute;
+        Service::new(keys, policies, challenges, managed, public_url, per_minute)
     }
 }
 
@@ -203,38 +259,33 @@ impl fmt::Debug for SandboxBuilder {
             .field("return_hosts", &self.return_hosts)
             .field("challenge_lifetime", &self.challenge_lifetime)
             .field("console", &self.console)
+            .field("admin", &self.admin)
+            .field("limits", &self.limits)
+            .field("policies", &self.policies)
             .finish()
     }
 }
 
-/// A sandbox whose address is not known yet.
+/// A sandbox whose addresses are not known yet.
 struct Starting {
     curtain: Option<Curtain>,
     server: Server,
-    listen: SocketAddr,
+    service: Arc<Service>,
     api_key: String,
 }
 
 impl Starting {
-    fn finish(self, addr: io::Result<SocketAddr>) -> io::Result<Sandbox> {
-        let Self { curtain, server, listen, api_key } = self;
-        match addr {
-            Ok(addr) => Ok(Sandbox::new(curtain, server, addr, api_key)),
-            Err(error) => Err(cannot_listen(listen, &error)),
-        }
+    fn finish(self, listening: Listening) -> io::Result<Sandbox> {
+        let (addr, admin) = match listening.addrs[..] {
+            [] => return Err(self.vanished()),
+            [addr] => (addr, None),
+            [addr, admin, ..] => (addr, Some(admin)),
+        };
+        let Self { curtain, server, service, api_key } = self;
+        Ok(Sandbox::new(curtain, server, listening.runtime, service, addr, admin, api_key))
     }
 
     fn vanished(&self) -> io::Error {
         io::Error::other("its thread ended without a word")
     }
-}
-
-fn cannot_listen(listen: SocketAddr, error: &io::Error) -> io::Error {
-    let why = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("{listen} is in use; stop what listens there or choose another address")
-        }
-        _ => format!("cannot listen on {listen}: {error}; choose another address"),
-    };
-    io::Error::new(error.kind(), why)
 }

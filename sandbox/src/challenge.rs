@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::entity::Entity;
+use crate::policy::Task;
 use crate::proof_of_work::{is_answer, new_salt};
 use crate::signature::Signer;
 use crate::ticket::{Spent, Ticket};
 
-/// Proofs of work: those issued live in their signed tokens, those answered are remembered here.
+/// Challenges: those issued live in their signed tokens, those answered are remembered here.
 #[derive(Debug)]
 pub(crate) struct Challenges {
     signer: Signer,
@@ -25,9 +26,21 @@ pub(crate) struct Challenges {
 #[derive(Debug)]
 pub(crate) struct Challenge {
     pub(crate) token: String,
-    pub(crate) salt: String,
-    /// Leading zero bits of the hash over `salt:nonce`.
-    pub(crate) difficulty: u8,
+    pub(crate) puzzle: Puzzle,
+}
+
+/// What there is to solve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Puzzle {
+    ProofOfWork {
+        salt: String,
+        /// Leading zero bits of the hash over `salt:nonce`.
+        difficulty: u8,
+    },
+    Turnstile {
+        site_key: String,
+    },
 }
 
 /// What a token says. Whatever an answer is judged by comes from here.
@@ -36,8 +49,7 @@ struct Claims {
     v: u8,
     ticket: Ticket,
     entity: String,
-    salt: String,
-    difficulty: u8,
+    puzzle: Puzzle,
 }
 
 impl Challenges {
@@ -55,16 +67,23 @@ impl Challenges {
         Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: Spent::default() })
     }
 
-    pub(crate) fn issue(&self, entity: Entity, now: Moment) -> io::Result<Challenge> {
+    /// Gives an entity a task. One that asks for no difficulty of its own has the usual one.
+    pub(crate) fn issue(&self, entity: Entity, task: &Task, now: Moment) -> io::Result<Challenge> {
+        let puzzle = match task {
+            Task::ProofOfWork(difficulty) => Puzzle::ProofOfWork {
+                salt: new_salt()?,
+                difficulty: difficulty.unwrap_or(self.difficulty),
+            },
+            Task::Turnstile(site_key) => Puzzle::Turnstile { site_key: site_key.clone() },
+        };
         let claims = Claims {
             v: VERSION,
             ticket: Ticket::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
-            salt: new_salt()?,
-            difficulty: self.difficulty,
+            puzzle,
         };
         let token = self.signer.sign(PURPOSE, &claims)?;
-        Ok(Challenge { token, salt: claims.salt, difficulty: claims.difficulty })
+        Ok(Challenge { token, puzzle: claims.puzzle })
     }
 
     /// Accepts a correct answer once, and tells whose challenge it solved.
@@ -73,20 +92,33 @@ impl Challenges {
     pub(crate) fn redeem(&mut self, token: &str, response: &str, now: Moment) -> Option<Entity> {
         let claims: Claims = self.signer.open(PURPOSE, token)?;
         let entity = Entity::parse(&claims.entity)?;
-        let answers = is_answer(&claims.salt, claims.difficulty, response);
-        let good = claims.v == VERSION && answers && self.answered.spend(claims.ticket, now);
+        let solved = claims.puzzle.is_solved_by(response);
+        let good = claims.v == VERSION && solved && self.answered.spend(claims.ticket, now);
         good.then_some(entity)
     }
 }
+
+impl Puzzle {
+    fn is_solved_by(&self, response: &str) -> bool {
+        match self {
+            Self::ProofOfWork { salt, difficulty } => is_answer(salt, *difficulty, response),
+            // There is nobody to ask, so that the answer of Turnstile's test keys has to do.
+            Self::Turnstile { .. } => response == TURNSTILE_DUMMY,
+        }
+    }
+}
+
+/// What Turnstile's widget answers for the site keys that are meant for tests.
+const TURNSTILE_DUMMY: &str = "XXXX.DUMMY.TOKEN.XXXX";
 
 /// The difficulty of a sandbox that was not told another: some 65,000 hashes.
 pub(crate) const DIFFICULTY: u8 = 16;
 
 /// The most that a sandbox may ask for: minutes of work for a browser.
-const HARDEST: u8 = 32;
+pub(crate) const HARDEST: u8 = 32;
 
-const VERSION: u8 = 1;
-const PURPOSE: &str = "proof_of_work";
+const VERSION: u8 = 2;
+const PURPOSE: &str = "challenge";
 
 /// How long a challenge of a sandbox that was not told otherwise can be answered.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(300);
@@ -100,11 +132,22 @@ mod tests {
     const NOW: Moment = Moment::START;
 
     fn entity() -> Entity {
-        Entity::new("203.0.113.7".parse().expect("an address"), Some("curl"))
+        Entity::visitor("203.0.113.7".parse().expect("an address"), Some("curl"))
     }
 
     fn challenges() -> Challenges {
         Challenges::new(8, LIFETIME).expect("challenges")
+    }
+
+    fn issue(challenges: &Challenges) -> Challenge {
+        challenges.issue(entity(), &Task::ProofOfWork(None), NOW).expect("a challenge")
+    }
+
+    fn salt(challenge: &Challenge) -> &str {
+        let Puzzle::ProofOfWork { salt, .. } = &challenge.puzzle else {
+            panic!("no proof of work")
+        };
+        salt
     }
 
     /// The first nonce that the predicate wants, of those that solve a challenge or do not.
@@ -112,7 +155,7 @@ mod tests {
         (0_u32..)
             .map(|nonce| nonce.to_string())
             .find(|nonce| {
-                let hash = Sha256::digest(format!("{}:{nonce}", challenge.salt));
+                let hash = Sha256::digest(format!("{}:{nonce}", salt(challenge)));
                 (hash[0] == 0) == solving
             })
             .expect("some nonce")
@@ -121,7 +164,7 @@ mod tests {
     #[test]
     fn a_correct_answer_is_accepted_once_and_names_the_entity() {
         let mut challenges = challenges();
-        let challenge = challenges.issue(entity(), NOW).expect("a challenge");
+        let challenge = issue(&challenges);
         let answer = nonce(&challenge, true);
         assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
         assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), None);
@@ -130,7 +173,7 @@ mod tests {
     #[test]
     fn a_wrong_answer_leaves_the_challenge_to_be_solved() {
         let mut challenges = challenges();
-        let challenge = challenges.issue(entity(), NOW).expect("a challenge");
+        let challenge = issue(&challenges);
         let wrong = nonce(&challenge, false);
         for wrong in [&wrong, "", "-1", "+1", "0x10", "1e3", "१", &"1".repeat(1 << 20)] {
             assert_eq!(challenges.redeem(&challenge.token, wrong, NOW), None, "{wrong}");
@@ -142,7 +185,7 @@ mod tests {
     #[test]
     fn a_challenge_can_be_answered_for_five_minutes() {
         let mut challenges = challenges();
-        let challenge = challenges.issue(entity(), NOW).expect("a challenge");
+        let challenge = issue(&challenges);
         let answer = nonce(&challenge, true);
         let end = NOW.after(LIFETIME);
         assert_eq!(challenges.redeem(&challenge.token, &answer, end), None);
@@ -153,13 +196,35 @@ mod tests {
     #[test]
     fn an_answer_counts_for_its_own_challenge_alone() {
         let mut challenges = challenges();
-        let one = challenges.issue(entity(), NOW).expect("a challenge");
-        let other = challenges.issue(entity(), NOW).expect("a challenge");
-        assert_ne!(one.salt, other.salt);
+        let one = issue(&challenges);
+        let other = issue(&challenges);
+        assert_ne!(salt(&one), salt(&other));
         for challenge in [one, other] {
             let answer = nonce(&challenge, true);
             assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
         }
+    }
+
+    #[test]
+    fn a_task_may_ask_for_a_difficulty_of_its_own() {
+        let challenge = challenges().issue(entity(), &Task::ProofOfWork(Some(3)), NOW);
+        let puzzle = challenge.expect("a challenge").puzzle;
+        assert!(matches!(puzzle, Puzzle::ProofOfWork { difficulty: 3, .. }), "{puzzle:?}");
+    }
+
+    #[test]
+    fn turnstile_is_passed_once_with_the_answer_of_its_test_keys() {
+        let mut challenges = challenges();
+        let task = Task::Turnstile("1x00000000000000000000AA".to_owned());
+        let challenge = challenges.issue(entity(), &task, NOW).expect("a challenge");
+        for wrong in ["", "1", "XXXX.DUMMY.TOKEN.XXX"] {
+            assert_eq!(challenges.redeem(&challenge.token, wrong, NOW), None, "{wrong}");
+        }
+        let answer = "XXXX.DUMMY.TOKEN.XXXX";
+        assert_eq!(challenges.redeem(&challenge.token, answer, NOW), Some(entity()));
+        assert_eq!(challenges.redeem(&challenge.token, answer, NOW), None);
+        let proof_of_work = issue(&challenges);
+        assert_eq!(challenges.redeem(&proof_of_work.token, answer, NOW), None);
     }
 
     #[test]

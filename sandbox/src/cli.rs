@@ -1,15 +1,23 @@
 //! The options of the program.
 
-use std::net::SocketAddr;
+mod policies;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use esper_sandbox::{Console, Sandbox, SandboxBuilder};
+
+use self::policies::PoliciesCommand;
 
 /// A local Esper that really learns, for tests, examples and the desk.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
@@ -35,6 +43,10 @@ pub(crate) struct Cli {
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
 
+    /// File with policies to apply instead of the starters, and again whenever it changes
+    #[arg(long, value_name = "FILE")]
+    policies: Option<PathBuf>,
+
     /// Seconds until a challenge, and the proof that it was passed, expire
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
@@ -42,6 +54,15 @@ pub(crate) struct Cli {
     /// Where there is a console, the page at / that shows what happens
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = ConsoleChoice::Loopback)]
     console: ConsoleChoice,
+
+    /// Address, or port of the loopback address, of the admin interface, which asks for no key;
+    /// none if left out
+    #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
+    admin: Option<SocketAddr>,
+
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
 }
 
 /// The values of `--console`.
@@ -53,6 +74,22 @@ enum ConsoleChoice {
     Always,
     /// Nowhere
     Never,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What it does instead of serving.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the starters as a file of policies to edit, or check such a file
+    Policies(PoliciesCommand),
 }
 
 impl Cli {
@@ -71,12 +108,18 @@ impl Cli {
         !self.api_keys.is_empty()
     }
 
+    pub(crate) fn has_policy_file(&self) -> bool {
+        self.policies.is_some()
+    }
+
     pub(crate) fn builder(self) -> SandboxBuilder {
         let builder = Sandbox::builder().listen(self.listen);
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
         let builder = builder.console(self.console.into());
+        let builder = self.admin.into_iter().fold(builder, SandboxBuilder::admin);
+        let builder = self.policies.into_iter().fold(builder, SandboxBuilder::policies_file);
         let builder = match self.public_url {
             Some(url) => builder.public_url(url),
             None => builder,
@@ -102,6 +145,13 @@ impl From<ConsoleChoice> for Console {
     }
 }
 
+/// An address, of which the loopback one may be left out.
+fn admin_addr(text: &str) -> Result<SocketAddr, String> {
+    let loopback = |port: u16| (Ipv4Addr::LOCALHOST, port).into();
+    let addr = text.parse().or_else(|_| text.parse().map(loopback));
+    addr.map_err(|_| "neither an address with a port nor a port".to_owned())
+}
+
 /// A variable that is set to nothing is not set; an empty key between commas is a mistake.
 fn split(keys: &str) -> Vec<String> {
     match keys.trim() {
@@ -119,6 +169,17 @@ mod tests {
     #[test]
     fn the_options_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_the_loopback_address() {
+        assert_eq!(admin_addr("8788"), Ok((Ipv4Addr::LOCALHOST, 8788).into()));
+        for whole in ["0.0.0.0:8788", "[::1]:8788"] {
+            assert_eq!(admin_addr(whole).expect(whole).to_string(), whole);
+        }
+        for bad in ["", "localhost", ":8788", "65536", "127.0.0.1"] {
+            assert!(admin_addr(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

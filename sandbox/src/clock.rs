@@ -3,29 +3,45 @@
 //! Everything that waits, counts or expires takes a [`Moment`] as an argument and can therefore
 //! be tested without waiting.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-/// The time since the sandbox started.
+/// The time since the sandbox started, and what it was moved on by.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    ahead: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
+        Self { started: Instant::now(), ahead: AtomicU64::new(0) }
     }
 
     /// The present, which never goes back.
     pub(crate) fn now(&self) -> Moment {
-        Moment::START.after(self.started.elapsed())
+        Moment::START.after(self.started.elapsed()).after(self.ahead())
+    }
+
+    /// Moves the present on.
+    pub(crate) fn advance(&self, span: Duration) {
+        let moved = |ahead| Some(Moment(ahead).after(span).0);
+        // The closure always gives a new value.
+        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved);
     }
 
     /// The calendar month in UTC, such as `2026-11`, by which usage is counted.
     pub(crate) fn month(&self) -> String {
-        Timestamp::now().strftime("%Y-%m").to_string()
+        let ahead = SignedDuration::try_from(self.ahead()).unwrap_or(SignedDuration::MAX);
+        // Beyond the last month that there is a name for, it stays that month.
+        let now = Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX);
+        now.strftime("%Y-%m").to_string()
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::from_nanos(self.ahead.load(Ordering::Relaxed))
     }
 }
 
@@ -64,6 +80,21 @@ mod tests {
         let clock = Clock::start();
         let first = clock.now();
         assert!(clock.now() >= first);
+    }
+
+    #[test]
+    fn a_clock_is_moved_on_and_never_overflows() {
+        let clock = Clock::start();
+        let hour = Duration::from_secs(3600);
+        clock.advance(hour);
+        clock.advance(hour);
+        assert!(clock.now() >= Moment::START.after(hour * 2));
+        let month = clock.month();
+        clock.advance(hour * 24 * 31);
+        assert_ne!(clock.month(), month);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Moment(u64::MAX));
+        assert!(clock.month() > month);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! The page, and the stream that keeps it up to date, show one [`View`]. The page knows nothing else.
 
-mod active;
 mod host;
 mod page;
 mod plot;
@@ -13,11 +12,10 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 
-pub(crate) use self::active::{Active, Held};
 pub(crate) use self::host::own_host;
 pub(crate) use self::page::{page, script, style};
 pub(crate) use self::plot::plot;
-pub(crate) use self::view::{InForce, Policy, Row, View};
+pub(crate) use self::view::{Fault, Policy, Row, View, more};
 pub(crate) use self::viewers::{Curtain, Viewer, Viewers};
 use crate::clock::Moment;
 use crate::journal::Journal;
@@ -41,7 +39,6 @@ pub enum Console {
 #[derive(Debug)]
 pub(crate) struct ConsoleState {
     pub(crate) journal: Mutex<Journal>,
-    pub(crate) active: Mutex<Active>,
     pub(crate) viewers: Viewers,
     /// The time of day at [`Moment::START`].
     started: Timestamp,
@@ -50,12 +47,7 @@ pub(crate) struct ConsoleState {
 impl ConsoleState {
     /// Begins to remember, at the start of the sandbox's clock.
     pub(crate) fn new(viewers: Viewers) -> Self {
-        Self {
-            journal: Mutex::new(Journal::new()),
-            active: Mutex::new(Active::new()),
-            viewers,
-            started: Timestamp::now(),
-        }
+        Self { journal: Mutex::new(Journal::new()), viewers, started: Timestamp::now() }
     }
 
     /// The time of day at a moment.

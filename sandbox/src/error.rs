@@ -50,6 +50,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    pub(crate) fn no_such_fault() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no fault of this number")
+    }
+
+    /// A name that may be another site's, which has it lead here.
+    pub(crate) fn unknown_host() -> Self {
+        let message = "the Host is neither an address nor localhost";
+        Self::new(StatusCode::FORBIDDEN, "unknown_host", message)
+    }
+
     /// What was there and is over.
     pub(crate) fn gone(message: &str) -> Self {
         Self::new(StatusCode::GONE, "gone", message)
@@ -85,6 +95,19 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", message)
     }
 
+    /// The body did not arrive in time.
+    pub(crate) fn too_slow() -> Self {
+        let message = "the request body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    }
+
+    /// There are more bodies under way than there is room for.
+    pub(crate) fn too_much_at_once() -> Self {
+        let message = "too many bytes arrive at once";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     pub(crate) fn unsupported_media_type() -> Self {
         let message = "the request body is not declared as application/json";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
@@ -97,6 +120,11 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
             .with_header(RETRY_AFTER, HeaderValue::from(seconds))
             .with_details(json!({ "limit_per_minute": per_minute }))
+    }
+
+    /// What went wrong, for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.message
     }
 
     /// The sandbox itself failed.

@@ -12,11 +12,12 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::mitigation::{Ended, Mitigation};
 use crate::wire::Action;
 
 pub(crate) use self::excerpt::excerpt;
 pub(crate) use self::rates::{Counts, Rates, SECONDS, second};
-pub(crate) use self::row::{Class, Ending, Row, Sighting, Visitor, What, Whose};
+pub(crate) use self::row::{Class, Place, Row, Sighting, What, Whose};
 
 /// The rows of late, and how much happened in each second.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Journal {
     opened: [usize; Class::COUNT],
     hasher: RandomState,
     rates: Rates,
+    /// Why the policies were refused when they were last read.
+    mistake: Option<String>,
     version: u64,
 }
 
@@ -41,6 +44,8 @@ pub(crate) struct Verdict<'a> {
     /// Why, if there is a reason.
     pub(crate) reason: Option<&'a str>,
     pub(crate) policy: Option<&'a str>,
+    /// The policy that only monitors it.
+    pub(crate) monitor: Option<&'a str>,
     pub(crate) score: f64,
 }
 
@@ -54,6 +59,7 @@ impl Journal {
             opened: [0; Class::COUNT],
             hasher: RandomState::new(),
             rates: Rates::default(),
+            mistake: None,
             version: 0,
         }
     }
@@ -61,22 +67,23 @@ impl Journal {
     /// Notes an event; one that was counted before is `repeated`.
     pub(crate) fn event(&mut self, whose: Sighting<'_>, kind: &str, repeated: bool, now: Moment) {
         self.rates.at(now).events += 1;
-        let path = self.hasher.hash_one(whose.path.map(beginning));
+        let hash = self.hasher.hash_one(whose.place());
         let topic = (whose.key(), beginning(kind), repeated);
-        let fresh = || {
-            let (kind, shown) = (excerpt(kind, SHORT), excerpt(whose.path.unwrap_or(""), LONG));
-            What::Event { kind, path: shown, path_hash: path, other_paths: false, repeated }
+        let fresh = || What::Event {
+            kind: excerpt(kind, SHORT),
+            place: Place::new(&whose, hash),
+            repeated,
         };
         self.note(Class::Event, topic, now, (|| whose.into(), fresh), |what| {
-            if let What::Event { path_hash, other_paths, .. } = what {
-                *other_paths |= *path_hash != path;
+            if let What::Event { place, .. } = what {
+                place.others |= place.hash != hash;
             }
         });
     }
 
     /// Notes a decision.
     pub(crate) fn decision(&mut self, whose: Sighting<'_>, verdict: Verdict<'_>, now: Moment) {
-        let Verdict { action, reason, policy, score } = verdict;
+        let Verdict { action, reason, policy, monitor, score } = verdict;
         let counts = self.rates.at(now);
         let (class, count) = match action {
             Action::Allow => (Class::Allowed, &mut counts.allowed),
@@ -84,28 +91,63 @@ impl Journal {
             Action::Block => (Class::Mitigated, &mut counts.blocked),
         };
         *count += 1;
+        let hash = self.hasher.hash_one(whose.place());
+        let name = |policy: Option<&str>| policy.map(|policy| excerpt(policy, SHORT));
         let fresh = || What::Decision {
             action,
+            place: Place::new(&whose, hash),
             reason: excerpt(reason.unwrap_or(""), LONG),
-            policy: policy.map(|policy| excerpt(policy, SHORT)),
+            policy: name(policy),
+            monitor: name(monitor),
             score,
         };
-        let topic = (whose.key(), action, policy);
-        self.note(class, topic, now, (|| whose.into(), fresh), |what| *what = fresh());
+        let topic = (whose.key(), action, policy, monitor);
+        self.note(class, topic, now, (|| whose.into(), fresh), |what| {
+            if let What::Decision { place, reason: shown, score: shown_score, .. } = what {
+                place.others |= place.hash != hash;
+                *shown_score = score;
+                // The newest, which is most often the same.
+                let reason = reason.unwrap_or("");
+                if shown != reason {
+                    *shown = excerpt(reason, LONG);
+                }
+            }
+        });
     }
 
     /// Notes that a mitigation begins.
-    pub(crate) fn begun(&mut self, whose: &Visitor, policy: &str, reason: &str, now: Moment) {
-        let topic = (whose, policy, "begun");
-        let what = || What::Begun { reason: excerpt(reason, LONG) };
-        self.note(Class::Mitigation, topic, now, (|| whose.clone().into(), what), |_| ());
+    pub(crate) fn begun(&mut self, held: &Mitigation, now: Moment) {
+        let topic = (held.entity, held.policy(), "begun");
+        let what = || What::Begun { reason: excerpt(&held.reason(), LONG) };
+        self.note(Class::Mitigation, topic, now, (|| Whose::entity(held), what), |_| ());
     }
 
     /// Notes that a mitigation is no longer in force.
-    pub(crate) fn ended(&mut self, whose: &Visitor, policy: &str, how: Ending, now: Moment) {
-        let topic = (whose, policy, how);
-        let what = || What::Ended { policy: excerpt(policy, SHORT), how };
-        self.note(Class::Mitigation, topic, now, (|| whose.clone().into(), what), |_| ());
+    pub(crate) fn ended(&mut self, ended: &Ended, now: Moment) {
+        let Ended { held, how } = ended;
+        let topic = (held.entity, held.policy(), how);
+        let policy = || held.policy().map(|policy| excerpt(policy, SHORT));
+        let what = || What::Ended { policy: policy(), how: *how };
+        self.note(Class::Mitigation, topic, now, (|| Whose::entity(held), what), |_| ());
+    }
+
+    /// Notes that the policies in a file were read again, or refused for a mistake.
+    pub(crate) fn reloaded(&mut self, file: &str, mistake: Option<&str>, now: Moment) {
+        let mistake = mistake.map(|mistake| excerpt(mistake, LONGEST));
+        self.mistake.clone_from(&mistake);
+        let topic = mistake.clone();
+        let whose = || Whose::Policies(excerpt(file, LONG));
+        self.note(Class::Reload, topic, now, (whose, || What::Reload { mistake }), |_| ());
+    }
+
+    /// Notes that time was let pass, so that there is something new to see.
+    pub(crate) fn advanced(&mut self) {
+        self.version += 1;
+    }
+
+    /// Why the policies were refused when they were last read, if they were.
+    pub(crate) fn mistake(&self) -> Option<&str> {
+        self.mistake.as_deref()
     }
 
     /// The rows of late, oldest first.
@@ -188,6 +230,9 @@ const OPEN: usize = 12;
 const SHORT: usize = 60;
 const LONG: usize = 160;
 
+/// The most characters of a mistake in a policy file, which tells where it is and what was expected.
+const LONGEST: usize = 700;
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -196,11 +241,11 @@ mod tests {
 
     fn sighting(visitor: u32) -> Sighting<'static> {
         let ip = Some(IpAddr::from(Ipv4Addr::from_bits(visitor)));
-        Sighting { ip, user_agent: Some("demo"), path: Some("/") }
+        Sighting { ip, user_agent: Some("demo"), method: None, path: Some("/") }
     }
 
     fn verdict(action: Action, reason: Option<&str>) -> Verdict<'_> {
-        Verdict { action, reason, policy: Some("burst"), score: 60.0 }
+        Verdict { action, reason, policy: Some("burst"), monitor: None, score: 60.0 }
     }
 
     fn at(millis: u64) -> Moment {
@@ -231,7 +276,7 @@ mod tests {
             journal.event(Sighting { path: Some(path), ..sighting(1) }, "x", false, at(0));
         }
         let others = |journal: &Journal| match &journal.rows[0].what {
-            What::Event { path, other_paths, .. } => (path.clone(), *other_paths),
+            What::Event { place, .. } => (place.shown.clone(), place.others),
             what => panic!("{what:?}"),
         };
         assert_eq!(others(&journal), ("/a".to_owned(), false));
@@ -288,13 +333,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_in_the_policies_is_told_until_they_are_read_without_one() {
+        let mut journal = Journal::new();
+        journal.reloaded("p.toml", Some("p.toml:2:1: \u{202e}"), at(0));
+        assert_eq!(journal.mistake(), Some("p.toml:2:1: \\u{202e}"));
+        journal.reloaded("p.toml", Some(&"x".repeat(100_000)), at(0));
+        assert!(journal.mistake().is_some_and(|mistake| mistake.len() < 1000));
+        journal.reloaded("p.toml", None, at(0));
+        assert_eq!((journal.mistake(), counts(&journal)), (None, vec![1, 1, 1]));
+    }
+
+    #[test]
     fn every_record_changes_the_version() {
         let mut journal = Journal::new();
-        let visitor = Visitor::new(&sighting(1)).expect("a visitor");
         journal.event(sighting(1), "x", false, at(0));
         journal.event(sighting(1), "x", false, at(0));
-        journal.begun(&visitor, "burst", "61 events", at(0));
-        journal.ended(&visitor, "burst", Ending::Lifted, at(0));
-        assert_eq!(journal.version(), 4);
+        journal.decision(sighting(1), verdict(Action::Allow, None), at(0));
+        journal.reloaded("p.toml", None, at(0));
+        journal.advanced();
+        assert_eq!(journal.version(), 5);
     }
 }

@@ -6,15 +6,16 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use esper_sandbox::Sandbox;
+use tracing::warn;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    log_to_stderr();
+    log_to_stderr(cli.log_format);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -26,25 +27,40 @@ fn main() -> ExitCode {
 }
 
 /// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse().ok());
     let targets =
         wanted.unwrap_or_else(|| Targets::new().with_target("esper_sandbox", LevelFilter::INFO));
     let colours = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
     tracing_subscriber::registry().with(lines).with(targets).init();
 }
 
 fn run(cli: Cli) -> io::Result<()> {
+    match &cli.command {
+        Some(Command::Policies(command)) => command.run(),
+        None => serve(cli),
+    }
+}
+
+fn serve(cli: Cli) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // From here on a signal is heard, so that it cannot come between start and stop.
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(&cli)?;
         let has_keys = cli.has_keys();
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
-        signals.wait().await;
+        while let Heard::ReadAgain = signals.next().await {
+            if let Err(error) = sandbox.reload_policies() {
+                warn!(%error, "the policies stay as they were");
+            }
+        }
         sandbox.stop().await;
         Ok(())
     })
@@ -64,11 +80,15 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
         Some(url) => format!("Watch it in a browser: {url}\n"),
         None => String::new(),
     };
+    let admin = match sandbox.admin_url() {
+        Some(admin) => format!("Admin interface on {admin}, for whoever reaches it\n"),
+        None => String::new(),
+    };
     let set_key = if has_keys { String::new() } else { format!("  export ESPER_API_KEY={key}\n") };
     format!(
         r#"Esper sandbox listening on {url}
-{keys}
-{console}
+{console}{admin}{keys}
+
 Point the SDK here:
 
 {set_key}  export ESPER_API_URL={url}
@@ -87,27 +107,44 @@ Stop it with Ctrl-C.
     )
 }
 
-/// The signals that end the program in good order.
+/// What a signal asks for.
+enum Heard {
+    End,
+    #[cfg_attr(windows, expect(dead_code, reason = "it has no such signal"))]
+    ReadAgain,
+}
+
+/// The signals that end the program in good order, or have it read its policies again.
 #[cfg(unix)]
 struct Signals {
+    /// Without a file to read again, a hangup ends the program as any other.
+    hangup: Option<tokio::signal::unix::Signal>,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(cli: &Cli) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
+            hangup: cli.has_policy_file().then(|| signal(SignalKind::hangup())).transpose()?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Heard::End,
+            _ = self.terminate.recv() => Heard::End,
+            _ = hangup => Heard::ReadAgain,
         }
     }
 }
@@ -118,11 +155,12 @@ struct Signals(tokio::signal::windows::CtrlC);
 
 #[cfg(windows)]
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(_: &Cli) -> io::Result<Self> {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn wait(&mut self) {
+    async fn next(&mut self) -> Heard {
         self.0.recv().await;
+        Heard::End
     }
 }

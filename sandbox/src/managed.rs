@@ -63,6 +63,7 @@ pub(crate) enum Unproven {
 #[derive(Debug, Serialize, Deserialize)]
 struct PageClaims {
     ticket: Ticket,
+    visitor: String,
     entity: String,
     salt: String,
     difficulty: u8,
@@ -73,7 +74,16 @@ struct PageClaims {
 #[derive(Debug, Serialize, Deserialize)]
 struct ProofClaims {
     ticket: Ticket,
+    visitor: String,
     entity: String,
+}
+
+/// Whom a page is for: the visitor alone can present its proof, which lifts the challenges of the
+/// entity that holds them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addressee {
+    pub(crate) visitor: Entity,
+    pub(crate) entity: Entity,
 }
 
 impl ManagedChallenges {
@@ -95,14 +105,15 @@ impl ManagedChallenges {
     /// Writes the token of a page to solve, with so many leading zero bits.
     pub(crate) fn issue(
         &self,
-        entity: Entity,
+        addressee: Addressee,
         difficulty: u8,
         return_url: &Url,
         now: Moment,
     ) -> io::Result<String> {
         let claims = PageClaims {
             ticket: Ticket::until(now.after(self.lifetime))?,
-            entity: entity.to_string(),
+            visitor: addressee.visitor.to_string(),
+            entity: addressee.entity.to_string(),
             salt: new_salt()?,
             difficulty,
             return_url: return_url.to_string(),
@@ -128,20 +139,22 @@ impl ManagedChallenges {
             return Err(Unproven::WrongAnswer);
         }
         // Signed before the challenge is used up, so that a failure leaves it to be solved.
-        let proof = self.prove(claims.entity, now).map_err(|_| Unproven::Failed)?;
+        let proof = self.prove(claims.visitor, claims.entity, now);
+        let proof = proof.map_err(|_| Unproven::Failed)?;
         if !self.solved.spend(claims.ticket, now) {
             return Err(Unproven::Failed);
         }
         Ok(return_url::with_proof(return_url, &proof))
     }
 
-    /// Accepts a proof once, from the entity that it was issued to.
-    pub(crate) fn redeem(&mut self, proof: &str, presenter: Entity, now: Moment) -> bool {
-        let claims: Option<ProofClaims> = self.signer.open(PROOF, proof);
-        claims.is_some_and(|claims| {
-            Entity::parse(&claims.entity) == Some(presenter)
-                && self.presented.spend(claims.ticket, now)
-        })
+    /// Accepts a proof once, from the visitor that it was issued to, and tells whose challenge was
+    /// solved.
+    pub(crate) fn redeem(&mut self, proof: &str, presenter: Entity, now: Moment) -> Option<Entity> {
+        let claims: ProofClaims = self.signer.open(PROOF, proof)?;
+        let entity = Entity::parse(&claims.entity)?;
+        let good = Entity::parse(&claims.visitor) == Some(presenter)
+            && self.presented.spend(claims.ticket, now);
+        good.then_some(entity)
     }
 
     fn open(&self, token: &str, now: Moment) -> Result<(PageClaims, Url), Closed> {
@@ -156,8 +169,9 @@ impl ManagedChallenges {
         Ok((claims, return_url))
     }
 
-    fn prove(&self, entity: String, now: Moment) -> io::Result<String> {
-        let claims = ProofClaims { ticket: Ticket::until(now.after(self.lifetime))?, entity };
+    fn prove(&self, visitor: String, entity: String, now: Moment) -> io::Result<String> {
+        let ticket = Ticket::until(now.after(self.lifetime))?;
+        let claims = ProofClaims { ticket, visitor, entity };
         Ok(self.signer.sign(PROOF, &claims)?)
     }
 }
@@ -175,7 +189,16 @@ mod tests {
     const NOW: Moment = Moment::START;
 
     fn visitor(user_agent: &str) -> Entity {
-        Entity::new("203.0.113.7".parse().expect("an address"), Some(user_agent))
+        Entity::visitor("203.0.113.7".parse().expect("an address"), Some(user_agent))
+    }
+
+    /// Whoever is at the visitor's address.
+    fn address() -> Entity {
+        Entity::address("203.0.113.7".parse().expect("an address"))
+    }
+
+    fn addressee() -> Addressee {
+        Addressee { visitor: visitor("firefox"), entity: address() }
     }
 
     fn managed() -> ManagedChallenges {
@@ -187,7 +210,7 @@ mod tests {
     }
 
     fn issue(managed: &ManagedChallenges) -> String {
-        managed.issue(visitor("firefox"), 8, &here(), NOW).expect("a token")
+        managed.issue(addressee(), 8, &here(), NOW).expect("a token")
     }
 
     fn solution(managed: &ManagedChallenges, token: &str) -> String {
@@ -208,9 +231,10 @@ mod tests {
     fn a_proof_is_good_once_for_its_visitor() {
         let mut managed = managed();
         let proof = proof(&mut managed);
-        assert!(!managed.redeem(&proof, visitor("curl"), NOW), "another visitor");
-        assert!(managed.redeem(&proof, visitor("firefox"), NOW));
-        assert!(!managed.redeem(&proof, visitor("firefox"), NOW));
+        assert_eq!(managed.redeem(&proof, visitor("curl"), NOW), None, "another visitor");
+        assert_eq!(managed.redeem(&proof, address(), NOW), None, "whoever holds the challenge");
+        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), Some(address()));
+        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), None);
     }
 
     #[test]
@@ -218,9 +242,9 @@ mod tests {
         let mut managed = managed();
         let end = NOW.after(LIFETIME);
         let (one, other) = (proof(&mut managed), proof(&mut managed));
-        assert!(!managed.redeem(&one, visitor("firefox"), end));
+        assert_eq!(managed.redeem(&one, visitor("firefox"), end), None);
         let last = NOW.after(LIFETIME - Duration::from_nanos(1));
-        assert!(managed.redeem(&other, visitor("firefox"), last));
+        assert_eq!(managed.redeem(&other, visitor("firefox"), last), Some(address()));
     }
 
     #[test]
@@ -262,7 +286,7 @@ mod tests {
     fn the_tokens_cannot_stand_in_for_each_other() {
         let mut managed = managed();
         let (page, proof) = (issue(&managed), proof(&mut managed));
-        assert!(!managed.redeem(&page, visitor("firefox"), NOW));
+        assert_eq!(managed.redeem(&page, visitor("firefox"), NOW), None);
         assert_eq!(managed.task(&proof, NOW).err(), Some(Closed::Unknown));
         let elsewhere = issue(&super::tests::managed());
         assert_eq!(managed.task(&elsewhere, NOW).err(), Some(Closed::Unknown));
@@ -275,7 +299,7 @@ mod tests {
         let path = "x".repeat(return_url::LONGEST - start.len());
         let url = Url::parse(&format!("{start}{path}")).expect("a URL");
         assert_eq!(managed.check(&url), Ok(()));
-        let token = managed.issue(visitor(""), 0, &url, NOW).expect("a token");
+        let token = managed.issue(addressee(), 0, &url, NOW).expect("a token");
         let location = managed.answer(&token, "1", NOW).expect("a location");
         assert!(location.as_str().starts_with(url.as_str()));
     }

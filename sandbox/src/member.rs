@@ -20,10 +20,10 @@ pub(crate) fn not_empty(member: &str, value: Option<String>) -> Result<String, A
 }
 
 /// A text that must be there and have at least one character that is no white space.
-pub(crate) fn not_blank(member: &str, value: Option<String>) -> Result<String, ApiError> {
+pub(crate) fn not_blank(member: &str, value: Option<&str>) -> Result<(), ApiError> {
     match required(member, value)? {
         text if text.trim().is_empty() => Err(ApiError::member(member, "must not be blank")),
-        text => Ok(text),
+        _ => Ok(()),
     }
 }
 

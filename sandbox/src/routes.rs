@@ -13,28 +13,35 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use tracing::debug;
 
+use crate::bodies::Bodies;
 use crate::body;
 use crate::error::ApiError;
+use crate::faults::inflict;
+use crate::limits::Limits;
+use crate::recording::record;
 use crate::service::Service;
 
 /// Every operation of both hosts, on one address.
-pub(crate) fn router(service: Arc<Service>) -> Router {
+pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
     Router::new()
         .route("/v1/mitigate", only_post(mitigate::check_mitigation))
         .route("/v1/verify", only_post(verify::verify_challenge))
         .route("/v1/usage", only_get(usage::get_usage))
         .route("/v1/events", only_post(events::send_beacon_event))
         .route("/api/v1/challenge/proof/verify", only_post(proof::verify_challenge_proof))
+        .fallback(async || ApiError::not_found())
+        .layer(from_fn_with_state(Arc::clone(&service), inflict))
+        .layer(from_fn_with_state(Arc::clone(&service), record))
+        // What follows is part of no operation, so that it is neither recorded nor struck.
         .merge(pages())
         .merge(console::routes(&service))
         .route("/healthz", only_get(async || "ok"))
-        .fallback(async || ApiError::not_found())
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(Bodies::new(limits), body::receive))
         .layer(from_fn(log))
         .with_state(service)
 }

@@ -1,12 +1,22 @@
 //! The sandbox in the hands of whoever started it.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
 use crate::console::Curtain;
+use crate::faults::Faults;
 use crate::public_url::url_of;
+use crate::recording::RecordedRequest;
 use crate::server::Server;
+use crate::service::Service;
+use crate::visitor::Visitor;
 
 /// A running stand-in for Esper.
 ///
@@ -18,7 +28,11 @@ pub struct Sandbox {
     /// There is one if there is a console. It falls before the server stops.
     curtain: Option<Curtain>,
     server: Server,
+    /// The server's, where time limits are kept.
+    runtime: Handle,
+    service: Arc<Service>,
     addr: SocketAddr,
+    admin: Option<SocketAddr>,
     url: String,
     api_key: String,
 }
@@ -81,6 +95,127 @@ impl Sandbox {
         &self.api_key
     }
 
+    /// The address of the admin interface, if the builder was told to offer one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The base URL of the admin interface, if there is one, without a slash at its end.
+    #[must_use]
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin.map(url_of)
+    }
+
+    /// The faults of this sandbox: lets calls go wrong on purpose.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        self.service.faults.clone()
+    }
+
+    /// The requests that arrived, in their order: calls of operations, and of paths that are none.
+    ///
+    /// The last 1,000 are there; [`request_count`](Self::request_count) tells how many there were.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.service.recording.list()
+    }
+
+    /// How many requests arrived in all.
+    #[must_use]
+    pub fn request_count(&self) -> u64 {
+        self.service.recording.count()
+    }
+
+    /// Moves the clock of the sandbox on: mitigations end, windows pass, challenges and proofs
+    /// expire, rate limits begin anew, and usage counts for another month, as if the time had
+    /// passed.
+    ///
+    /// Delays of faults and the time limits of connections are measured by the machine's clock.
+    pub fn advance(&self, span: Duration) {
+        self.service.advance(span);
+    }
+
+    /// Waits until so many events have been accepted since the start, for no longer than `limit`.
+    ///
+    /// An event that is delivered again, under the same `Idempotency-Key`, counts once. It can be
+    /// awaited in any runtime.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the time is over, and tells how many there were.
+    pub async fn wait_for_events(&self, count: u64, limit: Duration) -> Result<(), TooFewEvents> {
+        self.service.accepted.wait(&self.runtime, count, limit).await
+    }
+
+    /// Waits as [`wait_for_events`](Self::wait_for_events) does, for callers that do not await.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`wait_for_events`](Self::wait_for_events) does.
+    pub fn wait_for_events_blocking(
+        &self,
+        count: u64,
+        limit: Duration,
+    ) -> Result<(), TooFewEvents> {
+        self.service.accepted.wait_blocking(&self.runtime, count, limit)
+    }
+
+    /// Blocks a visitor from now on, until [`lift`](Self::lift) ends it: an address with any user
+    /// agent, or a [`Visitor`] with a certain one.
+    ///
+    /// ```
+    /// use esper_sandbox::{Sandbox, Visitor};
+    ///
+    /// let sandbox = Sandbox::start_blocking();
+    /// sandbox.block("203.0.113.7");
+    /// sandbox.block(Visitor::new("203.0.113.8").with_user_agent("curl/8.5.0"));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn block(&self, visitor: impl Into<Visitor>) {
+        self.service.block(&visitor.into());
+    }
+
+    /// Challenges a visitor from now on with a proof of work, until it is solved or
+    /// [`lift`](Self::lift) ends it. It takes the place of a block by hand.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn challenge(&self, visitor: impl Into<Visitor>) {
+        self.service.challenge(&visitor.into());
+    }
+
+    /// Lifts all that is in force against a visitor, with any user agent if none is named: what
+    /// was put by hand, and what policies put on entities with the visitor's address in their key.
+    /// Events that led to it no longer count.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the visitor's address is none.
+    #[track_caller]
+    pub fn lift(&self, visitor: impl Into<Visitor>) {
+        self.service.lift_all(&visitor.into());
+    }
+
+    /// Reads the policy file again and applies it at once.
+    ///
+    /// What is counted alike goes on being counted, and what a policy has put that reads the same
+    /// stays in force; so does what was put by hand.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file cannot be read or has a mistake, or the policies come from no file. The
+    /// policies then stay as they were.
+    pub fn reload_policies(&self) -> io::Result<()> {
+        self.service.reload_policies()
+    }
+
     /// Stops the sandbox: accepts no more, answers the requests in flight, and ends.
     ///
     /// This takes two seconds at most; then requests that are still in flight are cut off. It can
@@ -94,10 +229,13 @@ impl Sandbox {
     pub(crate) fn new(
         curtain: Option<Curtain>,
         server: Server,
+        runtime: Handle,
+        service: Arc<Service>,
         addr: SocketAddr,
+        admin: Option<SocketAddr>,
         api_key: String,
     ) -> Self {
-        Self { curtain, server, addr, url: url_of(addr), api_key }
+        Self { curtain, server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

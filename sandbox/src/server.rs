@@ -7,11 +7,28 @@ use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
-use tokio::runtime::{self, Runtime};
-use tokio::sync::oneshot;
+use tokio::runtime::{self, Handle, Runtime};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, info};
+
+use crate::connections::Connections;
+use crate::limits::Limits;
+
+/// What is served at an address.
+pub(crate) struct Site {
+    pub(crate) listen: SocketAddr,
+    pub(crate) router: Router,
+}
+
+/// What is known once a server listens.
+pub(crate) struct Listening {
+    /// The addresses of its sites, in their order.
+    pub(crate) addrs: Vec<SocketAddr>,
+    /// Where time limits can be kept, whatever the caller's own runtime.
+    pub(crate) runtime: Handle,
+}
 
 /// A running server. It ends when it is told to, or when this is dropped.
 #[derive(Debug)]
@@ -23,24 +40,31 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts to serve. The address, or why there is none, is told once, from the server's thread.
+    /// Starts to serve, and to do something in the background. Where, or why it does not, is told
+    /// once, from the server's thread.
     pub(crate) fn spawn(
-        listen: SocketAddr,
-        router: Router,
-        ready: impl FnOnce(io::Result<SocketAddr>) + Send + 'static,
+        sites: Vec<Site>,
+        limits: Limits,
+        background: Option<impl Future<Output = ()> + Send + 'static>,
+        ready: impl FnOnce(io::Result<Listening>) + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = oneshot::channel();
         let (ending_blocking, ended_blocking) = mpsc::channel();
         thread::Builder::new().name("esper-sandbox".to_owned()).spawn(move || {
-            match bind(listen) {
-                Ok((runtime, listener, addr)) => {
-                    ready(Ok(addr));
-                    info!(%addr, "listening");
-                    runtime.block_on(serve(listener, router, stopped));
+            match bind(sites) {
+                Ok((runtime, bound)) => {
+                    let addrs: Vec<_> = bound.iter().map(|(_, addr, _)| *addr).collect();
+                    let handle = runtime.handle().clone();
+                    ready(Ok(Listening { addrs: addrs.clone(), runtime: handle }));
+                    info!(?addrs, "listening");
+                    if let Some(background) = background {
+                        runtime.spawn(background);
+                    }
+                    runtime.block_on(serve(bound, &limits, stopped));
                     // Cuts what the grace was not enough for.
                     drop(runtime);
-                    info!(%addr, "stopped");
+                    info!(?addrs, "stopped");
                 }
                 Err(error) => ready(Err(error)),
             }
@@ -68,32 +92,43 @@ impl Drop for Server {
     }
 }
 
-fn bind(listen: SocketAddr) -> io::Result<(Runtime, TcpListener, SocketAddr)> {
+type Bound = (TcpListener, SocketAddr, Router);
+
+fn bind(sites: Vec<Site>) -> io::Result<(Runtime, Vec<Bound>)> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind(listen))?;
-    let addr = listener.local_addr()?;
-    Ok((runtime, listener, addr))
+    let mut bound = Vec::with_capacity(sites.len());
+    for Site { listen, router } in sites {
+        let listener = runtime.block_on(TcpListener::bind(listen));
+        let listener = listener.map_err(|error| cannot_listen(listen, &error))?;
+        let addr = listener.local_addr()?;
+        bound.push((listener, addr, router));
+    }
+    Ok((runtime, bound))
 }
 
-async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
-    // Without it, small answers may wait for the client's acknowledgement.
-    let listener = listener.tap_io(|tcp| {
-        if let Err(error) = tcp.set_nodelay(true) {
-            debug!(%error, "a connection stays with delayed sends");
+fn cannot_listen(listen: SocketAddr, error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{listen} is in use; stop what listens there or choose another address")
         }
-    });
-    let (stopping, grace_begins) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopped.await;
-        drop(stopping);
-    });
-    let grace = async move {
-        let _ = grace_begins.await;
-        tokio::time::sleep(GRACE).await;
+        _ => format!("cannot listen on {listen}: {error}; choose another address"),
     };
-    tokio::select! {
-        _ = server => {}
-        () = grace => debug!("some requests were cut off"),
+    io::Error::new(error.kind(), why)
+}
+
+async fn serve(bound: Vec<Bound>, limits: &Limits, stopped: oneshot::Receiver<()>) {
+    let (stop, stopping) = watch::channel(false);
+    let mut sites: JoinSet<()> = bound
+        .into_iter()
+        .map(|(listener, _, router)| {
+            Connections::new(router, limits, stopping.clone()).serve(listener)
+        })
+        .collect();
+    let _ = stopped.await;
+    let _ = stop.send(true);
+    let all_gone = async { while sites.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all_gone).await.is_err() {
+        debug!("some requests were cut off");
     }
 }
 

@@ -4,40 +4,47 @@
 
 mod console;
 mod managed;
+mod mitigations;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::{error, info};
-use uuid::Uuid;
 
 pub(crate) use self::console::Edition;
 pub(crate) use self::managed::NoPage;
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Held, Standing};
+use crate::arrivals::Arrivals;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
 use crate::console::ConsoleState;
-use crate::crawlers::crawler;
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Delivery};
 use crate::entity::Entity;
 use crate::error::ApiError;
-use crate::journal::{Ending, Sighting};
+use crate::facts::Facts;
+use crate::faults::Faults;
 use crate::keys::{ApiKeys, KeyId};
-use crate::managed::ManagedChallenges;
-use crate::mitigation::Standing;
-use crate::policy::Effect;
+use crate::managed::{Addressee, ManagedChallenges};
+use crate::policies::PolicySource;
+use crate::policy::Remedy;
 use crate::public_url::PublicUrl;
 use crate::rate_limit::RateLimit;
+use crate::recording::Recording;
 use crate::usage::{Counts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
 #[derive(Debug)]
 pub(crate) struct Service {
-    keys: ApiKeys,
+    pub(crate) faults: Faults,
+    pub(crate) recording: Recording,
+    /// The events that were accepted.
+    pub(crate) accepted: Arrivals,
     clock: Clock,
+    keys: ApiKeys,
     rate_limit: Option<Mutex<RateLimit>>,
     deliveries: Mutex<Deliveries>,
+    source: PolicySource,
     analysis: Mutex<Analysis>,
     challenges: Mutex<Challenges>,
     managed: Mutex<ManagedChallenges>,
@@ -50,28 +57,40 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Decision {
     /// Whom it is about.
-    pub(crate) entity: Entity,
+    visitor: Option<Entity>,
     pub(crate) standing: Standing,
     /// There is one if the decision is to challenge.
     pub(crate) challenge: Option<Challenge>,
-    /// The known crawler that the request's user agent names.
-    pub(crate) crawler: Option<&'static str>,
+}
+
+impl Decision {
+    /// Whom a page for its challenge is for.
+    fn addressee(&self) -> Option<Addressee> {
+        let held = self.standing.held.as_ref();
+        Some(Addressee { visitor: self.visitor?, entity: held?.entity })
+    }
 }
 
 impl Service {
     pub(crate) fn new(
         keys: ApiKeys,
+        source: PolicySource,
         challenges: Challenges,
         managed: ManagedChallenges,
         public_url: PublicUrl,
         requests_per_minute: Option<u32>,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let policies = source.read()?;
         let clock = Clock::start();
-        Self {
+        Ok(Self {
+            faults: Faults::default(),
+            recording: Recording::default(),
+            accepted: Arrivals::default(),
             rate_limit: requests_per_minute
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
             deliveries: Mutex::new(Deliveries::new()),
-            analysis: Mutex::new(Analysis::new()),
+            source,
+            analysis: Mutex::new(Analysis::new(policies)),
             challenges: Mutex::new(challenges),
             managed: Mutex::new(managed),
             public_url,
@@ -79,7 +98,7 @@ impl Service {
             keys,
             clock,
             console: None,
-        }
+        })
     }
 
     /// Tells a console what happens.
@@ -104,51 +123,51 @@ impl Service {
     }
 
     /// Learns from an event; from the same delivery it learns once.
-    pub(crate) fn observe(
-        &self,
-        key: KeyId,
-        delivery: Option<Uuid>,
-        kind: &str,
-        whose: Sighting<'_>,
-    ) {
-        let repeated = delivery.is_some_and(|delivery| {
-            !lock(&self.deliveries).is_first(key, delivery, self.clock.now())
-        });
-        self.note_event(whose, kind, repeated);
-        let Some(ip) = whose.ip.filter(|_| !repeated) else { return };
-        let entity = Entity::new(ip, whose.user_agent);
+    pub(crate) fn observe(&self, key: KeyId, deliveries: &[Delivery], facts: &Facts<'_>) {
+        let first = lock(&self.deliveries).is_first(key, deliveries, self.clock.now());
+        self.note_event(facts, !first);
+        if !first {
+            return;
+        }
+        self.learn(facts);
+        // Told last, so that whoever waited for it meets what was learnt from it.
+        self.accepted.one_more();
+    }
+
+    fn learn(&self, facts: &Facts<'_>) {
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        let begun = analysis.observe(entity, self.clock.now());
+        let begun = analysis.observe(facts, self.clock.now());
         drop(analysis);
-        for mitigation in begun {
-            info!(%entity, reason = mitigation.reason(), "a mitigation begins");
-            self.begun(entity, whose, &mitigation);
+        if let Some(begun) = begun {
+            info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
+            self.note_begun(&begun);
+            // None ends by an event but those that make room for one that begins.
+            self.note_ended();
         }
     }
 
     /// Decides about a request by what was learnt; to decide teaches nothing.
-    pub(crate) fn decide(
-        &self,
-        key: KeyId,
-        ip: IpAddr,
-        user_agent: Option<&str>,
-    ) -> io::Result<Decision> {
-        let (entity, now) = (Entity::new(ip, user_agent), self.clock.now());
-        let standing = lock(&self.analysis).standing(entity, now);
-        let effect = standing.mitigation.map(|mitigation| mitigation.policy.effect);
-        let challenge = (effect == Some(Effect::Challenge))
-            .then(|| lock(&self.challenges).issue(entity, now))
+    pub(crate) fn decide(&self, key: KeyId, facts: &Facts<'_>) -> io::Result<Decision> {
+        let now = self.clock.now();
+        let standing = lock(&self.analysis).standing(facts, now);
+        let challenge = match &standing.held {
+            Some(Held { entity, remedy: Remedy::Challenge(task), .. }) => {
+                Some(lock(&self.challenges).issue(*entity, task, now))
+            }
+            _ => None,
+        };
+        let challenge = challenge
             .transpose()
             .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
+        let effect = standing.held.as_ref().map(|held| held.remedy.effect());
         let mut usage = lock(&self.usage);
         // The month is read under the lock, so that none is followed by the one before it.
         usage.record(key, effect, self.clock.month());
         drop(usage);
-        let decision =
-            Decision { entity, standing, challenge, crawler: user_agent.and_then(crawler) };
-        self.note_decision(Sighting { ip: Some(ip), user_agent, path: None }, &decision);
-        Ok(decision)
+        self.note_decision(facts, &standing);
+        let visitor = facts.ip.map(|ip| Entity::visitor(ip, facts.user_agent));
+        Ok(Decision { visitor, standing, challenge })
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
@@ -160,9 +179,15 @@ impl Service {
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a challenge is passed");
-            self.ended(entity, Ending::Passed);
+            self.note_ended();
         }
         solved.is_some()
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+        self.note_advance();
     }
 
     /// The decisions that a key received in the current period, with the period's name.

@@ -29,11 +29,12 @@ impl Usage {
         Self { period, counts: vec![Counts::default(); keys] }
     }
 
-    /// Counts a decision; without an effect it was to allow.
+    /// Counts a decision; without an effect, or with one that only monitors,
+    /// it was to allow.
     pub(crate) fn record(&mut self, key: KeyId, effect: Option<Effect>, period: String) {
         let counts = self.of(key, period);
         match effect {
-            None => counts.allowed += 1,
+            None | Some(Effect::Monitor) => counts.allowed += 1,
             Some(Effect::Challenge) => counts.challenged += 1,
             Some(Effect::Block) => counts.blocked += 1,
         }

@@ -1,24 +1,26 @@
 //! The bodies as they go over the wire, written from the spec and apart from the client's.
 //!
 //! Every member of a request is optional here, so that a missing one can be refused by its name;
-//! `null` counts as missing. A member that the sandbox does not use is checked for its type.
+//! `null` counts as missing. A member that the sandbox does not use is checked for its type. Members
+//! of any kind stay as they came, until a policy looks at one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some members are only checked for their type")]
 pub(crate) struct MitigationRequest {
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) path: Option<String>,
-    method: Option<String>,
-    headers: Option<HashMap<String, String>>,
+    pub(crate) method: Option<String>,
+    pub(crate) headers: Option<BTreeMap<String, String>>,
+    #[expect(dead_code, reason = "no policy looks at it; checked for its type")]
     body: Option<IgnoredAny>,
-    metadata: Option<HashMap<String, IgnoredAny>>,
+    pub(crate) metadata: Option<BTreeMap<String, Box<RawValue>>>,
     pub(crate) return_url: Option<String>,
 }
 
@@ -83,17 +85,19 @@ pub(crate) struct VerificationResult {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some members are only checked for their type")]
 pub(crate) struct BeaconEvent {
+    /// A name under which the event may be sent again. The spec does not know it, so that it may
+    /// be anything.
+    pub(crate) id: Option<Box<RawValue>>,
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
     pub(crate) timestamp: Option<i64>,
     pub(crate) ip: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) path: Option<String>,
-    method: Option<String>,
-    session_id: Option<String>,
-    data: Option<HashMap<String, IgnoredAny>>,
+    pub(crate) method: Option<String>,
+    pub(crate) session_id: Option<String>,
+    pub(crate) data: Option<BTreeMap<String, Box<RawValue>>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -58,10 +58,10 @@ impl Sender {
         delivery: Delivery,
     ) -> (Delivery, Result<(), EsperError>) {
         let result = match &delivery.entry {
-            Some(Entry { event, id, .. }) => {
-                let id = id.map(|id| id.to_string());
+            Some(Entry { parcel, .. }) => {
+                let id = parcel.id.map(|id| id.to_string());
                 let call = Calling::start_with(&self.transport, self.patience);
-                call.finish(call.api().send_beacon_event(id.as_deref(), event).await).await
+                call.finish(call.api().send_beacon_event(id.as_deref(), &parcel.event).await).await
             }
             None => Ok(()),
         };
@@ -77,21 +77,21 @@ impl Delivery {
     /// Checks an event before its first attempt, and gives it the key that it keeps.
     pub(super) fn prepare(&mut self) -> Result<(), EsperError> {
         match &mut self.entry {
-            Some(entry) if entry.id.is_none() => {
-                entry.id = Some(Uuid::now_v7());
-                entry.event.check()
+            Some(Entry { parcel, .. }) if parcel.id.is_none() => {
+                parcel.id = Some(Uuid::now_v7());
+                parcel.event.check()
             }
             _ => Ok(()),
         }
     }
 
     pub(super) fn failures(&self) -> u32 {
-        self.entry.as_ref().map_or(0, |entry| entry.failures)
+        self.entry.as_ref().map_or(0, |entry| entry.parcel.failures)
     }
 
     /// Counts a failure that may be the event's own.
     pub(super) fn fail(&mut self) -> u32 {
-        self.entry.iter_mut().for_each(|entry| entry.failures += 1);
+        self.entry.iter_mut().for_each(|entry| entry.parcel.failures += 1);
         self.failures()
     }
 

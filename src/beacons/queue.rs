@@ -33,17 +33,27 @@ pub(super) struct Limits {
 }
 
 /// An event in the queue, or on its way with the one who took it.
+///
+/// What the queue itself looks at is here, and the rest behind a pointer: senders hold up each other
+/// for as long as an entry takes to be moved, and what gives way to a new one was last touched long
+/// ago, perhaps by another core.
 #[derive(Debug)]
 pub(super) struct Entry {
     number: u64,
     weight: usize,
+    /// When it may be tried again.
+    due: Option<Instant>,
+    pub(super) parcel: Box<Parcel>,
+}
+
+/// An event with what belongs to it.
+#[derive(Debug)]
+pub(super) struct Parcel {
     pub(super) event: BeaconEvent,
     /// Its `Idempotency-Key`, from the first attempt on.
     pub(super) id: Option<Uuid>,
     /// How often the service failed on it while it took others.
     pub(super) failures: u32,
-    /// When it may be tried again.
-    due: Option<Instant>,
 }
 
 /// What gave way to an event; dropped by the caller, who holds no lock then.
@@ -72,10 +82,10 @@ impl Queue {
     }
 
     /// Takes an event, and makes room for it.
-    pub(super) fn accept(&mut self, event: BeaconEvent, weight: usize) -> Evicted {
+    pub(super) fn accept(&mut self, parcel: Box<Parcel>, weight: usize) -> Evicted {
         let number = self.accepted;
         self.accepted += 1;
-        let entry = Entry { number, weight, event, id: None, failures: 0, due: None };
+        let entry = Entry { number, weight, due: None, parcel };
         let mut evicted = Evicted::default();
         if let Some(reason) = self.closed {
             self.dropped.add(reason, 1);
@@ -193,6 +203,12 @@ impl Queue {
         if let Some(place) = self.flying.iter().position(|number| *number == entry.number) {
             self.flying.swap_remove(place);
         }
+    }
+}
+
+impl Parcel {
+    pub(super) fn new(event: BeaconEvent) -> Box<Self> {
+        Box::new(Self { event, id: None, failures: 0 })
     }
 }
 

@@ -7,7 +7,10 @@ use reqwest_retry::{Jitter, RetryDecision, RetryPolicy};
 
 /// Doubling waits between a base and a cap, jittered, for a number of retries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff(ExponentialBackoff);
+pub(crate) struct Backoff {
+    policy: ExponentialBackoff,
+    retries: u32,
+}
 
 impl Backoff {
     pub(crate) fn new(base: Duration, cap: Duration, retries: u32) -> Self {
@@ -18,7 +21,12 @@ impl Backoff {
             .jitter(Jitter::Bounded)
             .base(2)
             .build_with_max_retries(retries);
-        Self(policy)
+        Self { policy, retries }
+    }
+
+    /// How many waits there are in all.
+    pub(crate) fn retries(&self) -> u32 {
+        self.retries
     }
 
     /// The wait before retry number `past + 1`, or nothing where there is no further one.
@@ -26,7 +34,7 @@ impl Backoff {
         // The policy thinks in wall-clock times, but only of the present: the difference to now
         // is the wait, whatever the clock says.
         let now = SystemTime::now();
-        match self.0.should_retry(now, past) {
+        match self.policy.should_retry(now, past) {
             RetryDecision::DoNotRetry => None,
             RetryDecision::Retry { execute_after } => Some(self.between(now, execute_after)),
         }
@@ -34,8 +42,8 @@ impl Backoff {
 
     /// The time between two readings of a clock that may have been set meanwhile.
     fn between(&self, now: SystemTime, then: SystemTime) -> Duration {
-        let wait = then.duration_since(now).unwrap_or(self.0.min_retry_interval);
-        wait.min(self.0.max_retry_interval)
+        let wait = then.duration_since(now).unwrap_or(self.policy.min_retry_interval);
+        wait.min(self.policy.max_retry_interval)
     }
 }
 

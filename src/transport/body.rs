@@ -7,59 +7,50 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Extensions;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap};
-use reqwest::{Request, Response, ResponseBuilderExt};
-use reqwest_middleware::{Middleware, Next, Result};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Response, ResponseBuilderExt};
 use tokio::time::timeout;
 
-use super::Passing;
+/// Reads an answer's body, if it `has_meaning`; else it is read a little, and may break.
+///
+/// # Errors
+///
+/// Fails when the body of a success breaks. An error's status and headers say what to do without.
+pub(super) async fn read(mut response: Response, has_meaning: bool) -> reqwest::Result<Response> {
+    let success = response.status().is_success();
+    if success && !has_meaning {
+        // It is read only so that the connection can be used again.
+        let body = timeout(DRAIN, whole(&mut response)).await;
+        return Ok(rebuilt(response, body.ok().and_then(reqwest::Result::ok).flatten()));
+    }
+    if is_compressed(response.headers()) {
+        return Ok(unread(response, Unread::Compressed));
+    }
+    let json = is_json(response.headers().get(CONTENT_TYPE));
+    match whole(&mut response).await {
+        Ok(None) => Ok(unread(response, Unread::TooLong)),
+        Ok(Some(_)) if success && !json => Ok(unread(response, Unread::NotJson)),
+        Ok(body) => Ok(rebuilt(response, body)),
+        Err(error) if success => Err(error),
+        Err(_) => Ok(rebuilt(response, None)),
+    }
+}
 
-/// The innermost middleware.
-pub(super) struct Whole;
-
-/// Marks an answer whose body was thrown away.
+/// Marks an answer whose body was thrown away, with the reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unread {
+    /// It is not Esper's: a captive portal, a proxy.
+    NotJson,
     /// It went past [`LIMIT`].
     TooLong,
     /// It is compressed: nobody asked for that, and a little of it can become a lot.
     Compressed,
 }
 
-#[async_trait::async_trait]
-impl Middleware for Whole {
-    async fn handle(
-        &self,
-        request: Request,
-        extensions: &mut Extensions,
-        next: Next<'_>,
-    ) -> Result<Response> {
-        let passing = extensions.get::<Passing>().expect("transport.rs puts it there");
-        let has_meaning = passing.operation.answers_with_json;
-        let mut response = next.run(request, extensions).await?;
-        let success = response.status().is_success();
-        if success && !has_meaning {
-            // It has no meaning, and is read only so that the connection can be used again.
-            let read = timeout(DRAIN, read(&mut response)).await;
-            return Ok(with_body(response, read.ok().and_then(reqwest::Result::ok).flatten()));
-        }
-        if is_compressed(response.headers()) {
-            return Ok(without_body(response, Unread::Compressed));
-        }
-        match read(&mut response).await {
-            Ok(None) => Ok(without_body(response, Unread::TooLong)),
-            Ok(body) => Ok(with_body(response, body)),
-            Err(error) if success => Err(error.into()),
-            // The status says what went wrong, and its headers when to try again.
-            Err(_) => Ok(with_body(response, None)),
-        }
-    }
-}
-
 impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotJson => f.write_str("its content type is not JSON"),
             Self::TooLong => write!(f, "its body has more than {LIMIT} bytes"),
             Self::Compressed => f.write_str("its body is compressed, which was not asked for"),
         }
@@ -67,7 +58,7 @@ impl fmt::Display for Unread {
 }
 
 /// Reads to the end, or gives up where it is too far away.
-async fn read(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
+async fn whole(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
     if response.content_length() > Some(LIMIT as u64) {
         return Ok(None);
     }
@@ -86,11 +77,6 @@ async fn read(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
     Ok((body.len() <= LIMIT).then(|| body.freeze()))
 }
 
-fn without_body(mut response: Response, why: Unread) -> Response {
-    response.extensions_mut().insert(why);
-    with_body(response, None)
-}
-
 /// Whether a body would have to be decoded, whatever way the answer names.
 fn is_compressed(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONTENT_ENCODING).iter();
@@ -101,16 +87,32 @@ fn is_compressed(headers: &HeaderMap) -> bool {
     })
 }
 
+/// `application/json`, or a type with the suffix `+json`, whatever its parameters.
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let text = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = text.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let (_, suffix) = essence.split_at(essence.len().saturating_sub(b"+json".len()));
+    essence.eq_ignore_ascii_case(b"application/json") || suffix.eq_ignore_ascii_case(b"+json")
+}
+
+fn unread(response: Response, why: Unread) -> Response {
+    let mut response = rebuilt(response, None);
+    response.extensions_mut().insert(why);
+    response
+}
+
 /// The same answer with its body in memory. Dropping the rest of the old one ends its connection.
-fn with_body(response: Response, body: Option<Bytes>) -> Response {
+///
+/// Only an error's headers are looked at later, so that no others are kept.
+fn rebuilt(mut response: Response, body: Option<Bytes>) -> Response {
     // Without a URL of its own, reqwest would parse one that it makes up.
-    let url =
-        http::Response::builder().url(response.url().clone()).body(()).map(|of| of.into_parts().0);
-    let (mut parts, _) = http::Response::<reqwest::Body>::from(response).into_parts();
-    if let Ok(of) = url {
-        parts.extensions.extend(of.extensions);
+    let parts = http::Response::builder().url(response.url().clone());
+    let parts = parts.status(response.status()).version(response.version());
+    let mut rebuilt = parts.body(body.unwrap_or_default()).expect("its parts are those of another");
+    if !response.status().is_success() {
+        *rebuilt.headers_mut() = std::mem::take(response.headers_mut());
     }
-    http::Response::from_parts(parts, body.unwrap_or_default()).into()
+    rebuilt.into()
 }
 
 /// The largest body of an answer, in bytes.
@@ -121,7 +123,19 @@ const DRAIN: Duration = Duration::from_millis(250);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+
+    #[test]
+    fn only_a_json_content_type_is_read_as_json() {
+        for text in
+            ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"]
+        {
+            assert!(is_json(Some(&HeaderValue::from_static(text))), "{text}");
+        }
+        for text in ["text/html", "text/plain", "application/jsonp", "text/x+json+y", "+", ""] {
+            assert!(!is_json(Some(&HeaderValue::from_static(text))), "{text}");
+        }
+        assert!(!is_json(None));
+    }
 
     #[test]
     fn a_body_is_compressed_unless_its_codings_are_none() {

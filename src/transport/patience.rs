@@ -50,7 +50,7 @@ impl Patience {
 
     /// The time of an attempt that starts with this much left of its call, after some retries.
     pub(super) fn attempt(&self, left: Duration, past: u32) -> Duration {
-        let share = if self.backoff.wait(past).is_some() { self.share } else { 1.0 };
+        let share = if past < self.backoff.retries() { self.share } else { 1.0 };
         // A product of floats can be a little more than its factors: 5 ms in a day.
         self.attempt_timeout.min(left.mul_f32(share)).min(left)
     }

@@ -11,7 +11,7 @@ use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
 use super::failure::Failure;
-use super::{Passing, retry_after};
+use super::{Passing, body, retry_after};
 use crate::error::may_pass;
 use crate::operation::Repeat;
 
@@ -43,7 +43,7 @@ impl Retry {
     /// Judges an outcome after `past` retries, of which `free` were not charged for.
     fn judge(
         &self,
-        outcome: &Result<Response>,
+        outcome: &reqwest::Result<Response>,
         passing: &Passing,
         past: u32,
         free: u32,
@@ -89,11 +89,16 @@ impl Middleware for Retry {
         let (mut past, mut free) = (0, 0);
         loop {
             let started = Instant::now();
-            *request.timeout_mut() = Some(call.patience.attempt(call.left(), past - free));
             // A body that cannot be cloned, a stream, can be sent but once; ours are JSON.
             let again = request.try_clone();
+            *request.timeout_mut() = Some(call.patience.attempt(call.left(), past - free));
             call.count_attempt();
-            let outcome = next.clone().run(request, extensions).await;
+            let outcome = match next.clone().run(request, extensions).await {
+                Ok(answer) => body::read(answer, passing.operation.answers_with_json).await,
+                Err(Error::Reqwest(error)) => Err(error),
+                // Nothing below is a middleware.
+                Err(Error::Middleware(error)) => return Err(Error::Middleware(error)),
+            };
             let verdict = match again {
                 Some(_) => self.judge(&outcome, &passing, past, free),
                 None => Verdict::Final("the request cannot be sent again"),
@@ -115,7 +120,7 @@ impl Middleware for Retry {
                     free += 1;
                     request = clone;
                 }
-                _ => return outcome,
+                _ => return outcome.map_err(Error::Reqwest),
             }
             past += 1;
         }
@@ -130,7 +135,11 @@ enum Cost {
 }
 
 /// Whether an operation of this class may be repeated after this outcome.
-fn may_repeat(outcome: &Result<Response>, asked: Option<Duration>, class: Repeat) -> Option<Cost> {
+fn may_repeat(
+    outcome: &reqwest::Result<Response>,
+    asked: Option<Duration>,
+    class: Repeat,
+) -> Option<Cost> {
     let repeats = match outcome {
         Ok(response) => match (response.status(), class) {
             (status, Repeat::Always) => may_pass(status),
@@ -138,8 +147,7 @@ fn may_repeat(outcome: &Result<Response>, asked: Option<Duration>, class: Repeat
             (StatusCode::SERVICE_UNAVAILABLE, Repeat::Unprocessed) => asked.is_some(),
             (_, Repeat::Unprocessed) => false,
         },
-        Err(Error::Middleware(_)) => false,
-        Err(Error::Reqwest(error)) => match Failure::of(error) {
+        Err(error) => match Failure::of(error) {
             Failure::Refused => return Some(Cost::Free),
             Failure::Unsent => true,
             Failure::Untrusted => false,
@@ -150,15 +158,14 @@ fn may_repeat(outcome: &Result<Response>, asked: Option<Duration>, class: Repeat
 }
 
 /// An outcome in a word, for people who read logs.
-struct Outcome<'a>(&'a Result<Response>);
+struct Outcome<'a>(&'a reqwest::Result<Response>);
 
 impl fmt::Display for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Ok(response) => write!(f, "{}", response.status().as_u16()),
-            Err(Error::Reqwest(error)) if error.is_timeout() => f.write_str("timeout"),
-            Err(Error::Reqwest(error)) => write!(f, "{:?}", Failure::of(error)),
-            Err(Error::Middleware(_)) => f.write_str("middleware"),
+            Err(error) if error.is_timeout() => f.write_str("timeout"),
+            Err(error) => write!(f, "{:?}", Failure::of(error)),
         }
     }
 }

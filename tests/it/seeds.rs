@@ -9,13 +9,28 @@ mod targets;
 
 #[test]
 fn every_answer_among_the_seeds_has_the_outcome_that_it_should() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/answer");
     let mut stage = targets::answer::Stage::new();
+    play_all("answer", |seed| stage.play(seed));
+}
+
+#[test]
+fn every_body_among_the_seeds_is_taken_or_refused_in_good_order() {
+    let mut stage = targets::sandbox_bodies::Stage::new();
+    play_all("sandbox_bodies", |seed| stage.play(seed));
+}
+
+#[test]
+fn every_policy_file_among_the_seeds_is_read_or_refused_with_its_place() {
+    play_all("policies", targets::policies::play);
+}
+
+fn play_all(target: &str, mut play: impl FnMut(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut played = 0;
     for entry in fs::read_dir(folder).expect("the seeds") {
         let path = entry.expect("a seed").path();
         println!("{}", path.display());
-        stage.play(&fs::read(path).expect("a seed"));
+        play(&fs::read(path).expect("a seed"));
         played += 1;
     }
     assert!(played > 0, "there are no seeds");

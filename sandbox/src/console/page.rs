@@ -18,7 +18,10 @@ pub(crate) fn page(view: &View) -> serde_json::Result<Response> {
 }
 
 pub(crate) fn style() -> Response {
-    asset_of("text/css; charset=utf-8", include_str!("style.css"))
+    asset_of(
+        "text/css; charset=utf-8",
+        concat!(include_str!("../html/colours.css"), include_str!("style.css")),
+    )
 }
 
 pub(crate) fn script() -> Response {

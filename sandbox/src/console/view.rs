@@ -5,7 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::journal::{self, Class, Ending, What, Whose};
+use crate::analysis::{self, PolicyInForce};
+use crate::faults::FaultStatus;
+use crate::journal::{self, Class, Place, What, Whose, excerpt};
+use crate::mitigation::Ending;
+use crate::policy::Effect;
 use crate::wire::Action;
 
 /// All that is shown at one moment.
@@ -23,8 +27,14 @@ pub(crate) struct View {
     pub(crate) mitigations: Vec<InForce>,
     /// How many more there are, if there are more.
     pub(crate) more: String,
+    /// The policies in the order in which they are applied, as many as a person looks at.
     pub(crate) policies: Vec<Policy>,
+    pub(crate) more_policies: String,
+    /// Why the policies were refused when they were last read, if they were.
+    pub(crate) mistake: String,
+    /// The faults in the order in which they strike, as many as a person looks at.
     pub(crate) faults: Vec<Fault>,
+    pub(crate) more_faults: String,
 }
 
 /// How much happened in the last minutes, as paths and as numbers.
@@ -79,8 +89,7 @@ pub(crate) struct InForce {
     id: String,
     tone: &'static str,
     effect: &'static str,
-    visitor: String,
-    user_agent: String,
+    entity: String,
     reason: String,
     remaining: String,
     /// The path that lifts it, seen from the page, and the name of the button.
@@ -90,22 +99,24 @@ pub(crate) struct InForce {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Policy {
-    /// Its name.
-    pub(crate) id: String,
-    pub(crate) tone: &'static str,
-    pub(crate) effect: &'static str,
-    pub(crate) description: String,
+    /// Its name, which no other has.
+    id: String,
+    tone: &'static str,
+    effect: &'static str,
+    /// The beginning of a policy file with nothing but this policy.
+    definition: String,
 }
 
-/// A fault that is on.
+/// A fault that is on, or was until it was used up.
 #[derive(Debug, Serialize)]
 pub(crate) struct Fault {
-    pub(crate) id: String,
-    pub(crate) operation: String,
+    id: String,
+    tone: &'static str,
+    operation: String,
     /// What goes wrong.
-    pub(crate) description: String,
+    does: String,
     /// How often it did, and how often it still will.
-    pub(crate) hits: String,
+    hits: String,
 }
 
 impl Row {
@@ -113,6 +124,8 @@ impl Row {
     pub(crate) fn new(row: &journal::Row, at: Timestamp) -> Self {
         let (visitor, user_agent) = match &row.whose {
             Whose::Visitor(visitor) => (visitor.ip.to_string(), visitor.user_agent.clone()),
+            Whose::Entity(label) => (label.clone(), String::new()),
+            Whose::Policies(file) => (file.clone(), String::new()),
             Whose::Nobody => ("no address".to_owned(), String::new()),
             Whose::Others => ("other visitors".to_owned(), String::new()),
         };
@@ -133,26 +146,74 @@ impl Row {
     }
 }
 
-impl InForce {
-    pub(crate) fn new(
-        id: String,
-        (effect, tone): (&'static str, &'static str),
-        visitor: &journal::Visitor,
-        policy: &str,
-        reason: String,
-        remaining: Duration,
-    ) -> Self {
+impl From<analysis::InForce> for InForce {
+    fn from(held: analysis::InForce) -> Self {
+        let (effect, tone) = effect(held.effect);
+        let entity = excerpt(&held.entity, LONGEST);
+        let policy = held.policy.as_deref().unwrap_or("what was put by hand");
         Self {
-            lift: format!("console/mitigations/{id}/lift"),
-            label: format!("Lift {policy} of {}", visitor.ip),
-            id,
+            id: held.id.to_string(),
             tone,
             effect,
-            visitor: visitor.ip.to_string(),
-            user_agent: visitor.user_agent.clone(),
-            reason,
-            remaining: span(remaining),
+            lift: format!("console/mitigations/{}/lift", held.id),
+            label: format!("Lift {policy} of {entity}"),
+            entity,
+            reason: excerpt(&held.reason, LONGEST),
+            remaining: held
+                .remaining
+                .map_or("until it is lifted".to_owned(), |left| format!("{} left", span(left))),
         }
+    }
+}
+
+impl From<PolicyInForce> for Policy {
+    fn from(policy: PolicyInForce) -> Self {
+        let (effect, tone) = effect(policy.effect);
+        let definition = policy.definition.trim();
+        let lines = definition.lines().take(MOST_LINES);
+        let mut shown: Vec<_> = lines.map(|line| excerpt(line, LONGEST)).collect();
+        if definition.lines().count() > MOST_LINES {
+            shown.push("…".to_owned());
+        }
+        Self { id: policy.name, tone, effect, definition: shown.join("\n") }
+    }
+}
+
+impl From<FaultStatus> for Fault {
+    fn from(fault: FaultStatus) -> Self {
+        let left = match fault.left {
+            None => String::new(),
+            Some(0) => ", used up".to_owned(),
+            Some(left) => format!(", {} left", grouped(left)),
+        };
+        Self {
+            id: fault.id.to_string(),
+            tone: if fault.left == Some(0) { "event" } else { "block" },
+            operation: fault.operation.map_or("every operation".to_owned(), |it| it.to_string()),
+            does: excerpt(&fault.does, LONGEST),
+            hits: format!(
+                "{} {}{left}",
+                grouped(fault.hits),
+                if fault.hits == 1 { "hit" } else { "hits" }
+            ),
+        }
+    }
+}
+
+/// Says how many more there are than are shown, if there are more.
+pub(crate) fn more(shown: usize, all: usize, which: &str) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("and {more} {which}"),
+    }
+}
+
+/// What is done, and its colour.
+fn effect(effect: Effect) -> (&'static str, &'static str) {
+    match effect {
+        Effect::Monitor => ("monitor", "event"),
+        Effect::Challenge => ("challenge", "challenge"),
+        Effect::Block => ("block", "block"),
     }
 }
 
@@ -170,34 +231,50 @@ fn title(what: &What) -> (&'static str, &'static str) {
         What::Begun { .. } | What::Ended { .. } | What::Many(Class::Mitigation) => {
             ("mitigation", "mitigation")
         }
+        What::Reload { mistake: Some(_) } => ("refused", "block"),
+        What::Reload { mistake: None } | What::Many(Class::Reload) => ("policies", "mitigation"),
     }
 }
 
 /// What is to be said about it, and what beside that.
 fn detail(what: &What) -> (String, String) {
     match what {
-        What::Event { kind, path, other_paths, repeated, .. } => {
-            let others = if *other_paths { "and other paths" } else { "" };
+        What::Event { kind, place, repeated } => {
             let repeated = if *repeated { "delivered before, not counted again" } else { "" };
-            (joined(&[kind, path]), joined(&[others, repeated]))
+            (joined(&[kind, &place.shown]), joined(&[others(place), repeated]))
         }
-        What::Decision { reason, policy, score, .. } => {
+        What::Decision { place, reason, policy, monitor, score, .. } => {
             // Reasons that begin with their policy need not say it again.
             let policy = policy.as_ref().filter(|policy| !reason.starts_with(policy.as_str()));
             let policy = policy.map(|policy| format!("policy {policy},")).unwrap_or_default();
-            (reason.clone(), joined(&[&policy, &format!("score {score:.0}")]))
+            let monitor = monitor.as_ref().map(|policy| format!("monitored by {policy},"));
+            let score = format!("score {score:.0}");
+            let note = joined(&[others(place), &policy, &monitor.unwrap_or_default(), &score]);
+            (joined(&[&place.shown, reason]), note)
         }
-        What::Begun { reason, .. } => (reason.clone(), "begins".to_owned()),
+        What::Begun { reason } => (reason.clone(), "begins".to_owned()),
         What::Ended { policy, how } => {
             let how = match how {
                 Ending::Passed => "is over, a challenge was passed",
                 Ending::Lifted => "is lifted by hand",
                 Ending::Expired => "has expired",
+                Ending::Withdrawn => "is over, its policy is in force no more",
+                Ending::GaveWay => "is over, it gave way to newer ones",
             };
-            (format!("policy {policy}"), how.to_owned())
+            let what =
+                policy.as_ref().map_or("put by hand".to_owned(), |it| format!("policy {it}"));
+            (what, how.to_owned())
+        }
+        What::Reload { mistake: None } => ("are read again".to_owned(), "and in force".to_owned()),
+        What::Reload { mistake: Some(mistake) } => {
+            (mistake.clone(), "so the policies stay as they were".to_owned())
         }
         What::Many(_) => ("more visitors at once than have a row here".to_owned(), String::new()),
     }
+}
+
+fn others(place: &Place) -> &'static str {
+    if place.others { "and other paths" } else { "" }
 }
 
 fn joined(texts: &[&str]) -> String {
@@ -227,6 +304,12 @@ fn span(left: Duration) -> String {
         _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }
+
+/// The most characters of a text.
+const LONGEST: usize = 160;
+
+/// The most lines of a policy's definition.
+const MOST_LINES: usize = 40;
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{LONG, beginning, excerpt};
+use super::{LONG, SHORT, beginning, excerpt};
 use crate::clock::Moment;
+use crate::facts::Facts;
+use crate::mitigation::{Ending, Mitigation};
 use crate::wire::Action;
 
 /// Something that happened, once or several times within a moment.
@@ -22,6 +24,10 @@ pub(crate) struct Row {
 #[derive(Clone, Debug)]
 pub(crate) enum Whose {
     Visitor(Visitor),
+    /// An entity that was mitigated, as its policy names it.
+    Entity(String),
+    /// The policies, by their file.
+    Policies(String),
     /// An event without an address.
     Nobody,
     /// More visitors than a moment has rows for.
@@ -40,38 +46,42 @@ pub(crate) struct Visitor {
 pub(crate) enum What {
     Event {
         kind: String,
-        path: String,
-        path_hash: u64,
-        /// Whether the same row counted other paths.
-        other_paths: bool,
-        /// Whether it was counted before, by its idempotency key.
+        place: Place,
+        /// Whether it was counted before, by its id or its idempotency key.
         repeated: bool,
     },
     Decision {
         action: Action,
+        place: Place,
         reason: String,
         policy: Option<String>,
+        /// The policy that only monitors it.
+        monitor: Option<String>,
         score: f64,
     },
     Begun {
         reason: String,
     },
     Ended {
-        policy: String,
+        policy: Option<String>,
         how: Ending,
+    },
+    /// The policies were read again, or stay as they were because of a mistake.
+    Reload {
+        mistake: Option<String>,
     },
     /// What other visitors did, of one class.
     Many(Class),
 }
 
-/// Why a mitigation is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Ending {
-    /// Its challenge was passed.
-    Passed,
-    /// By hand.
-    Lifted,
-    Expired,
+/// Where a row's visitor was.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The first method and path, as far as they were told.
+    pub(crate) shown: String,
+    pub(super) hash: u64,
+    /// Whether the same row counted other places.
+    pub(crate) others: bool,
 }
 
 /// What shares a bound on the rows of a moment, so that none of it hides the rest.
@@ -81,6 +91,7 @@ pub(crate) enum Class {
     Allowed,
     Mitigated,
     Mitigation,
+    Reload,
 }
 
 /// Who was seen where, as it came with a request.
@@ -88,7 +99,15 @@ pub(crate) enum Class {
 pub(crate) struct Sighting<'a> {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) user_agent: Option<&'a str>,
+    pub(crate) method: Option<&'a str>,
     pub(crate) path: Option<&'a str>,
+}
+
+impl<'a> From<&Facts<'a>> for Sighting<'a> {
+    fn from(facts: &Facts<'a>) -> Self {
+        let Facts { ip, user_agent, method, path, .. } = *facts;
+        Self { ip, user_agent, method, path }
+    }
 }
 
 impl Sighting<'_> {
@@ -96,10 +115,24 @@ impl Sighting<'_> {
     pub(super) fn key(&self) -> (Option<IpAddr>, Option<&[u8]>) {
         (self.ip, self.user_agent.map(beginning))
     }
+
+    /// What tells one place from another.
+    pub(super) fn place(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        (self.method.map(beginning), self.path.map(beginning))
+    }
+}
+
+impl Place {
+    pub(super) fn new(sighting: &Sighting<'_>, hash: u64) -> Self {
+        let [method, path] = [(sighting.method, SHORT), (sighting.path, LONG)]
+            .map(|(text, most)| excerpt(text.unwrap_or_default(), most));
+        let apart = if method.is_empty() || path.is_empty() { "" } else { " " };
+        Self { shown: format!("{method}{apart}{path}"), hash, others: false }
+    }
 }
 
 impl Visitor {
-    pub(crate) fn new(sighting: &Sighting<'_>) -> Option<Self> {
+    fn new(sighting: &Sighting<'_>) -> Option<Self> {
         let user_agent = excerpt(sighting.user_agent.unwrap_or(""), LONG);
         sighting.ip.map(|ip| Self { ip: ip.to_canonical(), user_agent })
     }
@@ -111,14 +144,14 @@ impl From<Sighting<'_>> for Whose {
     }
 }
 
-impl From<Visitor> for Whose {
-    fn from(visitor: Visitor) -> Self {
-        Self::Visitor(visitor)
+impl Whose {
+    pub(super) fn entity(held: &Mitigation) -> Self {
+        Self::Entity(excerpt(&held.label, LONG))
     }
 }
 
 impl Class {
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 5;
 
     pub(super) fn index(self) -> usize {
         self as usize

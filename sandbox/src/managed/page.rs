@@ -35,7 +35,10 @@ pub(crate) fn closed_page(closed: &Closed) -> Response {
 /// A file that the pages load.
 pub(crate) fn asset(name: &str) -> Option<Response> {
     let (kind, text) = match name {
-        "challenge.css" => ("text/css; charset=utf-8", include_str!("challenge.css")),
+        "challenge.css" => (
+            "text/css; charset=utf-8",
+            concat!(include_str!("../html/colours.css"), include_str!("challenge.css")),
+        ),
         "challenge.js" => ("text/javascript; charset=utf-8", include_str!("challenge.js")),
         "proof-of-work.js" => ("text/javascript; charset=utf-8", include_str!("proof-of-work.js")),
         "icon.svg" => ("image/svg+xml", include_str!("icon.svg")),

@@ -86,7 +86,10 @@ async fn lift(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Path(id) = id.map_err(|_| ApiError::not_found())?;
-    service.lift(&id);
+    if let Ok(id) = id.parse() {
+        // One that is over already is as good.
+        service.lift(id);
+    }
     // Relative, since a proxy may have put a path before it.
     Ok((StatusCode::SEE_OTHER, [(LOCATION, "../../..")]))
 }

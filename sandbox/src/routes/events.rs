@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::auth::BeaconKey;
 use crate::body::JsonBody;
+use crate::deliveries::Delivery;
 use crate::error::ApiError;
-use crate::journal::Sighting;
-use crate::member;
+use crate::facts::{Facts, scalar};
 use crate::service::Service;
 use crate::wire::BeaconEvent;
 
@@ -20,12 +20,12 @@ pub(super) async fn send_beacon_event(
     headers: HeaderMap,
     JsonBody(event): JsonBody<BeaconEvent>,
 ) -> Result<StatusCode, ApiError> {
-    let delivery = delivery(&headers)?;
-    let kind = member::not_blank("type", event.kind)?;
-    event.timestamp.map_or(Ok(()), |time| member::not_negative("timestamp", time))?;
-    let ip = event.ip.map(|ip| member::ip("ip", &ip)).transpose()?;
-    let (user_agent, path) = (event.user_agent.as_deref(), event.path.as_deref());
-    service.observe(key, delivery, &kind, Sighting { ip, user_agent, path });
+    let by_key = delivery(&headers)?.map(Delivery::Key);
+    let facts = Facts::of_event(&event)?;
+    let by_id = event.id.as_deref().and_then(scalar).filter(|id| !id.is_empty());
+    let by_id = by_id.map(|id| Delivery::by_id(&id));
+    let deliveries: Vec<_> = by_key.into_iter().chain(by_id).collect();
+    service.observe(key, &deliveries, &facts);
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -6,14 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use crate::analysis::{Held, Monitored, Standing};
 use crate::auth::Bearer;
 use crate::body::JsonBody;
-use crate::challenge::Challenge;
-use crate::crawlers::CRAWLER_POLICY;
+use crate::challenge::{Challenge, Puzzle};
 use crate::error::ApiError;
+use crate::facts::Facts;
 use crate::managed::NotAllowed;
 use crate::member;
-use crate::policy::Effect;
+use crate::policy::Remedy;
 use crate::service::{Decision, NoPage, Service};
 use crate::wire::{Action, ChallengeData, MitigationRequest, MitigationResponse};
 
@@ -22,10 +23,10 @@ pub(super) async fn check_mitigation(
     Bearer(key): Bearer,
     JsonBody(request): JsonBody<MitigationRequest>,
 ) -> Result<Json<MitigationResponse>, ApiError> {
-    let ip = member::ip("ip", &member::required("ip", request.ip)?)?;
-    let return_url =
-        request.return_url.map(|url| member::web_url("return_url", &url)).transpose()?;
-    let decision = service.decide(key, ip, request.user_agent.as_deref());
+    let facts = Facts::of_request(&request)?;
+    let return_url = request.return_url.as_deref();
+    let return_url = return_url.map(|url| member::web_url("return_url", url)).transpose()?;
+    let decision = service.decide(key, &facts);
     let decision = decision.map_err(|_| ApiError::unavailable())?;
     let page = match return_url {
         Some(url) => service.page(&decision, &url),
@@ -48,34 +49,57 @@ impl MitigationResponse {
 }
 
 impl From<Decision> for MitigationResponse {
-    fn from(Decision { standing, challenge, crawler, .. }: Decision) -> Self {
+    fn from(Decision { standing, challenge, .. }: Decision) -> Self {
+        Self { challenge: challenge.map(ChallengeData::from), ..Self::from(standing) }
+    }
+}
+
+impl From<Standing> for MitigationResponse {
+    fn from(standing: Standing) -> Self {
         let mut metadata = Map::new();
-        if let Some(mitigation) = standing.mitigation {
-            metadata.insert("policy".to_owned(), mitigation.policy.name.into());
+        if let Some(policy) = standing.held.as_ref().and_then(|held| held.policy.as_deref()) {
+            metadata.insert("policy".to_owned(), policy.into());
         }
-        if let Some(crawler) = crawler {
-            let monitor = json!({ "policy": CRAWLER_POLICY, "crawler": crawler });
-            metadata.insert("monitor".to_owned(), monitor);
+        if let Some(monitored) = standing.monitored {
+            metadata.insert("monitor".to_owned(), monitored.into());
         }
         Self {
-            action: match standing.mitigation.map(|mitigation| mitigation.policy.effect) {
-                None => Action::Allow,
-                Some(Effect::Challenge) => Action::Challenge,
-                Some(Effect::Block) => Action::Block,
+            action: match &standing.held {
+                Some(Held { remedy: Remedy::Block, .. }) => Action::Block,
+                Some(Held { remedy: Remedy::Challenge(_), .. }) => Action::Challenge,
+                Some(Held { remedy: Remedy::Monitor, .. }) | None => Action::Allow,
             },
-            reason: standing.mitigation.map(|mitigation| mitigation.reason()),
-            score: standing.score(),
-            challenge: challenge.map(ChallengeData::from),
+            reason: standing.held.map(|held| held.reason),
+            score: standing.score,
+            challenge: None,
             redirect_url: None,
             metadata,
         }
     }
 }
 
+impl From<Monitored> for Value {
+    fn from(Monitored { policy, word, reason }: Monitored) -> Self {
+        let mut monitor = Map::new();
+        monitor.insert("policy".to_owned(), policy.into());
+        let further = [("word", word), ("reason", reason)];
+        for (name, value) in further {
+            monitor.extend(value.map(|value| (name.to_owned(), value.into())));
+        }
+        monitor.into()
+    }
+}
+
 impl From<Challenge> for ChallengeData {
-    fn from(Challenge { token, salt, difficulty }: Challenge) -> Self {
-        let params: Value =
-            json!({ "algorithm": "sha256", "salt": salt, "difficulty": difficulty });
-        Self { kind: "proof_of_work", token, params }
+    fn from(Challenge { token, puzzle }: Challenge) -> Self {
+        let (kind, params) = match puzzle {
+            Puzzle::ProofOfWork { salt, difficulty } => {
+                let params =
+                    json!({ "algorithm": "sha256", "salt": salt, "difficulty": difficulty });
+                ("proof_of_work", params)
+            }
+            Puzzle::Turnstile { site_key } => ("turnstile", json!({ "site_key": site_key })),
+        };
+        Self { kind, token, params }
     }
 }

@@ -1,24 +1,26 @@
-//! What the console is told, and what it shows and does.
+//! What the console is told, and what it shows.
 //!
-//! The one place that knows both the analysis and the console's words for it.
+//! The one place that knows both the engine and the console's words for it.
 
-use tracing::info;
+use std::path::Path;
+
 use url::Host;
 
-use super::{Decision, Service, lock};
+use super::{Service, lock};
+use crate::analysis::Standing;
 use crate::clock::Moment;
-use crate::console::{ConsoleState, Held, InForce, Policy, Row, View, plot};
-use crate::crawlers::CRAWLER_POLICY;
-use crate::entity::Entity;
-use crate::journal::{Ending, Journal, Sighting, Verdict, Visitor, second};
+use crate::console::{ConsoleState, Fault, Policy, Row, View, more, plot};
+use crate::facts::Facts;
+use crate::journal::{Journal, Verdict, second};
 use crate::mitigation::Mitigation;
-use crate::policy::{Effect, POLICIES};
+use crate::policy::Effect;
 use crate::wire::Action;
 
 /// What tells one view from the next; whoever saw one need not see it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Edition {
-    version: u64,
+    journal: u64,
+    faults: u64,
     /// Differs while anything in the view moves with the time.
     second: Option<u64>,
 }
@@ -37,110 +39,78 @@ impl Service {
     /// What there is to see, unless it is the edition that was seen.
     pub(crate) fn look(&self, seen: Option<Edition>) -> Option<(View, Edition)> {
         let console = self.console()?;
-        let now = self.clock.now();
-        let (mitigations, held) = self.in_force(console, now);
+        let (mitigations, held) = self.in_force();
+        let faults = self.faults.version();
         let journal = lock(&console.journal);
+        let now = self.clock.now();
         let moves = held > 0 || !journal.rates().is_quiet(now);
-        let edition = Edition { version: journal.version(), second: moves.then(|| second(now)) };
+        let second = moves.then(|| second(now));
+        let edition = Edition { journal: journal.version(), faults, second };
         if seen == Some(edition) {
             return None;
         }
         let rows = journal.rows().rev().map(|row| Row::new(row, console.time_of(row.at))).collect();
         let plot = plot(journal.rates(), now);
+        let mistake = journal.mistake().unwrap_or_default().to_owned();
         drop(journal);
+        let (policies, faults) = (self.policies(), self.faults.list());
         let view = View {
             url: self.public_url.with_path("").unwrap_or_default(),
             plot,
             rows,
             held: held.to_string(),
-            more: match held - mitigations.len() {
-                0 => String::new(),
-                more => format!("and {more} that began before these"),
-            },
-            mitigations,
-            policies: policies(),
-            faults: Vec::new(),
+            more: more(mitigations.len(), held, "that began before these"),
+            mitigations: mitigations.into_iter().map(Into::into).collect(),
+            more_policies: more(SHOWN, policies.len(), "further policies"),
+            policies: policies.into_iter().take(SHOWN).map(Policy::from).collect(),
+            mistake,
+            more_faults: more(SHOWN, faults.len(), "further faults"),
+            faults: faults.into_iter().take(SHOWN).map(Fault::from).collect(),
         };
         Some((view, edition))
     }
 
-    /// Lifts the mitigation that an id of a view names. One that is over already is as good.
-    pub(crate) fn lift(&self, id: &str) {
-        let Some(console) = self.console() else { return };
-        let Some(held) = lock(&console.active).find(id) else { return };
-        lock(&self.analysis).lift(held.entity, held.policy);
-        info!(entity = %held.entity, policy = held.policy, "a mitigation is lifted by hand");
-        self.ended(held.entity, Ending::Lifted);
+    pub(super) fn note_event(&self, facts: &Facts<'_>, repeated: bool) {
+        let kind = facts.kind.unwrap_or_default();
+        self.note(|journal, now| journal.event(facts.into(), kind, repeated, now));
     }
 
-    pub(super) fn note_event(&self, whose: Sighting<'_>, kind: &str, repeated: bool) {
-        self.note(|journal, now| journal.event(whose, kind, repeated, now));
-    }
-
-    pub(super) fn note_decision(&self, whose: Sighting<'_>, decision: &Decision) {
-        let mitigation = decision.standing.mitigation;
-        let reason = mitigation.map(|mitigation| mitigation.reason());
+    pub(super) fn note_decision(&self, facts: &Facts<'_>, standing: &Standing) {
+        let (held, monitored) = (standing.held.as_ref(), standing.monitored.as_ref());
         let verdict = Verdict {
-            action: match mitigation.map(|mitigation| mitigation.policy.effect) {
-                None => Action::Allow,
+            action: match held.map(|held| held.remedy.effect()) {
+                None | Some(Effect::Monitor) => Action::Allow,
                 Some(Effect::Challenge) => Action::Challenge,
                 Some(Effect::Block) => Action::Block,
             },
-            reason: reason.as_deref(),
-            policy: mitigation.map(|mitigation| mitigation.policy.name),
-            score: decision.standing.score(),
+            reason: held.map(|held| held.reason.as_str()),
+            policy: held.and_then(|held| held.policy.as_deref()),
+            monitor: monitored.map(|monitored| monitored.policy.as_str()),
+            score: standing.score,
         };
-        self.note(|journal, now| journal.decision(whose, verdict, now));
+        self.note(|journal, now| journal.decision(facts.into(), verdict, now));
     }
 
-    pub(super) fn begun(&self, entity: Entity, whose: Sighting<'_>, mitigation: &Mitigation) {
-        let (Some(console), Some(visitor)) = (self.console(), Visitor::new(&whose)) else { return };
-        let policy = mitigation.policy.name;
-        let reason = mitigation.reason();
-        self.note(|journal, now| journal.begun(&visitor, policy, &reason, now));
-        lock(&console.active).begin(Held { entity, policy }, visitor);
+    pub(super) fn note_begun(&self, held: &Mitigation) {
+        self.note(|journal, now| journal.begun(held, now));
     }
 
-    /// Notes what is no longer in force against an entity.
-    pub(super) fn ended(&self, entity: Entity, how: Ending) {
-        if let Some(console) = self.console() {
-            self.settle(console, how, self.clock.now(), |held| held.entity == entity);
+    /// Notes which mitigations have ended. Nobody else has to know, so it may be done later.
+    pub(super) fn note_ended(&self) {
+        let ended = lock(&self.analysis).take_ended();
+        for ended in &ended {
+            self.note(|journal, now| journal.ended(ended, now));
         }
     }
 
-    /// The newest mitigations in force, and how many there are.
-    fn in_force(&self, console: &ConsoleState, now: Moment) -> (Vec<InForce>, usize) {
-        self.settle(console, Ending::Expired, now, |_| true);
-        let active = lock(&console.active);
-        let analysis = lock(&self.analysis);
-        let shown = active.iter().take(SHOWN).filter_map(|(held, visitor)| {
-            let in_force = analysis.in_force(held.entity, now);
-            let mitigation = in_force.iter().find(|one| one.policy.name == held.policy)?;
-            let effect = effect(mitigation.policy.effect);
-            let (reason, remaining) = (mitigation.reason(), mitigation.remaining(now));
-            Some(InForce::new(held.id(), effect, visitor, held.policy, reason, remaining))
-        });
-        (shown.collect(), active.iter().len())
+    pub(super) fn note_reload(&self, file: &Path, mistake: Option<&std::io::Error>) {
+        let mistake = mistake.map(ToString::to_string);
+        let file = file.to_string_lossy();
+        self.note(|journal, now| journal.reloaded(&file, mistake.as_deref(), now));
     }
 
-    /// Forgets, of those asked for, what is over, and notes it.
-    fn settle(
-        &self,
-        console: &ConsoleState,
-        how: Ending,
-        now: Moment,
-        asked: impl Fn(Held) -> bool,
-    ) {
-        let mut active = lock(&console.active);
-        let analysis = lock(&self.analysis);
-        let is_held = |held: Held| {
-            analysis.in_force(held.entity, now).iter().any(|one| one.policy.name == held.policy)
-        };
-        let over = active.settle(|held| asked(held) && !is_held(held));
-        drop((active, analysis));
-        for (held, visitor) in over {
-            self.note(|journal, now| journal.ended(&visitor, held.policy, how, now));
-        }
+    pub(super) fn note_advance(&self) {
+        self.note(|journal, _| journal.advanced());
     }
 
     fn note(&self, record: impl FnOnce(&mut Journal, Moment)) {
@@ -151,34 +121,5 @@ impl Service {
     }
 }
 
-/// The policies in force, in the order of what they do.
-fn policies() -> Vec<Policy> {
-    let learnt = POLICIES.iter().rev().map(|policy| {
-        let (effect, tone) = effect(policy.effect);
-        let (window, hold) = (policy.window.as_secs(), policy.hold.as_secs());
-        let description = format!(
-            "more than {} events of a visitor in {window} s, until {hold} s after the last in \
-             excess",
-            policy.limit
-        );
-        Policy { id: policy.name.to_owned(), tone, effect, description }
-    });
-    let crawlers = Policy {
-        id: CRAWLER_POLICY.to_owned(),
-        tone: "event",
-        effect: "monitor",
-        description: "a user agent that names a known crawler".to_owned(),
-    };
-    learnt.chain([crawlers]).collect()
-}
-
-/// What is done, and its colour.
-fn effect(effect: Effect) -> (&'static str, &'static str) {
-    match effect {
-        Effect::Challenge => ("challenge", "challenge"),
-        Effect::Block => ("block", "block"),
-    }
-}
-
-/// The most mitigations that a view shows.
+/// The most policies, and the most faults, that a view shows.
 const SHOWN: usize = 50;

@@ -6,8 +6,8 @@ use tracing::{error, info};
 use url::Url;
 
 use super::{Decision, Service, lock};
+use crate::challenge::{Challenge, Puzzle};
 use crate::entity::Entity;
-use crate::journal::Ending;
 use crate::managed::{Closed, NotAllowed, Task, Unproven};
 
 /// Why a challenge has no page.
@@ -25,11 +25,16 @@ impl Service {
         decision: &Decision,
         return_url: &Url,
     ) -> Result<Option<String>, NoPage> {
-        let Some(challenge) = &decision.challenge else { return Ok(None) };
+        // A page solves proofs of work alone.
+        let Some(Challenge { puzzle: Puzzle::ProofOfWork { difficulty, .. }, .. }) =
+            &decision.challenge
+        else {
+            return Ok(None);
+        };
+        let Some(addressee) = decision.addressee() else { return Ok(None) };
         let managed = lock(&self.managed);
         managed.check(return_url).map_err(NoPage::NotAllowed)?;
-        let (entity, difficulty) = (decision.entity, challenge.difficulty);
-        let token = managed.issue(entity, difficulty, return_url, self.clock.now());
+        let token = managed.issue(addressee, *difficulty, return_url, self.clock.now());
         let token = token.map_err(|error| {
             error!(%error, "no page can be issued");
             NoPage::Failed
@@ -49,18 +54,19 @@ impl Service {
         managed.answer(token, response, self.clock.now())
     }
 
-    /// Accepts the proof of a managed challenge, which lifts the challenges of its entity.
+    /// Accepts the proof of a managed challenge, which lifts the challenges of the entity that held
+    /// it.
     pub(crate) fn redeem_proof(&self, proof: &str, ip: IpAddr, user_agent: Option<&str>) -> bool {
-        let entity = Entity::new(ip, user_agent);
+        let visitor = Entity::visitor(ip, user_agent);
         let mut managed = lock(&self.managed);
-        let valid = managed.redeem(proof, entity, self.clock.now());
+        let solved = managed.redeem(proof, visitor, self.clock.now());
         drop(managed);
-        if valid {
+        if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a managed challenge is passed");
-            self.ended(entity, Ending::Passed);
+            self.note_ended();
         }
-        valid
+        solved.is_some()
     }
 
     /// Whether this is the origin of the sandbox's own pages.

@@ -135,7 +135,7 @@ async fn a_known_crawler_is_monitored_and_treated_like_anybody() {
     let sandbox = Sandbox::start().await;
     let caller = Caller::of(&sandbox);
     let request = json!({ "ip": IP, "user_agent": "Mozilla/5.0 (compatible; gptbot/1.2)" });
-    let monitor = json!({ "policy": "known_crawler", "crawler": "GPTBot" });
+    let monitor = json!({ "policy": "known_crawler", "word": "GPTBot" });
 
     let decision = caller.decide_about(request.clone()).await;
     let expected = json!({ "action": "allow", "score": 0.0, "metadata": { "monitor": monitor } });

@@ -1,11 +1,17 @@
 //! The sandbox over real HTTP, as a client sees it.
 
+mod admin;
 mod bodies;
+mod bounds;
 mod caller;
 mod challenges;
 mod console;
+mod faults;
 mod keys;
 mod learning;
 mod lifecycle;
 mod managed;
 mod operations;
+mod policies;
+mod raw;
+mod recording;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn event(number: u64) -> BeaconEvent {
-    BeaconEvent::new("x").with_timestamp(i64::try_from(number).unwrap())
+fn event(number: u64) -> Box<Parcel> {
+    Parcel::new(BeaconEvent::new("x").with_timestamp(i64::try_from(number).unwrap()))
 }
 
 fn queue(events: usize, bytes: usize) -> Queue {
@@ -19,7 +19,7 @@ fn send(queue: &mut Queue, numbers: std::ops::Range<u64>) {
 }
 
 fn number(entry: &Entry) -> i64 {
-    entry.event.timestamp.unwrap()
+    entry.parcel.event.timestamp.unwrap()
 }
 
 /// All that is taken now, in order.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::BeaconEvent;
-use crate::beacons::queue::{Limits, Queue};
+use crate::beacons::queue::{Limits, Parcel, Queue};
 use crate::beacons::stats::DropReason;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -158,7 +158,7 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
     while STEP * number < 3600 * SECOND {
         let now = start + STEP * number;
         number += 1;
-        drop(queue.accept(BeaconEvent::new("x"), 90));
+        drop(queue.accept(Parcel::new(BeaconEvent::new("x")), 90));
         add_up(&queue);
         // All that is under way fails at the next step.
         for (entry, probe) in flying.drain(..) {

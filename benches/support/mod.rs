@@ -1,0 +1,91 @@
+//! What the benchmarks share: an endpoint in a process of its own, and medians.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{env, thread};
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The key of the clients. The endpoint takes any.
+pub(crate) const KEY: &str = "sk_bench_0123456789";
+
+/// A server that lets everybody pass, as fast as it can or after some time. It ends with this.
+pub(crate) struct Endpoint {
+    process: Child,
+    pub(crate) url: String,
+}
+
+impl Endpoint {
+    /// Starts the program that runs now once more, as a server.
+    pub(crate) fn start(latency: Duration) -> Outcome<Self> {
+        let mut process = Command::new(env::current_exe()?)
+            .args([SERVE, &latency.as_micros().to_string()])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut url = String::new();
+        let output = process.stdout.take().ok_or("the endpoint has no output")?;
+        BufReader::new(output).read_line(&mut url)?;
+        Ok(Self { process, url: url.trim().to_owned() })
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        // Where it is gone already, there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Serves for ever where this process is to be the endpoint; returns false where it is not.
+pub(crate) fn serves() -> Outcome<bool> {
+    let mut arguments = env::args().skip_while(|argument| argument != SERVE).skip(1);
+    let Some(latency) = arguments.next() else { return Ok(false) };
+    let latency = Duration::from_micros(latency.parse()?);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("http://{}", listener.local_addr()?);
+    for stream in listener.incoming() {
+        let stream = stream?;
+        stream.set_nodelay(true)?;
+        thread::spawn(move || answer_all(&stream, latency));
+    }
+    Ok(true)
+}
+
+fn answer_all(stream: &TcpStream, latency: Duration) -> Option<()> {
+    let body = r#"{"action":"allow","score":4.0,"metadata":{"policy":"none"}}"#;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
+    let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().ok()?;
+                }
+                None if line.trim().is_empty() => break,
+                _ => {}
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).ok()?;
+        if !latency.is_zero() {
+            thread::sleep(latency);
+        }
+        (&*stream).write_all(answer.as_bytes()).ok()?;
+    }
+}
+
+/// The value in the middle, in seconds.
+pub(crate) fn median(times: impl IntoIterator<Item = Duration>) -> f64 {
+    let mut times: Vec<_> = times.into_iter().collect();
+    times.sort();
+    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+const SERVE: &str = "--serve";

@@ -1,0 +1,8 @@
+//! See `src/policies.rs`.
+
+#![no_main]
+
+use esper_rs_client_fuzz::policies::play;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| play(input));

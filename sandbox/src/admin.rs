@@ -1,0 +1,96 @@
+//! Let other processes do what a test in the same process can: faults, requests, time.
+
+mod fault_spec;
+mod guard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::fault_spec::FaultSpec;
+use self::guard::guard;
+use crate::bodies::Bodies;
+use crate::body::{self, JsonBody};
+use crate::error::ApiError;
+use crate::faults::{Fault, FaultId};
+use crate::limits::Limits;
+use crate::member;
+use crate::service::Service;
+
+/// The admin interface, for an address of its own.
+pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
+    Router::new()
+        .route("/healthz", only("GET", get(async || "ok")))
+        .route("/faults", only("DELETE, GET, POST", get(list).post(add).delete(clear)))
+        .route("/faults/{id}", only("DELETE", delete(remove)))
+        .route("/requests", only("GET", get(requests)))
+        .route("/clock", only("POST", post(advance)))
+        .fallback(async || ApiError::not_found())
+        .layer(from_fn_with_state(Arc::clone(&service), guard))
+        .layer(from_fn_with_state(Bodies::new(limits), body::receive))
+        .with_state(service)
+}
+
+fn only(allowed: &'static str, methods: MethodRouter<Arc<Service>>) -> MethodRouter<Arc<Service>> {
+    // Without a HEAD of its own, one would be answered as a GET is.
+    let refuse = move || async move { ApiError::method_not_allowed(allowed) };
+    methods.fallback(refuse)
+}
+
+async fn list(State(service): State<Arc<Service>>) -> Json<Value> {
+    Json(json!({ "faults": service.faults.list() }))
+}
+
+async fn add(
+    State(service): State<Arc<Service>>,
+    JsonBody(spec): JsonBody<FaultSpec>,
+) -> Result<Response, ApiError> {
+    let fault = Fault::try_from(spec)?;
+    let id = service.faults.try_add(fault);
+    let id = id.map_err(|invalid| ApiError::member(invalid.member(), invalid.why()))?;
+    Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
+}
+
+async fn clear(State(service): State<Arc<Service>>) -> StatusCode {
+    service.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn remove(
+    State(service): State<Arc<Service>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    let id = id.ok().and_then(|Path(id)| FaultId::parse(&id));
+    let removed = id.is_some_and(|id| service.faults.remove(id));
+    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::no_such_fault()) }
+}
+
+async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
+    let requests = service.recording.list();
+    // Later than the list, so that it counts at least what is listed.
+    Json(json!({ "count": service.recording.count(), "requests": requests }))
+}
+
+/// How far the clock is moved on.
+#[derive(Debug, Deserialize)]
+struct Advance {
+    advance_ms: Option<u64>,
+}
+
+async fn advance(
+    State(service): State<Arc<Service>>,
+    JsonBody(advance): JsonBody<Advance>,
+) -> Result<StatusCode, ApiError> {
+    let millis = member::required("advance_ms", advance.advance_ms)?;
+    service.advance(Duration::from_millis(millis));
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,69 @@
+//! Put a fault in the place of an answer, or an answer on a bad way.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::debug;
+
+use super::{Blow, Kind, Operation};
+use crate::connections::Fate;
+use crate::service::Service;
+use crate::wire::ErrorBody;
+
+/// Lets a call go wrong if it is a fault's turn, as a middleware.
+pub(crate) async fn inflict(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let operation = Operation::of(request.method(), request.uri().path());
+    let blow = operation.and_then(|operation| service.faults.strike(operation));
+    let Some(blow) = blow else { return next.run(request).await };
+    debug!(fault = %blow.fault, "struck");
+    let delay = blow.fault.delay;
+    let response = match blow.fault.kind {
+        Kind::Delay => next.run(request).await,
+        Kind::Status(status) => blow.refusal(status),
+        Kind::Html(status) => blow.page(status),
+        Kind::Truncated => Fate::Truncated.of(next.run(request).await),
+        Kind::Reset => Fate::Reset.of(Response::default()),
+        Kind::ResetInBody => Fate::ResetInBody.of(next.run(request).await),
+        Kind::LostAnswer => Fate::Reset.of(next.run(request).await),
+        Kind::Silence => Fate::Silence.of(Response::default()),
+    };
+    tokio::time::sleep(delay).await;
+    response
+}
+
+impl Blow {
+    fn refusal(self, status: u16) -> Response {
+        let message = "this is a fault, as somebody asked for".to_owned();
+        let body = Json(ErrorBody { message, code: "fault", details: None });
+        self.answer(status, body.into_response())
+    }
+
+    fn page(self, status: u16) -> Response {
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let title = format!("{status} {}", reason.unwrap_or("Unknown"));
+        let page = format!(
+            "<!doctype html>\n<html>\n<head><title>{title}</title></head>\n\
+             <body><center><h1>{title}</h1></center></body>\n</html>\n"
+        );
+        let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+        self.answer(status, (kind, page).into_response())
+    }
+
+    /// Sends the fault's own headers, in the place of others of their names.
+    fn answer(self, status: u16, mut response: Response) -> Response {
+        // A fault with another status was not added.
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = status;
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,74 @@
+//! Find policies that could never apply, because one before them takes all of their events.
+
+use super::compile::written;
+use super::error::Fault;
+use super::file::{PolicyTable, Source};
+
+/// Refuses a policy behind one on the same events of the same entity that applies whenever it does.
+///
+/// What it finds is plain to see: the same condition or none at all, and a threshold that is no
+/// higher. A person finds more.
+pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fault> {
+    let shapes: Vec<_> = tables.iter().map(Shape::of).collect::<Result<_, _>>()?;
+    for (place, later) in shapes.iter().enumerate() {
+        if let Some(earlier) = shapes[..place].iter().find(|earlier| earlier.takes_all_of(later)) {
+            let why = format!(
+                "comes after {:?}, which takes all events that it would apply to; put it before",
+                earlier.name
+            );
+            return Err(Fault::new(tables[place].name.span(), why));
+        }
+    }
+    Ok(())
+}
+
+/// What decides which events a policy applies to.
+struct Shape<'a> {
+    name: &'a str,
+    source: Source,
+    entity: Option<&'a str>,
+    condition: Option<String>,
+    window: Option<Window<'a>>,
+}
+
+struct Window<'a> {
+    seconds: i64,
+    over: i64,
+    distinct: Option<&'a str>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(table: &'a PolicyTable) -> Result<Self, Fault> {
+        let window = table.window.as_ref().map(|window| {
+            let window = window.get_ref();
+            Window {
+                seconds: *window.seconds.get_ref(),
+                over: *window.over.get_ref(),
+                distinct: window.distinct.as_ref().map(|field| field.get_ref().as_str()),
+            }
+        });
+        Ok(Self {
+            name: table.name.get_ref(),
+            source: table.on.as_ref().map_or(Source::Events, |on| *on.get_ref()),
+            entity: table.entity.as_ref().map(|name| name.get_ref().as_str()),
+            condition: table.condition.as_ref().map(written).transpose()?,
+            window,
+        })
+    }
+
+    fn takes_all_of(&self, later: &Self) -> bool {
+        let is_no_stricter = match (&self.window, &later.window) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(later)) => {
+                own.distinct == later.distinct
+                    && own.seconds >= later.seconds
+                    && own.over <= later.over
+            }
+        };
+        self.source == later.source
+            && self.entity == later.entity
+            && (self.condition.is_none() || self.condition == later.condition)
+            && is_no_stricter
+    }
+}

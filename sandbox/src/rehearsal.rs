@@ -1,0 +1,117 @@
+//! Try policies on their own, at times of one's choice.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::analysis::{Analysis, Held};
+use crate::clock::Moment;
+use crate::error::ApiError;
+use crate::facts::Facts;
+use crate::policies::{PolicyError, PolicySet};
+use crate::policy::Remedy;
+use crate::wire::MitigationResponse;
+
+/// Policies without a server and without a clock: what would they decide, after these events?
+///
+/// Nothing waits, so that a test of a policy with a window of an hour takes a moment. Every event
+/// counts, whether or not it was delivered before.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use esper_sandbox::{Rehearsal, STARTER_POLICIES};
+/// use serde_json::json;
+///
+/// let mut rehearsal = Rehearsal::of(STARTER_POLICIES).expect("no mistake");
+/// for _ in 0..61 {
+///     rehearsal.event(&json!({ "type": "http_request", "ip": "203.0.113.7" }))?;
+/// }
+/// let request = json!({ "ip": "203.0.113.7" });
+/// assert_eq!(rehearsal.decide(&request)?["action"], "challenge");
+///
+/// rehearsal.advance(Duration::from_secs(60));
+/// assert_eq!(rehearsal.decide(&request)?["action"], "allow");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Rehearsal {
+    analysis: Analysis,
+    now: Moment,
+}
+
+impl Rehearsal {
+    /// Begins with the text of a policy file, and nothing learnt.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first mistake and its place.
+    pub fn of(policies: &str) -> Result<Self, PolicyError> {
+        let analysis = Analysis::new(PolicySet::parse(policies)?);
+        Ok(Self { analysis, now: Moment::START })
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    /// Learns from an event, in the form that the API gives it.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the API would refuse the event.
+    pub fn event(&mut self, event: &impl Serialize) -> io::Result<()> {
+        let event = over_the_wire(event)?;
+        let facts = Facts::of_event(&event).map_err(refused)?;
+        self.analysis.observe(&facts, self.now);
+        // Nobody is told here what has ended.
+        self.analysis.take_ended();
+        Ok(())
+    }
+
+    /// Solves the challenge of a request's decision, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the API would refuse the request.
+    pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
+        let request = over_the_wire(request)?;
+        let facts = Facts::of_request(&request).map_err(refused)?;
+        let held = self.analysis.standing(&facts, self.now).held;
+        if let Some(Held { entity, remedy: Remedy::Challenge(_), .. }) = held {
+            self.analysis.lift_challenges(entity);
+        }
+        Ok(())
+    }
+
+    /// Decides about a request, in the form that the API gives it. The decision is as the API
+    /// gives it too, without the challenge itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the API would refuse the request.
+    pub fn decide(&self, request: &impl Serialize) -> io::Result<Value> {
+        let request = over_the_wire(request)?;
+        let facts = Facts::of_request(&request).map_err(refused)?;
+        let response = MitigationResponse::from(self.analysis.standing(&facts, self.now));
+        Ok(serde_json::to_value(response)?)
+    }
+}
+
+impl fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rehearsal").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+fn over_the_wire<T: DeserializeOwned>(body: &impl Serialize) -> io::Result<T> {
+    Ok(serde_json::from_str(&serde_json::to_string(body)?)?)
+}
+
+fn refused(error: ApiError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.message().to_owned())
+}

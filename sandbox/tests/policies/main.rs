@@ -1,0 +1,11 @@
+//! Policies on their own: what a file may say, and what follows from it.
+
+mod files;
+mod matching;
+mod mistakes;
+mod model;
+mod order;
+mod scenarios;
+mod seeds;
+mod stage;
+mod windows;
