@@ -22,17 +22,23 @@ export async function startSandbox(test, options = [], { listen = "127.0.0.1:0" 
     await exited;
   };
   test.after(stop);
-  // The first line says where it listens. The rest is read, so that the program never waits.
-  const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", resolve));
-  const greeting = await Promise.race([greeted, exited.then(() => log)]);
-  const [url] = /http:\/\/\S+/.exec(greeting) ?? [];
-  if (!url) throw new Error(`the sandbox did not start: ${greeting}`);
-  return new Sandbox(url, stop);
+  // The first lines say where it listens. The rest is read, so that the program never waits.
+  let greeting = "";
+  const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", (line) => {
+    greeting += `${line}\n`;
+    if (line.startsWith("Point the SDK here")) resolve();
+  }));
+  await Promise.race([greeted, exited]);
+  const [, url] = /listening on (http:\/\/\S+)/.exec(greeting) ?? [];
+  if (!url) throw new Error(`the sandbox did not start: ${log}`);
+  const [, admin] = /Admin interface on (http:\/\/[^\s,]+)/.exec(greeting) ?? [];
+  return new Sandbox(url, admin, stop);
 }
 
 class Sandbox {
-  constructor(url, stop) {
+  constructor(url, admin, stop) {
     this.url = url;
+    this.adminUrl = admin;
     /** Stops it before the test ends. */
     this.stop = stop;
   }
@@ -55,8 +61,13 @@ class Sandbox {
     return valid;
   }
 
-  async #post(path, body) {
-    const answer = await fetch(this.url + path, {
+  /** Tells the admin interface something, for a sandbox that has one. */
+  admin(path, body) {
+    return this.#post(path, body, this.adminUrl);
+  }
+
+  async #post(path, body, url = this.url) {
+    const answer = await fetch(url + path, {
       method: "POST",
       headers: {
         Authorization: `Bearer ${KEY}`,
@@ -66,6 +77,6 @@ class Sandbox {
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`);
-    return answer.status === 202 ? undefined : answer.json();
+    return [202, 204].includes(answer.status) ? undefined : answer.json();
   }
 }

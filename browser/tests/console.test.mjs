@@ -11,6 +11,7 @@ import {
   takeScreenshots,
 } from "../support/chromium.mjs";
 import { startFlood } from "../support/flood.mjs";
+import { policyFile } from "../support/policies.mjs";
 import { KEY, startSandbox } from "../support/sandbox.mjs";
 
 const BURST = 61;
@@ -18,6 +19,17 @@ const VISITOR = { ip: "203.0.113.7", user_agent: "Mozilla/5.0 (X11; Linux x86_64
 // The most rows of each list: what happened, what is in force.
 const MOST_ROWS = 120;
 const MOST_HELD = 50;
+
+const TRAP = `[[entity]]
+name = "visitor"
+key = ["client_ip"]
+
+[[policy]]
+name = "trap"
+entity = "visitor"
+match = { field = "path", equals = "/trap" }
+mitigation = { action = "block", ttl_seconds = 60 }
+`;
 
 /** A sandbox with its console open in a browser, and live. */
 async function watched(context, { options = [], browser = {} } = {}) {
@@ -72,7 +84,7 @@ test("an event and a decision appear with their reason, and what is in force can
   assert.equal(await page.getByText("Nothing has arrived yet").isVisible(), false);
   await page.getByRole("img", { name: /: 61 events, at most \d+ in a second/ }).waitFor();
 
-  await page.getByRole("button", { name: `Lift burst of ${VISITOR.ip}` }).click();
+  await page.getByRole("button", { name: `Lift burst of client_ip ${VISITOR.ip}` }).click();
   await page.getByText("Nobody is mitigated").waitFor();
   assert.equal((await sandbox.decide(VISITOR)).action, "allow");
   await row(page, "mitigation", "is lifted by hand").waitFor();
@@ -96,7 +108,7 @@ test("what is left of a mitigation counts down by itself", async (context) => {
 test("the keyboard lifts as well, and is told what was done", async (context) => {
   const { sandbox, page } = await watched(context, { browser: { viewport: PHONE } });
   await sandbox.observe(VISITOR, BURST);
-  const button = page.getByRole("button", { name: `Lift burst of ${VISITOR.ip}` });
+  const button = page.getByRole("button", { name: `Lift burst of client_ip ${VISITOR.ip}` });
   await button.waitFor();
   const { width, height } = await button.boundingBox();
   assert.ok(width >= 44 && height >= 44, `${width} by ${height}`);
@@ -106,7 +118,7 @@ test("the keyboard lifts as well, and is told what was done", async (context) =>
     await page.keyboard.press("Tab");
   }
   await page.keyboard.press("Enter");
-  await page.getByRole("status").getByText(`Done: Lift burst of ${VISITOR.ip}`).waitFor();
+  await page.getByRole("status").getByText(`Done: Lift burst of client_ip ${VISITOR.ip}`).waitFor();
   const focused = await page.evaluate(() => document.activeElement.id);
   assert.equal(focused, "held-title", "the focus is not lost with the button");
   await page.getByText("Nobody is mitigated").waitFor();
@@ -307,7 +319,7 @@ test("without JavaScript it shows how things stand, and lifts", async (context) 
   await row(page, "challenged", "burst: 61 events in 10 s").waitFor();
   await fitsOn(page, PHONE);
   await takeScreenshots(page, "console-no-script");
-  await page.getByRole("button", { name: `Lift burst of ${VISITOR.ip}` }).click();
+  await page.getByRole("button", { name: `Lift burst of client_ip ${VISITOR.ip}` }).click();
   await page.getByText("Nobody is mitigated").waitFor();
   assert.equal(new URL(page.url()).pathname, "/");
   assert.equal((await sandbox.decide(VISITOR)).action, "allow");
@@ -333,5 +345,62 @@ test("it looks as it should with a day's traffic", async (context) => {
   await page.getByRole("rowheader", { name: "0 to 1" }).waitFor();
   await fitsOn(page, PHONE);
   await takeScreenshots(page, "console");
+  viewer.assertCalm();
+});
+
+test("a fault that is on is shown with its hits, until it is used up", async (context) => {
+  const { sandbox, viewer, page } = await watched(context, { options: ["--admin", "0"] });
+  await page.getByText("Every operation answers as it should").waitFor();
+  await sandbox.admin("/faults", {
+    fault: "status",
+    status: 503,
+    operation: "check_mitigation",
+    times: 2,
+  });
+  await sandbox.admin("/faults", { fault: "delay", delay_ms: 20, share: 0.25 });
+  const fault = page.getByRole("list", { name: "Faults" }).getByRole("listitem").first();
+  await fault.getByText("check_mitigation").waitFor();
+  await fault.getByText("status 503").waitFor();
+  await fault.getByText("0 hits, 2 left").waitFor();
+  await assert.rejects(sandbox.decide(VISITOR), /503/);
+  await fault.getByText("1 hit, 1 left").waitFor();
+  await assert.rejects(sandbox.decide(VISITOR), /503/);
+  await fault.getByText("2 hits, used up").waitFor();
+  await fitsOn(page, PHONE);
+  await takeScreenshots(page, "console-faults");
+  viewer.assertCalm();
+});
+
+test("a mitigation that expires leaves, and is said to have", async (context) => {
+  const { sandbox, viewer, page } = await watched(context, { options: ["--admin", "0"] });
+  await sandbox.observe(VISITOR, BURST);
+  await held(page).getByText(/^\d+ s left$/).waitFor();
+  await sandbox.admin("/clock", { advance_ms: 60_000 });
+  await page.getByText("Nobody is mitigated").waitFor();
+  await row(page, "mitigation", VISITOR.ip, "policy burst has expired").waitFor();
+  viewer.assertCalm();
+});
+
+test("a policy file that is refused is said to be, with its line, until it is right again", async (context) => {
+  const file = policyFile(context, TRAP);
+  const { viewer, page } = await watched(context, { options: ["--policies", file.path] });
+  const policies = page.getByRole("list", { name: "Policies" });
+  const definition = policies.getByText('equals = "/trap"');
+  assert.equal(await definition.isVisible(), false);
+  await policies.getByText("trap", { exact: true }).click();
+  await definition.waitFor();
+
+  file.write(`${TRAP}\n[[policy]]\nname = 7\n`);
+  const alert = page.getByRole("alert");
+  await alert.getByText(/policies\.toml:11:8: /).waitFor();
+  assert.ok(await definition.isVisible(), "what is in force stays, and stays open");
+  await row(page, "refused", "so the policies stay as they were").waitFor();
+  await fitsOn(page, PHONE);
+  await takeScreenshots(page, "console-refused");
+
+  file.write(TRAP.replaceAll("/trap", "/snare"));
+  await policies.getByText('equals = "/snare"').waitFor();
+  assert.equal(await alert.isVisible(), false);
+  await row(page, "policies", "are read again and in force").waitFor();
   viewer.assertCalm();
 });
