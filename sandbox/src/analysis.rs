@@ -84,6 +84,7 @@ impl Analysis {
         let entities = entities(&self.policies, facts);
         let by_hand = facts
             .ip
+            .filter(|_| self.mitigations.any_by_hand())
             .into_iter()
             .flat_map(|ip| [Entity::visitor(ip, facts.user_agent), Entity::address(ip)]);
         let of_request = entities.iter().flatten().copied().chain(by_hand);

@@ -74,8 +74,9 @@ where
 }
 
 async fn log(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), loggable(request.uri().path()).to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
+    let path = loggable(uri.path());
     debug!(%method, path, status = response.status().as_u16(), "answered");
     response
 }

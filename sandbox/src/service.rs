@@ -56,7 +56,7 @@ pub(crate) struct Service {
 /// What is decided about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    /// Whom it is about.
+    /// Whom it is about, if it has a challenge.
     visitor: Option<Entity>,
     pub(crate) standing: Standing,
     /// There is one if the decision is to challenge.
@@ -166,7 +166,9 @@ impl Service {
         usage.record(key, effect, self.clock.month());
         drop(usage);
         self.note_decision(facts, &standing);
-        let visitor = facts.ip.map(|ip| Entity::visitor(ip, facts.user_agent));
+        // Only a page for a challenge has to know.
+        let visitor = facts.ip.filter(|_| challenge.is_some());
+        let visitor = visitor.map(|ip| Entity::visitor(ip, facts.user_agent));
         Ok(Decision { visitor, standing, challenge })
     }
 

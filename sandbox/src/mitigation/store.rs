@@ -94,6 +94,11 @@ impl Mitigations {
         all.filter(move |held| held.is_in_force(now))
     }
 
+    /// Whether there is any that was put by hand.
+    pub(crate) fn any_by_hand(&self) -> bool {
+        !self.by_hand.is_empty()
+    }
+
     /// All that is in force, in no order.
     pub(crate) fn all(&self, now: Moment) -> impl Iterator<Item = &Mitigation> {
         let by_policy = self.by_policy.iter().flat_map(|(_, held)| held);
@@ -112,7 +117,7 @@ impl Mitigations {
         self.register.newest().filter_map(move |(id, _)| self.get(id, now))
     }
 
-    /// How many are in force, or were when it was last settled what is over.
+    /// How many are in force, or were as far as their end was not noticed yet.
     pub(crate) fn len(&self) -> usize {
         self.register.len()
     }
@@ -148,9 +153,14 @@ impl Mitigations {
         }
     }
 
-    /// Notices all that is over by now.
+    /// Notices what is over by now. Of very many the rest is noticed next time, so that nobody
+    /// waits for it.
     pub(crate) fn settle(&mut self, now: Moment) {
-        while self.settle_one(now) {}
+        for _ in 0..SETTLED_AT_ONCE {
+            if !self.settle_one(now) {
+                break;
+            }
+        }
     }
 
     /// What has ended since this was last asked.
@@ -209,6 +219,8 @@ impl Default for Mitigations {
 const MOST: usize = 100_000;
 
 const FORGOTTEN_AT_ONCE: usize = 8;
+
+const SETTLED_AT_ONCE: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
