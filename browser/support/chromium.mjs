@@ -65,14 +65,15 @@ export async function assertNoScriptRuns(visitor, page) {
   assert.match(visitor.complaints[0], /Content Security Policy/);
 }
 
-/** Takes pictures of a page: phone and desktop, light and dark. */
-export async function takeScreenshots(page, name) {
+/** Takes pictures of a page, of its top or of all of it: phone and desktop, light and dark. */
+export async function takeScreenshots(page, name, { fullPage = false } = {}) {
   mkdirSync(SCREENSHOTS, { recursive: true });
   for (const [device, size] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
     for (const colorScheme of ["light", "dark"]) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${device}-${colorScheme}.png`) });
+      const path = join(SCREENSHOTS, `${name}-${device}-${colorScheme}.png`);
+      await page.screenshot({ path, fullPage });
     }
   }
 }

@@ -367,7 +367,7 @@ test("a fault that is on is shown with its hits, until it is used up", async (co
   await assert.rejects(sandbox.decide(VISITOR), /503/);
   await fault.getByText("2 hits, used up").waitFor();
   await fitsOn(page, PHONE);
-  await takeScreenshots(page, "console-faults");
+  await takeScreenshots(page, "console-faults", { fullPage: true });
   viewer.assertCalm();
 });
 
@@ -392,11 +392,11 @@ test("a policy file that is refused is said to be, with its line, until it is ri
 
   file.write(`${TRAP}\n[[policy]]\nname = 7\n`);
   const alert = page.getByRole("alert");
-  await alert.getByText(/policies\.toml:11:8: /).waitFor();
+  await alert.getByText(/policies\.toml:12:8: /).waitFor();
   assert.ok(await definition.isVisible(), "what is in force stays, and stays open");
   await row(page, "refused", "so the policies stay as they were").waitFor();
   await fitsOn(page, PHONE);
-  await takeScreenshots(page, "console-refused");
+  await takeScreenshots(page, "console-refused", { fullPage: true });
 
   file.write(TRAP.replaceAll("/trap", "/snare"));
   await policies.getByText('equals = "/snare"').waitFor();
