@@ -17,7 +17,7 @@ use crate::wire::Action;
 
 pub(crate) use self::excerpt::excerpt;
 pub(crate) use self::rates::{Counts, Rates, SECONDS, second};
-pub(crate) use self::row::{Class, Place, Row, Sighting, What, Whose};
+pub(crate) use self::row::{Class, Place, Row, Sighting, Verdict, What, Whose};
 
 /// The rows of late, and how much happened in each second.
 #[derive(Debug)]
@@ -35,18 +35,6 @@ pub(crate) struct Journal {
     /// Why the policies were refused when they were last read.
     mistake: Option<String>,
     version: u64,
-}
-
-/// A decision as the journal is told of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Verdict<'a> {
-    pub(crate) action: Action,
-    /// Why, if there is a reason.
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) policy: Option<&'a str>,
-    /// The policy that only monitors it.
-    pub(crate) monitor: Option<&'a str>,
-    pub(crate) score: f64,
 }
 
 impl Journal {

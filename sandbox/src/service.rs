@@ -142,7 +142,7 @@ impl Service {
         if let Some(begun) = begun {
             info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
             self.note_begun(&begun);
-            // None ends by an event but those that make room for one that begins.
+            // Those that gave way to it, or were over. Of others it is told when somebody looks.
             self.note_ended();
         }
     }

@@ -103,6 +103,18 @@ pub(crate) struct Sighting<'a> {
     pub(crate) path: Option<&'a str>,
 }
 
+/// A decision as the journal is told of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict<'a> {
+    pub(crate) action: Action,
+    /// Why, if there is a reason.
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) policy: Option<&'a str>,
+    /// The policy that only monitors it.
+    pub(crate) monitor: Option<&'a str>,
+    pub(crate) score: f64,
+}
+
 impl<'a> From<&Facts<'a>> for Sighting<'a> {
     fn from(facts: &Facts<'a>) -> Self {
         let Facts { ip, user_agent, method, path, .. } = *facts;
