@@ -266,6 +266,23 @@ mod tests {
         assert_eq!(mitigations.by_policy.len(), MOST);
         assert_eq!(mitigations.of(first, Moment::START).count(), 1, "it was renewed");
         assert_eq!(mitigations.of(second, Moment::START).count(), 0);
+        let [gone] = &mitigations.take_ended()[..] else { panic!("one gave way") };
+        assert_eq!((gone.held.entity, gone.how), (second, Ending::GaveWay));
+        assert_eq!(mitigations.len(), MOST);
+    }
+
+    #[test]
+    fn very_many_that_are_over_are_noticed_a_part_at_a_time() {
+        let (set, mut mitigations) = (policies(), Mitigations::default());
+        let many = u32::try_from(SETTLED_AT_ONCE + 1).expect("a number");
+        for ip in 0..many {
+            charge(&mut mitigations, &set, ip, 0);
+        }
+        let over = Moment::START.after(Duration::from_secs(60));
+        mitigations.settle(over);
+        assert_eq!((mitigations.len(), mitigations.newest(over).count()), (1, 0));
+        mitigations.settle(over);
+        assert_eq!((mitigations.len(), mitigations.take_ended().len()), (0, SETTLED_AT_ONCE + 1));
     }
 
     #[test]
@@ -277,6 +294,7 @@ mod tests {
         for ip in 100..120 {
             charge(&mut mitigations, &set, ip, 60);
         }
-        assert_eq!(mitigations.by_policy.len(), 20);
+        assert_eq!((mitigations.by_policy.len(), mitigations.len()), (20, 20));
+        assert_eq!(mitigations.take_ended().len(), 100);
     }
 }
