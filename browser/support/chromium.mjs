@@ -52,14 +52,28 @@ export async function openVisitor(browser, origins, options = {}) {
   };
 }
 
-/** Takes pictures of a page: phone and desktop, light and dark. */
-export async function takeScreenshots(page, name) {
+/** Asserts that a script which found its way into a page is stopped by the page's policy. */
+export async function assertNoScriptRuns(visitor, page) {
+  const ran = await page.evaluate(() => {
+    const script = document.createElement("script");
+    script.textContent = "globalThis.ran = true";
+    document.head.append(script);
+    return globalThis.ran === true;
+  });
+  assert.equal(ran, false);
+  assert.equal(visitor.complaints.length, 1);
+  assert.match(visitor.complaints[0], /Content Security Policy/);
+}
+
+/** Takes pictures of a page, of its top or of all of it: phone and desktop, light and dark. */
+export async function takeScreenshots(page, name, { fullPage = false } = {}) {
   mkdirSync(SCREENSHOTS, { recursive: true });
   for (const [device, size] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
     for (const colorScheme of ["light", "dark"]) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${device}-${colorScheme}.png`) });
+      const path = join(SCREENSHOTS, `${name}-${device}-${colorScheme}.png`);
+      await page.screenshot({ path, fullPage });
     }
   }
 }

@@ -4,12 +4,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const KEY = "browser-test-key";
+export const KEY = "browser-test-key";
 
 /** Starts a sandbox with these options, and stops it when the test ends. */
-export async function startSandbox(test, options = []) {
+export async function startSandbox(test, options = [], { listen = "127.0.0.1:0" } = {}) {
   const program = ["run", "--quiet", "--package", "esper-sandbox", "--"];
-  const args = [...program, "--listen", "127.0.0.1:0", "--api-key", KEY, ...options];
+  const args = [...program, "--listen", listen, "--api-key", KEY, ...options];
   const child = spawn("cargo", args, {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
     stdio: ["ignore", "pipe", "pipe"],
@@ -17,21 +17,30 @@ export async function startSandbox(test, options = []) {
   let log = "";
   child.stderr.on("data", (text) => (log += text));
   const exited = once(child, "exit");
-  test.after(async () => {
+  const stop = async () => {
     child.kill("SIGTERM");
     await exited;
-  });
-  // The first line says where it listens. The rest is read, so that the program never waits.
-  const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", resolve));
-  const greeting = await Promise.race([greeted, exited.then(() => log)]);
-  const [url] = /http:\/\/\S+/.exec(greeting) ?? [];
-  if (!url) throw new Error(`the sandbox did not start: ${greeting}`);
-  return new Sandbox(url);
+  };
+  test.after(stop);
+  // The first lines say where it listens. The rest is read, so that the program never waits.
+  let greeting = "";
+  const greeted = new Promise((resolve) => createInterface(child.stdout).on("line", (line) => {
+    greeting += `${line}\n`;
+    if (line.startsWith("Point the SDK here")) resolve();
+  }));
+  await Promise.race([greeted, exited]);
+  const [, url] = /listening on (http:\/\/\S+)/.exec(greeting) ?? [];
+  if (!url) throw new Error(`the sandbox did not start: ${log}`);
+  const [, admin] = /Admin interface on (http:\/\/[^\s,]+)/.exec(greeting) ?? [];
+  return new Sandbox(url, admin, stop);
 }
 
 class Sandbox {
-  constructor(url) {
+  constructor(url, admin, stop) {
     this.url = url;
+    this.adminUrl = admin;
+    /** Stops it before the test ends. */
+    this.stop = stop;
   }
 
   /** Asks for a decision, and tells it. */
@@ -52,8 +61,13 @@ class Sandbox {
     return valid;
   }
 
-  async #post(path, body) {
-    const answer = await fetch(this.url + path, {
+  /** Tells the admin interface something, for a sandbox that has one. */
+  admin(path, body) {
+    return this.#post(path, body, this.adminUrl);
+  }
+
+  async #post(path, body, url = this.url) {
+    const answer = await fetch(url + path, {
       method: "POST",
       headers: {
         Authorization: `Bearer ${KEY}`,
@@ -63,6 +77,6 @@ class Sandbox {
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${await answer.text()}`);
-    return answer.status === 202 ? undefined : answer.json();
+    return [202, 204].includes(answer.status) ? undefined : answer.json();
   }
 }

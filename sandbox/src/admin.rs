@@ -91,6 +91,6 @@ async fn advance(
     JsonBody(advance): JsonBody<Advance>,
 ) -> Result<StatusCode, ApiError> {
     let millis = member::required("advance_ms", advance.advance_ms)?;
-    service.clock.advance(Duration::from_millis(millis));
+    service.advance(Duration::from_millis(millis));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,7 +17,7 @@ pub(crate) use self::standing::{Held, Monitored, Standing};
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::facts::Facts;
-use crate::mitigation::{Mitigation, Mitigations};
+use crate::mitigation::{Ending, Mitigation, Mitigations};
 use crate::policies::PolicySet;
 use crate::policy::{Effect, Trigger, Window};
 
@@ -84,6 +84,7 @@ impl Analysis {
         let entities = entities(&self.policies, facts);
         let by_hand = facts
             .ip
+            .filter(|_| self.mitigations.any_by_hand())
             .into_iter()
             .flat_map(|ip| [Entity::visitor(ip, facts.user_agent), Entity::address(ip)]);
         let of_request = entities.iter().flatten().copied().chain(by_hand);
@@ -105,7 +106,8 @@ impl Analysis {
 
     /// Lifts the challenges of an entity that solved one, and counts anew for further ones.
     pub(crate) fn lift_challenges(&mut self, entity: Entity) {
-        self.mitigations.remove(entity, |held| held.effect() == Effect::Challenge);
+        let is_challenge = |held: &Mitigation| held.effect() == Effect::Challenge;
+        self.mitigations.remove(entity, Ending::Passed, is_challenge);
         for policy in &self.policies.policies {
             if let (Trigger::Window(window), Effect::Challenge) =
                 (&policy.trigger, policy.remedy.effect())

@@ -132,6 +132,10 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if !text.trim_start().starts_with('{') {
         return Err(ApiError::malformed("the body is not a JSON object"));
     }
+    // To keep track of the member costs more than to read again what does not fit.
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let member = error.path().to_string();

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::admin;
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
+use crate::console::{Console, ConsoleState, Curtain, Viewers};
 use crate::keys::ApiKeys;
 use crate::limits::Limits;
 use crate::managed::{ManagedChallenges, ReturnHosts};
@@ -32,6 +33,7 @@ pub struct SandboxBuilder {
     public_url: Option<String>,
     return_hosts: Vec<String>,
     challenge_lifetime: Duration,
+    console: Console,
     admin: Option<SocketAddr>,
     limits: Limits,
     policies: PolicySource,
@@ -47,6 +49,7 @@ impl SandboxBuilder {
             public_url: None,
             return_hosts: Vec::new(),
             challenge_lifetime: LIFETIME,
+            console: Console::default(),
             admin: None,
             limits: Limits::default(),
             policies: PolicySource::Starters,
@@ -112,6 +115,15 @@ impl SandboxBuilder {
         self
     }
 
+    /// Says where there is a console, if not where [`Console::OnLoopback`] says.
+    ///
+    /// It answers to the names of this machine and to the host of the
+    /// [`public_url`](Self::public_url) alone.
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = console;
+        self
+    }
+
     /// Offers the admin interface on this address, which is another than that of the sandbox:
     /// faults, recorded requests and the clock, for whoever is not in the same process.
     ///
@@ -141,7 +153,7 @@ impl SandboxBuilder {
     /// Applies the policies in this file instead of the starters, and again when it changes.
     ///
     /// A file that cannot be read or has a mistake is refused at the start. Later the policies
-    /// then stay as they were, and the log says so.
+    /// then stay as they were, and the log and the console say so.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.policies = PolicySource::File(path.into());
         self
@@ -190,7 +202,8 @@ impl SandboxBuilder {
         let public_url = public_url.unwrap_or_default();
         // Before the file is read, so that no change is missed.
         let watch = self.policies.file().map(Watch::of);
-        let service = Arc::new(self.service(public_url.clone())?);
+        let (console, curtain) = self.open_console().unzip();
+        let service = Arc::new(self.service(public_url.clone())?.with_console(console));
         let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
         let router = routes::router(Arc::clone(&service), &self.limits);
         let mut sites = vec![Site { listen: self.listen, router }];
@@ -207,7 +220,17 @@ impl SandboxBuilder {
             ready(listening);
         };
         let server = Server::spawn(sites, self.limits, watching, ready)?;
-        Ok(Starting { server, service, api_key: self.api_keys.swap_remove(0) })
+        Ok(Starting { curtain, server, service, api_key: self.api_keys.swap_remove(0) })
+    }
+
+    fn open_console(&self) -> Option<(ConsoleState, Curtain)> {
+        let wanted = match self.console {
+            Console::OnLoopback => self.listen.ip().to_canonical().is_loopback(),
+            Console::Always => true,
+            Console::Never => false,
+        };
+        let (viewers, curtain) = wanted.then(Viewers::new)?;
+        Some((ConsoleState::new(viewers), curtain))
     }
 
     fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
@@ -235,6 +258,7 @@ impl fmt::Debug for SandboxBuilder {
             .field("public_url", &self.public_url)
             .field("return_hosts", &self.return_hosts)
             .field("challenge_lifetime", &self.challenge_lifetime)
+            .field("console", &self.console)
             .field("admin", &self.admin)
             .field("limits", &self.limits)
             .field("policies", &self.policies)
@@ -244,6 +268,7 @@ impl fmt::Debug for SandboxBuilder {
 
 /// A sandbox whose addresses are not known yet.
 struct Starting {
+    curtain: Option<Curtain>,
     server: Server,
     service: Arc<Service>,
     api_key: String,
@@ -256,8 +281,8 @@ impl Starting {
             [addr] => (addr, None),
             [addr, admin, ..] => (addr, Some(admin)),
         };
-        let Self { server, service, api_key } = self;
-        Ok(Sandbox::new(server, listening.runtime, service, addr, admin, api_key))
+        let Self { curtain, server, service, api_key } = self;
+        Ok(Sandbox::new(curtain, server, listening.runtime, service, addr, admin, api_key))
     }
 
     fn vanished(&self) -> io::Error {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use esper_sandbox::{Sandbox, SandboxBuilder};
+use esper_sandbox::{Console, Sandbox, SandboxBuilder};
 
 use self::policies::PoliciesCommand;
 
@@ -51,6 +51,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     challenge_lifetime: u64,
 
+    /// Where there is a console, the page at / that shows what happens
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = ConsoleChoice::Loopback)]
+    console: ConsoleChoice,
+
     /// Address, or port of the loopback address, of the admin interface, which asks for no key;
     /// none if left out
     #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
@@ -59,6 +63,17 @@ pub(crate) struct Cli {
     /// How the log is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+/// The values of `--console`.
+#[derive(Clone, Copy, ValueEnum)]
+enum ConsoleChoice {
+    /// Where it listens on a loopback address
+    Loopback,
+    /// On any address, for everybody who can reach it
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// How a line of the log looks.
@@ -102,6 +117,7 @@ impl Cli {
         let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
         let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
         let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
+        let builder = builder.console(self.console.into());
         let builder = self.admin.into_iter().fold(builder, SandboxBuilder::admin);
         let builder = self.policies.into_iter().fold(builder, SandboxBuilder::policies_file);
         let builder = match self.public_url {
@@ -115,6 +131,16 @@ impl Cli {
         match self.requests_per_minute {
             Some(requests) => builder.requests_per_minute(requests),
             None => builder,
+        }
+    }
+}
+
+impl From<ConsoleChoice> for Console {
+    fn from(choice: ConsoleChoice) -> Self {
+        match choice {
+            ConsoleChoice::Loopback => Self::OnLoopback,
+            ConsoleChoice::Always => Self::Always,
+            ConsoleChoice::Never => Self::Never,
         }
     }
 }

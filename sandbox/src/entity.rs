@@ -70,11 +70,11 @@ impl EntityDefinition {
 
     /// The entity for people, such as `client_ip 203.0.113.7, user_agent curl/8.5.0`.
     pub(crate) fn label(&self, facts: &Facts<'_>) -> String {
-        let values = self.key.iter().map(|field| {
-            let text = facts.text(field).unwrap_or_default();
+        let values = self.key.iter().filter_map(|field| {
+            let text = facts.text(field).filter(|text| !text.is_empty())?;
             let value: String = text.chars().take(LONGEST_VALUE).collect();
             let cut = if value.len() < text.len() { "…" } else { "" };
-            format!("{field} {value}{cut}")
+            Some(format!("{field} {value}{cut}"))
         });
         values.collect::<Vec<_>>().join(", ")
     }

@@ -71,6 +71,19 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "cross_site", message)
     }
 
+    /// The console was called by a name that is not its own.
+    pub(crate) fn wrong_host() -> Self {
+        let message = "the console is not at this host; open it at localhost, or give the host \
+                       with --public-url or SandboxBuilder::public_url";
+        Self::new(StatusCode::FORBIDDEN, "wrong_host", message)
+    }
+
+    /// As many follow the console as may.
+    pub(crate) fn no_seat() -> Self {
+        let message = "too many pages follow the console; close one";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("this operation is called with {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)

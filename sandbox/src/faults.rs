@@ -55,6 +55,8 @@ struct Blow {
 #[derive(Debug, Default)]
 struct List {
     last_id: u64,
+    /// Another after every change.
+    version: u64,
     faults: Vec<Listed>,
 }
 
@@ -98,6 +100,7 @@ impl Faults {
             return Err(InvalidFault::new("fault", why));
         }
         list.last_id += 1;
+        list.version += 1;
         let id = FaultId(list.last_id);
         list.faults.push(Listed { id, fault, headers, calls: 0, hits: 0 });
         Ok(id)
@@ -112,24 +115,34 @@ impl Faults {
     /// Removes a fault, and tells whether it was there.
     #[expect(clippy::must_use_candidate, reason = "it is removed either way")]
     pub fn remove(&self, id: FaultId) -> bool {
-        let faults = &mut self.lock().faults;
-        let before = faults.len();
-        faults.retain(|listed| listed.id != id);
-        faults.len() < before
+        let mut list = self.lock();
+        let before = list.faults.len();
+        list.faults.retain(|listed| listed.id != id);
+        let removed = list.faults.len() < before;
+        list.version += u64::from(removed);
+        removed
     }
 
     /// Removes all faults. Calls that were struck already stay so.
     pub fn clear(&self) {
-        self.lock().faults.clear();
+        let mut list = self.lock();
+        list.faults.clear();
+        list.version += 1;
+    }
+
+    /// A number that is another after every change, a hit among them.
+    pub(crate) fn version(&self) -> u64 {
+        self.lock().version
     }
 
     /// Finds what strikes a call, and counts it.
     fn strike(&self, operation: Operation) -> Option<Blow> {
-        let faults = &mut self.lock().faults;
+        let List { faults, version, .. } = &mut *self.lock();
         let listed = faults.iter_mut().find_map(|listed| {
             let struck = listed.is_about(operation) && listed.takes_its_turn();
             struck.then_some(listed)
         })?;
+        *version += 1;
         Some(Blow { fault: listed.fault.clone(), headers: listed.headers.clone() })
     }
 

@@ -76,6 +76,10 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
                     Give others with --api-key or ESPER_SANDBOX_API_KEYS.";
         (sandbox.api_key(), keys)
     };
+    let console = match sandbox.console_url() {
+        Some(url) => format!("Watch it in a browser: {url}\n"),
+        None => String::new(),
+    };
     let admin = match sandbox.admin_url() {
         Some(admin) => format!("Admin interface on {admin}, for whoever reaches it\n"),
         None => String::new(),
@@ -83,7 +87,7 @@ fn greeting(sandbox: &Sandbox, has_keys: bool) -> String {
     let set_key = if has_keys { String::new() } else { format!("  export ESPER_API_KEY={key}\n") };
     format!(
         r#"Esper sandbox listening on {url}
-{admin}{keys}
+{console}{admin}{keys}
 
 Point the SDK here:
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub(crate) use self::page::{asset, challenge_page, closed_page};
-pub(crate) use self::return_url::{NotAllowed, ReturnHosts};
+pub(crate) use self::return_url::{NotAllowed, ReturnHosts, is_loopback};
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::proof_of_work::{is_answer, new_salt};

@@ -1,5 +1,6 @@
 //! What is in force against an entity, how it is told, and for how long.
 
+mod register;
 mod store;
 
 use std::net::IpAddr;
@@ -21,13 +22,33 @@ pub(crate) struct Mitigation {
     /// The entity, for people.
     pub(crate) label: Box<str>,
     pub(crate) origin: Origin,
-    pub(crate) began: Moment,
     /// When it ends; without an end it stays until it is lifted.
     until: Option<Moment>,
     /// The most events, or values, that were in the window since it began.
     count: usize,
     /// Whom it is about, as far as its entity says.
     whom: Option<Whom>,
+}
+
+/// A mitigation that is over.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) held: Mitigation,
+    pub(crate) how: Ending,
+}
+
+/// Why a mitigation is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ending {
+    /// Its challenge was passed.
+    Passed,
+    /// By hand.
+    Lifted,
+    Expired,
+    /// Its policy is in force no more.
+    Withdrawn,
+    /// There were too many.
+    GaveWay,
 }
 
 /// Who put a mitigation.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use url::Url;
+use url::{Host, Url};
 
 /// The URL that the pages of the sandbox stand below, without a slash at its end. Without one that
 /// was given, it is that of the address, which is known once the sandbox listens.
@@ -39,6 +39,12 @@ impl PublicUrl {
     /// The URL of a path of the sandbox, such as `/healthz`.
     pub(crate) fn with_path(&self, path: &str) -> Option<String> {
         self.0.get().map(|url| format!("{url}{path}"))
+    }
+
+    /// Whether this is the URL's host.
+    pub(crate) fn has_host(&self, host: &Host) -> bool {
+        let url = self.0.get().and_then(|url| Url::parse(url).ok());
+        url.is_some_and(|url| url.host().is_some_and(|own| own.to_owned() == *host))
     }
 
     /// Whether this is the origin of the sandbox's pages, as a browser sends it.

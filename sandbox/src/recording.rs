@@ -32,7 +32,7 @@ pub(crate) async fn record(
     request: Request,
     next: Next,
 ) -> Response {
-    let number = service.recording.arrives(Raw::of(&request));
+    let number = service.recording.arrives(&request);
     let response = next.run(request).await;
     if response.extensions().get::<Fate>().is_none_or(|fate| fate.shows_status()) {
         service.recording.is_answered(number, response.status().as_u16());
@@ -55,11 +55,11 @@ impl Recording {
     }
 
     /// Notes a request, and tells its number.
-    fn arrives(&self, raw: Raw) -> u64 {
+    fn arrives(&self, request: &Request) -> u64 {
         let mut tape = self.tape();
-        if tape.last.len() == CAPACITY {
-            tape.last.pop_front();
-        }
+        let oldest = if tape.last.len() == CAPACITY { tape.last.pop_front() } else { None };
+        let mut raw = oldest.unwrap_or_default();
+        raw.replace(request);
         tape.last.push_back(raw);
         tape.count += 1;
         tape.count
@@ -93,15 +93,15 @@ const CAPACITY: usize = 1000;
 mod tests {
     use super::*;
 
-    fn raw(path: &str) -> Raw {
-        Raw::of(&Request::get(path).body(axum::body::Body::empty()).expect("a request"))
+    fn request(path: &str) -> Request {
+        Request::get(path).body(axum::body::Body::empty()).expect("a request")
     }
 
     #[test]
     fn the_last_thousand_requests_are_remembered_and_all_are_counted() {
         let recording = Recording::default();
         for number in 1..=1500 {
-            assert_eq!(recording.arrives(raw(&format!("/{number}"))), number);
+            assert_eq!(recording.arrives(&request(&format!("/{number}"))), number);
         }
         recording.is_answered(500, 200);
         recording.is_answered(501, 201);

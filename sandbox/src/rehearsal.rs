@@ -68,6 +68,8 @@ impl Rehearsal {
         let event = over_the_wire(event)?;
         let facts = Facts::of_event(&event).map_err(refused)?;
         self.analysis.observe(&facts, self.now);
+        // Nobody is told here what has ended.
+        self.analysis.take_ended();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Find the operation of a request, and refuse what is none.
 
 mod challenge;
+mod console;
 mod events;
 mod mitigate;
 mod proof;
@@ -38,6 +39,7 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .layer(from_fn_with_state(Arc::clone(&service), record))
         // What follows is part of no operation, so that it is neither recorded nor struck.
         .merge(pages())
+        .merge(console::routes(&service))
         .route("/healthz", only_get(async || "ok"))
         .layer(from_fn_with_state(Bodies::new(limits), body::receive))
         .layer(from_fn(log))
@@ -72,8 +74,9 @@ where
 }
 
 async fn log(request: Request, next: Next) -> Response {
-    let (method, path) = (request.method().clone(), loggable(request.uri().path()).to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
+    let path = loggable(uri.path());
     debug!(%method, path, status = response.status().as_u16(), "answered");
     response
 }

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
+use crate::console::Curtain;
 use crate::faults::Faults;
 use crate::public_url::url_of;
 use crate::recording::RecordedRequest;
@@ -24,6 +25,8 @@ use crate::visitor::Visitor;
 /// [`stop`](Self::stop).
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
+    /// There is one if there is a console. It falls before the server stops.
+    curtain: Option<Curtain>,
     server: Server,
     /// The server's, where time limits are kept.
     runtime: Handle,
@@ -72,6 +75,12 @@ impl Sandbox {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the console is, if there is one: the page that shows what the sandbox sees and does.
+    #[must_use]
+    pub fn console_url(&self) -> Option<String> {
+        self.curtain.as_ref().map(|_| format!("{}/", self.url))
     }
 
     /// The address that the sandbox listens on.
@@ -124,7 +133,7 @@ impl Sandbox {
     ///
     /// Delays of faults and the time limits of connections are measured by the machine's clock.
     pub fn advance(&self, span: Duration) {
-        self.service.clock.advance(span);
+        self.service.advance(span);
     }
 
     /// Waits until so many events have been accepted since the start, for no longer than `limit`.
@@ -213,10 +222,12 @@ impl Sandbox {
     /// be awaited in any runtime. Dropping the sandbox stops it in the same way, but waits no
     /// longer than a moment for the end.
     pub async fn stop(self) {
+        drop(self.curtain);
         self.server.stop().await;
     }
 
     pub(crate) fn new(
+        curtain: Option<Curtain>,
         server: Server,
         runtime: Handle,
         service: Arc<Service>,
@@ -224,7 +235,7 @@ impl Sandbox {
         admin: Option<SocketAddr>,
         api_key: String,
     ) -> Self {
-        Self { server, runtime, service, addr, admin, url: url_of(addr), api_key }
+        Self { curtain, server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

@@ -2,19 +2,23 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
+mod console;
 mod managed;
 mod mitigations;
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::{error, info};
 
+pub(crate) use self::console::Edition;
 pub(crate) use self::managed::NoPage;
 use crate::analysis::{Analysis, Held, Standing};
 use crate::arrivals::Arrivals;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::Clock;
+use crate::console::ConsoleState;
 use crate::deliveries::{Deliveries, Delivery};
 use crate::entity::Entity;
 use crate::error::ApiError;
@@ -36,7 +40,7 @@ pub(crate) struct Service {
     pub(crate) recording: Recording,
     /// The events that were accepted.
     pub(crate) accepted: Arrivals,
-    pub(crate) clock: Clock,
+    clock: Clock,
     keys: ApiKeys,
     rate_limit: Option<Mutex<RateLimit>>,
     deliveries: Mutex<Deliveries>,
@@ -46,12 +50,13 @@ pub(crate) struct Service {
     managed: Mutex<ManagedChallenges>,
     public_url: PublicUrl,
     usage: Mutex<Usage>,
+    console: Option<ConsoleState>,
 }
 
 /// What is decided about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    /// Whom it is about.
+    /// Whom it is about, if it has a challenge.
     visitor: Option<Entity>,
     pub(crate) standing: Standing,
     /// There is one if the decision is to challenge.
@@ -92,7 +97,14 @@ impl Service {
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,
+            console: None,
         })
+    }
+
+    /// Tells a console what happens.
+    pub(crate) fn with_console(mut self, console: Option<ConsoleState>) -> Self {
+        self.console = console;
+        self
     }
 
     /// Recognises a key.
@@ -112,7 +124,9 @@ impl Service {
 
     /// Learns from an event; from the same delivery it learns once.
     pub(crate) fn observe(&self, key: KeyId, deliveries: &[Delivery], facts: &Facts<'_>) {
-        if !lock(&self.deliveries).is_first(key, deliveries, self.clock.now()) {
+        let first = lock(&self.deliveries).is_first(key, deliveries, self.clock.now());
+        self.note_event(facts, !first);
+        if !first {
             return;
         }
         self.learn(facts);
@@ -123,8 +137,13 @@ impl Service {
     fn learn(&self, facts: &Facts<'_>) {
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        if let Some(begun) = analysis.observe(facts, self.clock.now()) {
+        let begun = analysis.observe(facts, self.clock.now());
+        drop(analysis);
+        if let Some(begun) = begun {
             info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
+            self.note_begun(&begun);
+            // Those that gave way to it, or were over. Of others it is told when somebody looks.
+            self.note_ended();
         }
     }
 
@@ -146,7 +165,10 @@ impl Service {
         // The month is read under the lock, so that none is followed by the one before it.
         usage.record(key, effect, self.clock.month());
         drop(usage);
-        let visitor = facts.ip.map(|ip| Entity::visitor(ip, facts.user_agent));
+        self.note_decision(facts, &standing);
+        // Only a page for a challenge has to know.
+        let visitor = facts.ip.filter(|_| challenge.is_some());
+        let visitor = visitor.map(|ip| Entity::visitor(ip, facts.user_agent));
         Ok(Decision { visitor, standing, challenge })
     }
 
@@ -159,8 +181,15 @@ impl Service {
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a challenge is passed");
+            self.note_ended();
         }
         solved.is_some()
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+        self.note_advance();
     }
 
     /// The decisions that a key received in the current period, with the period's name.

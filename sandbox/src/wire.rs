@@ -38,7 +38,7 @@ pub(crate) struct MitigationResponse {
     pub(crate) metadata: Map<String, Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
     Allow,

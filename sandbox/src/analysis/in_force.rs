@@ -1,17 +1,15 @@
 //! What is in force as a person sees it, and what a person does about it.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::Analysis;
 use crate::clock::Moment;
-use crate::mitigation::{Mitigation, Origin};
+use crate::mitigation::{Ended, Ending, Mitigation, Origin};
 use crate::policy::{Effect, Remedy, Trigger};
 use crate::visitor::{Visitor, Whom};
 
 /// A mitigation in force, for people.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the console will show it"))]
 pub(crate) struct InForce {
     /// The number by which it is lifted.
     pub(crate) id: u64,
@@ -27,7 +25,6 @@ pub(crate) struct InForce {
 
 /// A policy in force, for people.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the console will show it"))]
 pub(crate) struct PolicyInForce {
     pub(crate) name: String,
     pub(crate) effect: Effect,
@@ -55,25 +52,29 @@ impl Analysis {
         all.collect()
     }
 
-    /// What is in force, the newest first, and no more than a person looks at.
-    pub(crate) fn in_force(&self, now: Moment) -> Vec<InForce> {
-        let mut all: Vec<_> = self.mitigations.all(now).collect();
-        all.sort_by_key(|held| (Reverse(held.began), Reverse(held.id)));
-        all.truncate(SHOWN);
-        all.into_iter().map(|held| InForce::at(held, now)).collect()
+    /// What is in force, the newest first and no more than a person looks at, and how many there
+    /// are in all.
+    pub(crate) fn in_force(&mut self, now: Moment) -> (Vec<InForce>, usize) {
+        self.mitigations.settle(now);
+        let newest = self.mitigations.newest(now).take(SHOWN);
+        (newest.map(|held| InForce::at(held, now)).collect(), self.mitigations.len())
+    }
+
+    /// What has ended since this was last asked.
+    pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
+        self.mitigations.take_ended()
     }
 
     /// Puts a mitigation on a visitor by hand, until it is lifted.
     #[track_caller]
-    pub(crate) fn put(&mut self, visitor: &Visitor, remedy: Remedy, now: Moment) {
+    pub(crate) fn put(&mut self, visitor: &Visitor, remedy: Remedy) -> Mitigation {
         let whom = Whom::named(visitor);
-        self.mitigations.put(visitor.entity(), remedy, visitor.label(), whom, now);
+        self.mitigations.put(visitor.entity(), remedy, visitor.label(), whom)
     }
 
     /// Lifts one mitigation, and tells whether it was in force.
     pub(crate) fn lift(&mut self, id: u64, now: Moment) -> bool {
-        let held = self.mitigations.all(now).find(|held| held.id == id).cloned();
-        let Some(held) = held else { return false };
+        let Some(held) = self.mitigations.get(id, now).cloned() else { return false };
         self.take_away(&held);
         true
     }
@@ -91,7 +92,7 @@ impl Analysis {
     /// Lifts a mitigation and forgets what was counted for it, so that it does not come again with
     /// the next event.
     fn take_away(&mut self, lifted: &Mitigation) {
-        self.mitigations.remove(lifted.entity, |held| held.id == lifted.id);
+        self.mitigations.remove(lifted.entity, Ending::Lifted, |held| held.id == lifted.id);
         if let Origin::Policy(policy) = &lifted.origin
             && let Trigger::Window(window) = &policy.trigger
         {
@@ -114,4 +115,4 @@ impl InForce {
 }
 
 /// The most mitigations that are shown.
-const SHOWN: usize = 200;
+const SHOWN: usize = 50;

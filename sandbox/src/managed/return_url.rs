@@ -89,7 +89,7 @@ fn read(host: &str) -> io::Result<Host> {
 }
 
 /// Whether a host is this machine, by its name or its address.
-fn is_loopback(host: &Host) -> bool {
+pub(crate) fn is_loopback(host: &Host) -> bool {
     match host {
         Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(ip) => ip.is_loopback(),

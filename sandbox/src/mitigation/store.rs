@@ -1,11 +1,13 @@
 //! Keep the mitigations in force: many of policies, within bounds, and those put by hand.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::{Mitigation, Origin};
+use super::register::Register;
+use super::{Ended, Ending, Mitigation, Origin};
 use crate::clock::Moment;
 use crate::entity::{Entity, EntityDefinition};
 use crate::facts::Facts;
@@ -18,6 +20,9 @@ pub(crate) struct Mitigations {
     /// The entity whose mitigation began or was renewed last comes first.
     by_policy: LruCache<Entity, Vec<Mitigation>>,
     by_hand: HashMap<Entity, Mitigation>,
+    /// Has each of both.
+    register: Register,
+    ended: Vec<Ended>,
     next_id: u64,
 }
 
@@ -33,10 +38,12 @@ impl Mitigations {
         now: Moment,
     ) -> Option<Mitigation> {
         let until = now.after(policy.ttl);
+        self.take(entity, Ending::Expired, |held| !held.is_in_force(now));
         let held = self.by_policy.get_or_insert_mut(entity, Vec::new);
-        held.retain(|held| held.is_in_force(now));
         if let Some(held) = held.iter_mut().find(|held| held.order() == Some(policy.order)) {
+            self.register.strike_out(held);
             held.renew(count, until);
+            self.register.enter(held);
             return None;
         }
         let begun = Mitigation {
@@ -44,38 +51,40 @@ impl Mitigations {
             entity,
             label: definition.label(facts).into(),
             origin: Origin::Policy(Arc::clone(policy)),
-            began: now,
             until: Some(until),
             count,
             whom: Whom::of(&definition.key, facts),
         };
         held.push(begun.clone());
+        self.register.enter(&begun);
         self.next_id += 1;
         self.make_room(now);
         Some(begun)
     }
 
-    /// Puts a mitigation on an entity by hand, in place of another.
+    /// Puts a mitigation on an entity by hand, in place of another, and tells it.
     pub(crate) fn put(
         &mut self,
         entity: Entity,
         remedy: Remedy,
         label: String,
         whom: Whom,
-        now: Moment,
-    ) {
-        let mitigation = Mitigation {
+    ) -> Mitigation {
+        let begun = Mitigation {
             id: self.next_id,
             entity,
             label: label.into(),
             origin: Origin::Hand(remedy),
-            began: now,
             until: None,
             count: 1,
             whom: Some(whom),
         };
-        self.by_hand.insert(entity, mitigation);
+        self.register.enter(&begun);
+        if let Some(replaced) = self.by_hand.insert(entity, begun.clone()) {
+            self.end(replaced, Ending::Lifted);
+        }
         self.next_id += 1;
+        begun
     }
 
     /// What is in force against an entity.
@@ -85,6 +94,11 @@ impl Mitigations {
         all.filter(move |held| held.is_in_force(now))
     }
 
+    /// Whether there is any that was put by hand.
+    pub(crate) fn any_by_hand(&self) -> bool {
+        !self.by_hand.is_empty()
+    }
+
     /// All that is in force, in no order.
     pub(crate) fn all(&self, now: Moment) -> impl Iterator<Item = &Mitigation> {
         let by_policy = self.by_policy.iter().flat_map(|(_, held)| held);
@@ -92,48 +106,112 @@ impl Mitigations {
         all.filter(move |held| held.is_in_force(now))
     }
 
+    /// The one with a number, if it is in force.
+    pub(crate) fn get(&self, id: u64, now: Moment) -> Option<&Mitigation> {
+        let entity = self.register.entity(id)?;
+        self.of(entity, now).find(|held| held.id == id)
+    }
+
+    /// All that is in force, the newest first.
+    pub(crate) fn newest(&self, now: Moment) -> impl Iterator<Item = &Mitigation> {
+        self.register.newest().filter_map(move |(id, _)| self.get(id, now))
+    }
+
+    /// How many are in force, or were as far as their end was not noticed yet.
+    pub(crate) fn len(&self) -> usize {
+        self.register.len()
+    }
+
     /// Takes an entity's mitigations of one kind away.
-    pub(crate) fn remove(&mut self, entity: Entity, of_kind: impl Fn(&Mitigation) -> bool) {
-        if let Some(held) = self.by_policy.peek_mut(&entity) {
-            held.retain(|held| !of_kind(held));
-        }
-        if self.by_hand.get(&entity).is_some_and(of_kind) {
-            self.by_hand.remove(&entity);
+    pub(crate) fn remove(
+        &mut self,
+        entity: Entity,
+        how: Ending,
+        of_kind: impl Fn(&Mitigation) -> bool,
+    ) {
+        self.take(entity, how, &of_kind);
+        if self.by_hand.get(&entity).is_some_and(of_kind)
+            && let Some(held) = self.by_hand.remove(&entity)
+        {
+            self.end(held, how);
         }
     }
 
     /// Goes on with other policies: keeps what one put that reads the same now, and what was put
     /// by hand.
     pub(crate) fn carry_over(&mut self, policies: &[Arc<Policy>]) {
-        for (_, held) in self.by_policy.iter_mut() {
-            held.retain_mut(|held| {
-                let Origin::Policy(old) = &held.origin else { return true };
-                let same = policies.iter().find(|policy| policy.definition == old.definition);
-                if let Some(same) = same {
-                    held.origin = Origin::Policy(Arc::clone(same));
-                }
-                same.is_some()
-            });
+        let mut gone = Vec::new();
+        for held in self.by_policy.iter_mut().flat_map(|(_, held)| held) {
+            let Origin::Policy(old) = &held.origin else { continue };
+            match policies.iter().find(|policy| policy.definition == old.definition) {
+                Some(same) => held.origin = Origin::Policy(Arc::clone(same)),
+                None => gone.push((held.entity, held.id)),
+            }
+        }
+        for (entity, id) in gone {
+            self.take(entity, Ending::Withdrawn, |held| held.id == id);
         }
     }
 
-    /// Forgets what is over, among the few that were renewed longest ago, and what is too much.
-    fn make_room(&mut self, now: Moment) {
-        for _ in 0..FORGOTTEN_AT_ONCE {
-            let is_over = |held: &Mitigation| !held.is_in_force(now);
-            let oldest = self.by_policy.peek_lru();
-            let over = oldest.is_some_and(|(_, held)| held.iter().all(is_over));
-            if !over && self.by_policy.len() <= MOST {
+    /// Notices what is over by now. Of very many the rest is noticed next time, so that nobody
+    /// waits for it.
+    pub(crate) fn settle(&mut self, now: Moment) {
+        for _ in 0..SETTLED_AT_ONCE {
+            if !self.settle_one(now) {
                 break;
             }
-            self.by_policy.pop_lru();
+        }
+    }
+
+    /// What has ended since this was last asked.
+    pub(crate) fn take_ended(&mut self) -> Vec<Ended> {
+        mem::take(&mut self.ended)
+    }
+
+    fn settle_one(&mut self, now: Moment) -> bool {
+        let Some((id, entity)) = self.register.next_over(now) else { return false };
+        self.take(entity, Ending::Expired, |held| held.id == id);
+        true
+    }
+
+    /// Takes mitigations of policies away.
+    fn take(&mut self, entity: Entity, how: Ending, which: impl Fn(&Mitigation) -> bool) {
+        let Some(held) = self.by_policy.peek_mut(&entity) else { return };
+        let taken: Vec<_> = held.extract_if(.., |held| which(held)).collect();
+        if held.is_empty() {
+            self.by_policy.pop(&entity);
+        }
+        taken.into_iter().for_each(|held| self.end(held, how));
+    }
+
+    /// Notes the end of one that was taken away.
+    fn end(&mut self, held: Mitigation, how: Ending) {
+        self.register.strike_out(&held);
+        self.ended.push(Ended { held, how });
+    }
+
+    /// Forgets what is over, more of it than can begin, and what is too much.
+    fn make_room(&mut self, now: Moment) {
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            self.settle_one(now);
+        }
+        while self.by_policy.len() > MOST
+            && let Some((_, held)) = self.by_policy.pop_lru()
+        {
+            held.into_iter().for_each(|held| self.end(held, Ending::GaveWay));
         }
     }
 }
 
 impl Default for Mitigations {
     fn default() -> Self {
-        Self { by_policy: LruCache::unbounded(), by_hand: HashMap::new(), next_id: 0 }
+        Self {
+            by_policy: LruCache::unbounded(),
+            by_hand: HashMap::new(),
+            register: Register::default(),
+            ended: Vec::new(),
+            next_id: 0,
+        }
     }
 }
 
@@ -141,6 +219,8 @@ impl Default for Mitigations {
 const MOST: usize = 100_000;
 
 const FORGOTTEN_AT_ONCE: usize = 8;
+
+const SETTLED_AT_ONCE: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -186,6 +266,23 @@ mod tests {
         assert_eq!(mitigations.by_policy.len(), MOST);
         assert_eq!(mitigations.of(first, Moment::START).count(), 1, "it was renewed");
         assert_eq!(mitigations.of(second, Moment::START).count(), 0);
+        let [gone] = &mitigations.take_ended()[..] else { panic!("one gave way") };
+        assert_eq!((gone.held.entity, gone.how), (second, Ending::GaveWay));
+        assert_eq!(mitigations.len(), MOST);
+    }
+
+    #[test]
+    fn very_many_that_are_over_are_noticed_a_part_at_a_time() {
+        let (set, mut mitigations) = (policies(), Mitigations::default());
+        let many = u32::try_from(SETTLED_AT_ONCE + 1).expect("a number");
+        for ip in 0..many {
+            charge(&mut mitigations, &set, ip, 0);
+        }
+        let over = Moment::START.after(Duration::from_secs(60));
+        mitigations.settle(over);
+        assert_eq!((mitigations.len(), mitigations.newest(over).count()), (1, 0));
+        mitigations.settle(over);
+        assert_eq!((mitigations.len(), mitigations.take_ended().len()), (0, SETTLED_AT_ONCE + 1));
     }
 
     #[test]
@@ -197,6 +294,7 @@ mod tests {
         for ip in 100..120 {
             charge(&mut mitigations, &set, ip, 60);
         }
-        assert_eq!(mitigations.by_policy.len(), 20);
+        assert_eq!((mitigations.by_policy.len(), mitigations.len()), (20, 20));
+        assert_eq!(mitigations.take_ended().len(), 100);
     }
 }

@@ -1,6 +1,5 @@
 //! A request as it is kept: little more than its bytes, as most are never looked at.
 
-use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
 
@@ -8,30 +7,35 @@ use super::RecordedRequest;
 use crate::body;
 use crate::faults::Operation;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Raw {
     operation: Option<Operation>,
     method: Method,
-    path: Box<str>,
+    path: String,
     /// A line `name: value` for each header.
-    headers: Box<str>,
+    headers: String,
     /// Nothing of a body that is too long or never arrived.
-    body: Option<Bytes>,
+    body: Vec<u8>,
     pub(super) status: Option<u16>,
 }
 
 impl Raw {
-    pub(super) fn of(request: &Request) -> Self {
-        let (method, path) = (request.method().clone(), request.uri().path());
-        let body = body::whole(request.extensions());
-        Self {
-            operation: Operation::of(&method, path),
-            method,
-            path: path.chars().take(LONGEST_PATH).collect::<String>().into(),
-            headers: lines(request.headers()).into(),
-            body: body.filter(|body| body.len() <= LONGEST_BODY).cloned(),
-            status: None,
-        }
+    /// Keeps a request in the place of another.
+    ///
+    /// Its texts go where those of the other were: if each request left a few of its own between
+    /// what others use for a moment, the allocator would have to search for room more and more.
+    pub(super) fn replace(&mut self, request: &Request) {
+        let path = request.uri().path();
+        self.operation = Operation::of(request.method(), path);
+        self.method.clone_from(request.method());
+        self.path.clear();
+        self.path.extend(path.chars().take(LONGEST_PATH));
+        self.headers.clear();
+        write_lines(request.headers(), &mut self.headers);
+        self.body.clear();
+        let body = body::whole(request.extensions()).filter(|body| body.len() <= LONGEST_BODY);
+        self.body.extend_from_slice(body.map_or(&[], |body| body));
+        self.status = None;
     }
 
     pub(super) fn read(&self, number: u64) -> RecordedRequest {
@@ -40,17 +44,16 @@ impl Raw {
             number,
             operation: self.operation,
             method: self.method.to_string(),
-            path: self.path.to_string(),
+            path: self.path.clone(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: self.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()),
+            body: serde_json::from_slice(&self.body).ok(),
             status: self.status,
         }
     }
 }
 
-/// The headers without keys, as many as fit.
-fn lines(headers: &HeaderMap) -> String {
-    let mut lines = String::new();
+/// Writes the headers without keys, as many as fit.
+fn write_lines(headers: &HeaderMap, lines: &mut String) {
     for (name, value) in headers {
         if KEYS.contains(&name.as_str()) {
             continue;
@@ -63,7 +66,6 @@ fn lines(headers: &HeaderMap) -> String {
             lines.push_str(part);
         }
     }
-    lines
 }
 
 /// The headers that carry keys.

@@ -64,6 +64,7 @@ impl Service {
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a managed challenge is passed");
+            self.note_ended();
         }
         solved.is_some()
     }

@@ -26,26 +26,28 @@ impl Service {
     #[track_caller]
     pub(crate) fn lift_all(&self, visitor: &Visitor) {
         lock(&self.analysis).lift_all(visitor, self.clock.now());
+        self.note_ended();
     }
 
-    /// The mitigations in force, the newest first, as many as a person looks at.
-    #[expect(dead_code, reason = "the console will list them")]
-    pub(crate) fn in_force(&self) -> Vec<InForce> {
-        lock(&self.analysis).in_force(self.clock.now())
+    /// The mitigations in force, the newest first and as many as a person looks at, and how many
+    /// there are in all.
+    pub(crate) fn in_force(&self) -> (Vec<InForce>, usize) {
+        let in_force = lock(&self.analysis).in_force(self.clock.now());
+        self.note_ended();
+        in_force
     }
 
     /// Lifts one of the mitigations in force, and tells whether it was.
-    #[expect(dead_code, reason = "the console will have a button for it")]
     pub(crate) fn lift(&self, id: u64) -> bool {
         let lifted = lock(&self.analysis).lift(id, self.clock.now());
         if lifted {
             info!(id, "a mitigation is lifted by hand");
         }
+        self.note_ended();
         lifted
     }
 
     /// The policies in force.
-    #[expect(dead_code, reason = "the console will list them")]
     pub(crate) fn policies(&self) -> Vec<PolicyInForce> {
         lock(&self.analysis).policies()
     }
@@ -57,10 +59,10 @@ impl Service {
                        SandboxBuilder::policies_file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
-        let policies = self.source.read()?;
-        lock(&self.analysis).replace(policies);
-        info!(file = %path.display(), "the policies are read again");
-        Ok(())
+        let read = self.source.read().map(|policies| lock(&self.analysis).replace(policies));
+        self.note_reload(path, read.as_ref().err());
+        self.note_ended();
+        read.inspect(|()| info!(file = %path.display(), "the policies are read again"))
     }
 
     /// Does so where nobody waits for the outcome.
@@ -72,6 +74,8 @@ impl Service {
 
     #[track_caller]
     fn put(&self, visitor: &Visitor, remedy: Remedy) {
-        lock(&self.analysis).put(visitor, remedy, self.clock.now());
+        let begun = lock(&self.analysis).put(visitor, remedy);
+        self.note_begun(&begun);
+        self.note_ended();
     }
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod bounds;
 mod caller;
 mod challenges;
+mod console;
 mod faults;
 mod keys;
 mod learning;

@@ -164,16 +164,16 @@ async fn policies_with_a_mistake_are_refused_at_the_start() {
 }
 
 /// A file that is gone with the test.
-struct PolicyFile(PathBuf);
+pub(crate) struct PolicyFile(pub(crate) PathBuf);
 
 impl PolicyFile {
-    fn new(name: &str, text: &str) -> Self {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
         let path = std::env::temp_dir().join(format!("esper-{}-{name}.toml", std::process::id()));
         fs::write(&path, text).expect("a file");
         Self(path)
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         fs::write(&self.0, text).expect("a file");
     }
 }

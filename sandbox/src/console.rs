@@ -1,0 +1,57 @@
+//! Show what the sandbox sees and does, on a page that keeps up with it.
+//!
+//! The page, and the stream that keeps it up to date, show one [`View`]. The page knows nothing else.
+
+mod host;
+mod page;
+mod plot;
+mod view;
+mod viewers;
+
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+pub(crate) use self::host::own_host;
+pub(crate) use self::page::{page, script, style};
+pub(crate) use self::plot::plot;
+pub(crate) use self::view::{Fault, Policy, Row, View, more};
+pub(crate) use self::viewers::{Curtain, Viewer, Viewers};
+use crate::clock::Moment;
+use crate::journal::Journal;
+
+/// Where there is a console: the page at `/` that shows what the sandbox sees and does.
+///
+/// It asks for no key, so it is meant for the eyes of whoever started the sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Console {
+    /// Where the sandbox listens on a loopback address, for this machine alone.
+    #[default]
+    OnLoopback,
+    /// On whatever address the sandbox listens, for everybody who can reach it.
+    Always,
+    /// Nowhere; what happened is then not remembered either.
+    Never,
+}
+
+/// What the console knows.
+#[derive(Debug)]
+pub(crate) struct ConsoleState {
+    pub(crate) journal: Mutex<Journal>,
+    pub(crate) viewers: Viewers,
+    /// The time of day at [`Moment::START`].
+    started: Timestamp,
+}
+
+impl ConsoleState {
+    /// Begins to remember, at the start of the sandbox's clock.
+    pub(crate) fn new(viewers: Viewers) -> Self {
+        Self { journal: Mutex::new(Journal::new()), viewers, started: Timestamp::now() }
+    }
+
+    /// The time of day at a moment.
+    pub(crate) fn time_of(&self, moment: Moment) -> Timestamp {
+        self.started.saturating_add(moment.since(Moment::START)).unwrap_or(self.started)
+    }
+}
