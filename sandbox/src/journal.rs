@@ -123,6 +123,11 @@ impl Journal {
     pub(crate) fn reloaded(&mut self, file: &str, mistake: Option<&str>, now: Moment) {
         let mistake = mistake.map(|mistake| excerpt(mistake, LONGEST));
         self.mistake.clone_from(&mistake);
+        // The row has the file already.
+        let mistake = mistake.map(|told| match told.strip_prefix(file) {
+            Some(place) => place.trim_start_matches(':').to_owned(),
+            None => told,
+        });
         let topic = mistake.clone();
         let whose = || Whose::Policies(excerpt(file, LONG));
         self.note(Class::Reload, topic, now, (whose, || What::Reload { mistake }), |_| ());
@@ -325,6 +330,8 @@ mod tests {
         let mut journal = Journal::new();
         journal.reloaded("p.toml", Some("p.toml:2:1: \u{202e}"), at(0));
         assert_eq!(journal.mistake(), Some("p.toml:2:1: \\u{202e}"));
+        let What::Reload { mistake } = &journal.rows[0].what else { panic!("a reload") };
+        assert_eq!(mistake.as_deref(), Some("2:1: \\u{202e}"));
         journal.reloaded("p.toml", Some(&"x".repeat(100_000)), at(0));
         assert!(journal.mistake().is_some_and(|mistake| mistake.len() < 1000));
         journal.reloaded("p.toml", None, at(0));
