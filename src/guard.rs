@@ -199,6 +199,12 @@ impl Guard {
         }
     }
 
+    /// What it asks through.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "the layer sends events by it"))]
+    pub(crate) fn client(&self) -> &AsyncEsperClient {
+        &self.client
+    }
+
     /// Counts what this guard and its clones have done so far.
     #[must_use]
     pub fn stats(&self) -> GuardStats {

@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+// Its examples are of all features, so they are tested where those are on.
+#![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
 
 mod answer;
 #[cfg(feature = "beacons")]
@@ -13,6 +14,8 @@ mod check;
 mod client;
 mod config;
 mod decision;
+#[cfg(feature = "tower")]
+pub mod enforce;
 mod error;
 mod event;
 mod generated;

@@ -1,11 +1,15 @@
 //! What the benchmarks share: an endpoint in a process of its own, and medians.
 
+#![allow(dead_code, reason = "no benchmark uses all of it")]
+
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
+
+pub(crate) mod load;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 

@@ -9,6 +9,14 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+/// A file that the SDK's own pages need as well.
+macro_rules! shared {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/enforce/pages/", $name))
+    };
+}
+pub(crate) use shared;
+
 /// Answers with a page.
 pub(crate) fn html(status: StatusCode, page: String) -> Response {
     (status, headers("text/html; charset=utf-8"), page).into_response()

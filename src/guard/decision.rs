@@ -34,10 +34,32 @@ pub enum DecisionSource {
         /// still holds. Otherwise it is what the failure policy says.
         held: bool,
     },
+    /// The service, a moment ago; its decision was kept. Only the enforcement layer (feature
+    /// `tower`) says so, as it does the following.
+    Cache,
+    /// The service asks for a challenge, and the visitor has solved one lately.
+    Clearance,
+    /// A rule of the application, by which nobody was asked about this request.
+    Exempt,
+}
+
+impl DecisionSource {
+    /// Returns the name for logs and metrics: `service`, `fallback`, `cache`, `clearance` or
+    /// `exempt`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Fallback { .. } => "fallback",
+            Self::Cache => "cache",
+            Self::Clearance => "clearance",
+            Self::Exempt => "exempt",
+        }
+    }
 }
 
 impl Decision {
-    pub(super) fn of_service(response: MitigationResponse) -> Self {
+    pub(crate) fn of_service(response: MitigationResponse) -> Self {
         let action = response.action;
         Self { action, source: DecisionSource::Service, response: Some(response), error: None }
     }
@@ -52,6 +74,33 @@ impl Decision {
         Self { action, source, response: held, error: error.map(Arc::new) }
     }
 
+    /// A decision of which the action was kept.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "nothing keeps decisions then"))]
+    pub(crate) fn kept(action: MitigationAction) -> Self {
+        Self { action, source: DecisionSource::Cache, response: None, error: None }
+    }
+
+    /// A challenge that was solved before.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "nobody notes that then"))]
+    pub(crate) fn cleared(mut self) -> Self {
+        self.action = MitigationAction::Allow;
+        self.source = DecisionSource::Clearance;
+        self
+    }
+
+    /// A decision that could not be asked for.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "it always can be then"))]
+    pub(crate) fn unasked(action: MitigationAction, reason: FallbackReason) -> Self {
+        Self::fallback(action, reason, None, None)
+    }
+
+    /// Nobody was asked.
+    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "everybody asks then"))]
+    pub(crate) fn exempt() -> Self {
+        let (action, source) = (MitigationAction::Allow, DecisionSource::Exempt);
+        Self { action, source, response: None, error: None }
+    }
+
     /// Returns true if the request may go on to its handler.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
@@ -63,14 +112,17 @@ impl Decision {
     pub fn fallback_reason(&self) -> Option<FallbackReason> {
         match self.source {
             DecisionSource::Fallback { reason, .. } => Some(reason),
-            DecisionSource::Service => None,
+            DecisionSource::Service
+            | DecisionSource::Cache
+            | DecisionSource::Clearance
+            | DecisionSource::Exempt => None,
         }
     }
 
     /// Returns the service's own words: its reason, its score, the page of a managed challenge.
     ///
     /// In a fallback there are some only where the visitor's last block or challenge holds; these
-    /// are without `metadata`.
+    /// are without `metadata`. A decision that was kept in a cache has none.
     #[must_use]
     pub fn response(&self) -> Option<&MitigationResponse> {
         self.response.as_ref()

@@ -17,7 +17,7 @@ use crate::MitigationAction;
 /// Two kinds of failure can be brought about by a visitor: [`FallbackReason::Refused`] and
 /// [`FallbackReason::InvalidRequest`] may be due to a member that was copied from their request.
 /// Where that matters, let them fail closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a policy does nothing until a guard has it"]
 pub struct FailurePolicy {
     on: [OnFailure; REASONS],
@@ -27,7 +27,7 @@ pub struct FailurePolicy {
 ///
 /// There is no challenge here: without the service there is nothing to challenge with, and nobody
 /// to tell whether it was solved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnFailure {
     /// Allow it.
@@ -57,6 +57,14 @@ impl FailurePolicy {
     #[must_use]
     pub fn on(&self, reason: FallbackReason) -> OnFailure {
         self.on[reason.index()]
+    }
+}
+
+#[cfg(feature = "tower")]
+impl FailurePolicy {
+    /// For how many kinds of failure it blocks.
+    pub(crate) fn closed_on(&self) -> usize {
+        self.on.iter().filter(|on| **on == OnFailure::Closed).count()
     }
 }
 

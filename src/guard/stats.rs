@@ -85,6 +85,8 @@ impl<'a> Deciding<'a> {
                     self.counters.held.add_one();
                 }
             }
+            // The enforcement layer says so, and counts for itself.
+            DecisionSource::Cache | DecisionSource::Clearance | DecisionSource::Exempt => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::View;
-use crate::html::{asset_of, escape, fill_with, html};
+use crate::html::{asset_of, escape, fill_with, html, shared};
 
 /// The page that shows a view.
 pub(crate) fn page(view: &View) -> serde_json::Result<Response> {
@@ -18,10 +18,7 @@ pub(crate) fn page(view: &View) -> serde_json::Result<Response> {
 }
 
 pub(crate) fn style() -> Response {
-    asset_of(
-        "text/css; charset=utf-8",
-        concat!(include_str!("../html/colours.css"), include_str!("style.css")),
-    )
+    asset_of("text/css; charset=utf-8", concat!(shared!("colours.css"), include_str!("style.css")))
 }
 
 pub(crate) fn script() -> Response {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use url::{Position, Url};
 
 use super::{Closed, Task};
-use crate::html::{asset_of, fill, html};
+use crate::html::{asset_of, fill, html, shared};
 
 /// The page that solves a task and goes on to where its visitor wants to go.
 pub(crate) fn challenge_page(task: &Task) -> Response {
@@ -35,13 +35,12 @@ pub(crate) fn closed_page(closed: &Closed) -> Response {
 /// A file that the pages load.
 pub(crate) fn asset(name: &str) -> Option<Response> {
     let (kind, text) = match name {
-        "challenge.css" => (
-            "text/css; charset=utf-8",
-            concat!(include_str!("../html/colours.css"), include_str!("challenge.css")),
-        ),
+        "challenge.css" => {
+            ("text/css; charset=utf-8", concat!(shared!("colours.css"), shared!("page.css")))
+        }
         "challenge.js" => ("text/javascript; charset=utf-8", include_str!("challenge.js")),
-        "proof-of-work.js" => ("text/javascript; charset=utf-8", include_str!("proof-of-work.js")),
-        "icon.svg" => ("image/svg+xml", include_str!("icon.svg")),
+        "proof-of-work.js" => ("text/javascript; charset=utf-8", shared!("proof-of-work.js")),
+        "icon.svg" => ("image/svg+xml", shared!("icon.svg")),
         _ => return None,
     };
     Some(asset_of(kind, text))

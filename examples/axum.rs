@@ -1,0 +1,94 @@
+//! A shop behind the layer, to look at in a browser: no account, no network beyond this machine.
+//!
+//! ```sh
+//! cargo run --features tower --example axum           # on http://127.0.0.1:3000
+//! cargo run --features tower --example axum -- 8080   # on another port; 0 is any free one
+//! ```
+
+use std::env;
+use std::error::Error;
+use std::future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::extract::{Form, State};
+use axum::response::Html;
+use axum::routing::{get, post};
+use axum::{Router, serve};
+use esper_rs_client::enforce::{ClientIp, EnforceLayer};
+use esper_rs_client::{AsyncEsperClient, Decision, EsperConfig};
+use esper_sandbox::Sandbox;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::signal;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
+    let port = env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
+
+    // Your application has EsperConfig::from_env() instead of a sandbox.
+    let sandbox = Sandbox::start().await;
+    let config = EsperConfig::new(sandbox.api_key())
+        .with_api_url(sandbox.url())
+        .with_beacon_url(sandbox.url());
+    let client = AsyncEsperClient::new(config)?;
+
+    // This is the whole integration: the layer asks about each request, acts on the decision, and
+    // tells Esper what became of it.
+    let shop = Router::new()
+        .route("/", get(page))
+        .route("/price", get(price))
+        .route("/order", post(order))
+        .with_state(sandbox.url().to_owned())
+        .layer(EnforceLayer::new(client.clone()));
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    println!("The shop is open:      http://{}", listener.local_addr()?);
+    println!("What the sandbox sees: {}", sandbox.url());
+    println!("Open the shop in a browser, and press its buttons. Ctrl-C ends it.");
+
+    // With the address of each connection: it is whom the layer asks about.
+    serve(listener, shop.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(interrupted())
+        .await?;
+
+    // The last events are still on their way.
+    let report = client.beacons().shutdown(Duration::from_secs(5)).await;
+    println!(
+        "Closed. At the end, {} events were delivered, {} lost.",
+        report.delivered, report.dropped
+    );
+    sandbox.stop().await;
+    Ok(())
+}
+
+/// A handler may ask for the decision that let its visitor in, and for the visitor's address.
+async fn page(State(sandbox): State<String>, decision: Decision, client: ClientIp) -> Html<String> {
+    let visit = format!("Allowed by: {}. You are {client}.", decision.source.as_str());
+    let page = include_str!("axum/shop.html");
+    Html(page.replace("{{visit}}", &visit).replace("{{sandbox}}", &sandbox))
+}
+
+/// What a scraper is after.
+async fn price() -> &'static str {
+    "4.20"
+}
+
+#[derive(Deserialize)]
+struct Order {
+    loaves: u32,
+}
+
+async fn order(Form(order): Form<Order>) -> Html<String> {
+    let thanks = format!("Thank you for your order of {} loaves.", order.loaves);
+    Html(include_str!("axum/thanks.html").replace("{{thanks}}", &thanks))
+}
+
+async fn interrupted() {
+    // Where the signal cannot be waited for, the default of the system ends the process.
+    if signal::ctrl_c().await.is_err() {
+        future::pending::<()>().await;
+    }
+}

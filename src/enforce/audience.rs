@@ -1,0 +1,108 @@
+//! Who gets an answer: a person with a browser, a program, or a gRPC client.
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+/// Who gets an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Audience {
+    /// A browser that would show the answer as a page.
+    Page,
+    /// A program, such as the script of a page. It gets problem JSON (RFC 9457).
+    Machine,
+    /// A gRPC client. It gets trailers.
+    Grpc,
+}
+
+impl Audience {
+    /// Whom a request comes from, by what it says of itself. It decides about the form of an
+    /// answer alone.
+    pub(super) fn of(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        if text(headers, CONTENT_TYPE.as_str()).starts_with("application/grpc") {
+            return Self::Grpc;
+        }
+        let navigates = match text(headers, "sec-fetch-dest") {
+            // Old browsers, and others over plain http, do not say.
+            "" => text(headers, "x-requested-with").is_empty(),
+            destination => matches!(destination, "document" | "iframe" | "frame"),
+        };
+        if navigates && wants_html(headers) { Self::Page } else { Self::Machine }
+    }
+}
+
+/// Whether a request asks for nothing to be changed, so that it can be made again.
+pub(super) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether HTML is asked for by its name. `*/*` is what programs send.
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|range| {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let html = parts.next().is_some_and(|kind| {
+                kind.eq_ignore_ascii_case(b"text/html")
+                    || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
+            });
+            html && !parts.any(is_refusal)
+        })
+    })
+}
+
+/// Whether a parameter of a range is a weight of zero.
+fn is_refusal(parameter: &[u8]) -> bool {
+    let weight = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
+    weight.is_some_and(|weight| {
+        weight.starts_with(b"0") && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+    fn audience(headers: &[(&str, &str)]) -> Audience {
+        let request = headers
+            .iter()
+            .fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+        Audience::of(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_browser_that_navigates_gets_a_page() {
+        assert_eq!(audience(&[("accept", BROWSER)]), Audience::Page);
+        let fetch = ("sec-fetch-dest", "document");
+        assert_eq!(audience(&[("accept", BROWSER), fetch]), Audience::Page);
+    }
+
+    #[test]
+    fn a_machine_client_never_gets_html() {
+        for headers in [
+            &[][..],
+            &[("accept", "*/*")],
+            &[("accept", "application/json")],
+            &[("accept", "text/html;q=0")],
+            &[("accept", "text/html; Q=0.000, application/json")],
+            &[("accept", "text/htmlx")],
+            &[("accept", BROWSER), ("sec-fetch-dest", "empty")],
+            &[("accept", BROWSER), ("sec-fetch-dest", "image")],
+            &[("accept", BROWSER), ("x-requested-with", "XMLHttpRequest")],
+        ] {
+            assert_eq!(audience(headers), Audience::Machine, "{headers:?}");
+        }
+        for kind in ["application/grpc", "application/grpc+proto", "application/grpc-web"] {
+            let headers = [("accept", BROWSER), ("content-type", kind)];
+            assert_eq!(audience(&headers), Audience::Grpc, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The cookie of a visitor who solved a challenge.
+//!
+//! It is signed and not encrypted: who has it can read when it ends and which network it is for.
+//! Nothing here ever removes one: a challenge that fails in one tab leaves what another tab got.
+
+mod options;
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Once;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderValue};
+use tracing::warn;
+
+pub use options::ClearanceOptions;
+
+use super::binding::{Binding, Nearness, Place};
+use super::cookies;
+use super::keys::ClearanceKeys;
+use super::recent::Recent;
+use super::refusal::Refusal;
+use super::seal::{Domain, Opened};
+use super::validity::{Validity, millis};
+
+/// Issues clearances and recognises them.
+pub(super) struct Clearances {
+    keys: ClearanceKeys,
+    options: ClearanceOptions,
+    /// The network of the other kind in which a cookie was first shown.
+    second_places: Recent<Option<Place>>,
+    plain_warning: Once,
+}
+
+impl Clearances {
+    pub(super) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
+        let second_places = Recent::new(SECOND_PLACES);
+        Self { keys, options, second_places, plain_warning: Once::new() }
+    }
+
+    /// The `Set-Cookie` for a visitor whose solution Esper accepted. It replaces the visitor's
+    /// earlier clearance.
+    pub(super) fn issue(&self, binding: &Binding<'_>, now: SystemTime) -> HeaderValue {
+        let validity = Validity::new(now, self.options.lifetime);
+        let place = binding.place(self.options.binding).to_text();
+        let fields: [&[u8]; 3] = [&validity.to_bytes(), &binding.digest(), place.as_bytes()];
+        let value = self.keys.seal(Domain::Clearance, fields);
+
+        let (name, secure) = match self.is_plain(binding) {
+            true => (PLAIN_NAME, ""),
+            false => (NAME, "; Secure"),
+        };
+        let seconds = self.options.lifetime.as_secs();
+        let cookie =
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        let mut cookie = HeaderValue::try_from(cookie).expect("base64url fits into a header");
+        cookie.set_sensitive(true);
+        cookie
+    }
+
+    /// Whether a request shows a clearance that is its visitor's. Anything else in cookies of that
+    /// name counts as absent.
+    pub(super) fn holds(
+        &self,
+        headers: &HeaderMap,
+        binding: &Binding<'_>,
+        now: SystemTime,
+    ) -> bool {
+        let name = if is_on_this_machine(binding) { PLAIN_NAME } else { NAME };
+        cookies::named(headers, name)
+            .filter(|value| !value.is_empty() && value.len() <= Domain::Clearance.longest())
+            .take(CANDIDATES)
+            .any(|value| self.check(value, binding, now).is_ok())
+    }
+
+    fn check(&self, value: &[u8], binding: &Binding<'_>, now: SystemTime) -> Result<(), Refusal> {
+        let Opened { fields: [validity, digest, place], id } =
+            self.keys.open(Domain::Clearance, value)?;
+        let validity = Validity::from_bytes(&validity).ok_or(Refusal::Malformed)?;
+        let place = Place::from_text(&place).ok_or(Refusal::Malformed)?;
+        validity.check(now)?;
+        if digest != binding.digest() {
+            return Err(Refusal::OtherVisitor);
+        }
+        let here = binding.place(self.options.binding);
+        let admitted = match place.nearness(here) {
+            Nearness::Same => true,
+            Nearness::Elsewhere => false,
+            // Else one solved challenge would be good for every network of the other kind.
+            Nearness::OtherFamily => {
+                let (until, now) = (validity.expires(), millis(now));
+                self.second_places.with(id, until, now, |first| *first.get_or_insert(here) == here)
+            }
+        };
+        if admitted { Ok(()) } else { Err(Refusal::OtherVisitor) }
+    }
+
+    fn is_plain(&self, binding: &Binding<'_>) -> bool {
+        let plain = is_on_this_machine(binding);
+        if plain {
+            self.plain_warning.call_once(|| {
+                warn!(
+                    "the clearance cookie for a site on this machine is set without Secure, as \
+                     {PLAIN_NAME}; if this is a proxy in front of a public site, let it pass the \
+                     Host header on and name it as trusted"
+                );
+            });
+        }
+        plain
+    }
+}
+
+/// Whether a visitor looks at a site on their own machine, where there is usually no TLS.
+///
+/// The host alone does not say so: a proxy may put its own in place of the public one. A private
+/// address is that of a container's host.
+fn is_on_this_machine(binding: &Binding<'_>) -> bool {
+    let host = match binding.site.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => binding.site.split(':').next(),
+    };
+    let host = host.unwrap_or_default().to_ascii_lowercase();
+    let local = host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    local
+        && binding.address.is_some_and(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+            IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+        })
+}
+
+/// The prefix makes browsers refuse it from a sibling domain, from plain http, and for less than
+/// the whole site.
+const NAME: &str = "__Host-esper_challenge";
+const PLAIN_NAME: &str = "esper_challenge";
+/// How many cookies of the name are looked at. A browser has one.
+const CANDIDATES: usize = 8;
+/// About 2 MiB when it is full.
+const SECOND_PLACES: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+
+#[cfg(test)]
+mod tests;

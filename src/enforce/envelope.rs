@@ -1,0 +1,180 @@
+//! The token of a challenge, wrapped so that its way back cannot be forged.
+//!
+//! Esper's token stays as it is: it is neither read nor changed. What is wrong with an envelope is
+//! found out here, so that a forged one costs no call.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use super::ClearanceOptions;
+use super::binding::{Binding, Nearness, Place};
+use super::keys::ClearanceKeys;
+use super::recent::Recent;
+use super::refusal::Refusal;
+use super::seal::{Domain, Opened};
+use super::validity::{Validity, millis};
+
+/// Wraps the tokens of challenges, and opens what comes back with a solution.
+pub(super) struct Envelopes {
+    keys: ClearanceKeys,
+    options: ClearanceOptions,
+    attempts: Recent<Attempts>,
+}
+
+/// What an envelope holds.
+pub(super) struct Content {
+    /// Esper's, byte for byte.
+    pub(super) token: String,
+    /// As it was when the envelope was made.
+    pub(super) return_to: String,
+    id: [u8; 16],
+    validity: Validity,
+}
+
+/// Why there is no envelope for a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WrapError {
+    /// The token has more than [`LONGEST_TOKEN`] bytes.
+    TokenTooLong,
+    /// The way back has more than [`LONGEST_RETURN_TO`] bytes.
+    ReturnToTooLong,
+    /// The system gives no random numbers.
+    NoRandomness,
+}
+
+#[derive(Default)]
+struct Attempts {
+    made: u32,
+    spent: bool,
+}
+
+impl Envelopes {
+    pub(super) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
+        Self { keys, options, attempts: Recent::new(REMEMBERED) }
+    }
+
+    /// Wraps the token of a challenge for one visitor. No two envelopes are the same.
+    pub(super) fn wrap(
+        &self,
+        token: &str,
+        return_to: &str,
+        binding: &Binding<'_>,
+        now: SystemTime,
+    ) -> Result<String, WrapError> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(WrapError::TokenTooLong);
+        }
+        if return_to.len() > LONGEST_RETURN_TO {
+            return Err(WrapError::ReturnToTooLong);
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| WrapError::NoRandomness)?;
+        let validity = Validity::new(now, self.options.challenge_lifetime);
+        let place = binding.place(self.options.binding).to_text();
+        let fields: [&[u8]; 6] = [
+            &validity.to_bytes(),
+            &binding.digest(),
+            place.as_bytes(),
+            &id,
+            token.as_bytes(),
+            return_to.as_bytes(),
+        ];
+        Ok(self.keys.seal(Domain::Challenge, fields))
+    }
+
+    /// Opens what came back with a solution, for one attempt to redeem it. Of an envelope that
+    /// was redeemed, or tried [`MOST_ATTEMPTS`] times, nothing comes out.
+    ///
+    /// That is only to save calls: it is forgotten under load and unknown to other replicas. Esper
+    /// redeems a token once, whatever is remembered here.
+    pub(super) fn open(
+        &self,
+        envelope: &str,
+        binding: &Binding<'_>,
+        now: SystemTime,
+    ) -> Result<Content, Refusal> {
+        let Authentic { digest, place, content } = self.authentic(envelope)?;
+        content.validity.check(now)?;
+        let nearness = place.nearness(binding.place(self.options.binding));
+        if digest != binding.digest() || nearness == Nearness::Elsewhere {
+            return Err(Refusal::OtherVisitor);
+        }
+        self.note(&content, now, |attempts| match attempts {
+            Attempts { spent: true, .. } => Err(Refusal::Spent),
+            Attempts { made, .. } if *made >= MOST_ATTEMPTS => Err(Refusal::TooManyAttempts),
+            Attempts { made, .. } => {
+                *made += 1;
+                Ok(())
+            }
+        })?;
+        Ok(content)
+    }
+
+    /// Takes note that Esper accepted the solution.
+    pub(super) fn spend(&self, content: &Content, now: SystemTime) {
+        self.note(content, now, |attempts| attempts.spent = true);
+    }
+
+    fn authentic(&self, envelope: &str) -> Result<Authentic, Refusal> {
+        let Opened { fields: [validity, digest, place, id, token, return_to], .. } =
+            self.keys.open(Domain::Challenge, envelope.as_bytes())?;
+        let read = || {
+            let (validity, id) = (Validity::from_bytes(&validity)?, id.try_into().ok()?);
+            let (token, return_to) = (text(token)?, text(return_to)?);
+            let content = Content { token, return_to, id, validity };
+            Some(Authentic { digest, place: Place::from_text(&place)?, content })
+        };
+        read().ok_or(Refusal::Malformed)
+    }
+
+    fn note<R>(
+        &self,
+        content: &Content,
+        now: SystemTime,
+        look: impl FnOnce(&mut Attempts) -> R,
+    ) -> R {
+        self.attempts.with(content.id, content.validity.expires(), millis(now), look)
+    }
+}
+
+struct Authentic {
+    digest: Vec<u8>,
+    place: Place,
+    content: Content,
+}
+
+impl WrapError {
+    /// A short name for metrics and logs.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::TokenTooLong => "token_too_long",
+            Self::ReturnToTooLong => "return_to_too_long",
+            Self::NoRandomness => "no_randomness",
+        }
+    }
+}
+
+/// A token lets whoever has it redeem it, and a way back can hold what is nobody's business.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("validity", &self.validity).finish_non_exhaustive()
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok()
+}
+
+/// The longest token that is wrapped, in bytes.
+pub(super) const LONGEST_TOKEN: usize = 4 * 1024;
+/// The longest way back that is wrapped, in bytes.
+pub(super) const LONGEST_RETURN_TO: usize = 4 * 1024;
+/// How often one envelope may be sent to Esper, so that one challenge does not pay for any number
+/// of calls. A visitor has one solution, which a browser may send again.
+const MOST_ATTEMPTS: u32 = 5;
+/// About 2 MiB when it is full.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+
+#[cfg(test)]
+mod tests;

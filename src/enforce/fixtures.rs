@@ -1,0 +1,55 @@
+//! What the tests of everything signed have in common.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::binding::Binding;
+use super::{ClearanceKey, ClearanceKeys};
+
+pub(super) const MS: Duration = Duration::from_millis(1);
+
+pub(super) fn key(number: u8) -> ClearanceKey {
+    ClearanceKey::new(format!("{number:03} pY3zqW0rT8mK5vN1xB7cL2dF9gH4jS6aQ")).unwrap()
+}
+
+pub(super) fn keys(number: u8) -> ClearanceKeys {
+    ClearanceKeys::new(key(number))
+}
+
+pub(super) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(1_800_000_000_123)
+}
+
+/// The same visitor at some address.
+pub(super) fn at(address: &str) -> Binding<'static> {
+    let address = Some(address.parse().unwrap());
+    Binding { site: "shop.example", user_agent: b"Mozilla/5.0 Firefox/140.0", address }
+}
+
+pub(super) fn visitor() -> Binding<'static> {
+    at("192.0.2.1")
+}
+
+/// What is logged meanwhile.
+pub(super) fn logged(during: impl FnOnce()) -> String {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, during);
+    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

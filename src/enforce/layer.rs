@@ -1,0 +1,306 @@
+//! The layer and its options.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Extensions, Response};
+use tokio::sync::Semaphore;
+use tower::Layer;
+
+use super::answer::Denial;
+use super::cache::{DecisionCache, Kept};
+use super::clearance::ClearanceOptions;
+use super::client_ip::ClientIpRules;
+use super::keys::ClearanceKeys;
+use super::path::{PathPattern, PathRules};
+use super::public_origin::PublicOrigin;
+use super::question::Disclosure;
+use super::rule::Rule;
+use super::secrets::Secrets;
+use super::service::Enforce;
+use super::session::Session;
+use super::settings::{Settings, peer};
+use super::telemetry::Telemetry;
+use crate::{AsyncEsperClient, EsperError, Guard};
+
+/// Asks Esper about every request to a service, and acts on what it says.
+///
+/// ```no_run
+/// use std::net::SocketAddr;
+///
+/// use axum::Router;
+/// use axum::routing::post;
+/// use esper_rs_client::enforce::EnforceLayer;
+/// use esper_rs_client::{AsyncEsperClient, EsperConfig};
+///
+/// # async fn checkout() {}
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = AsyncEsperClient::new(EsperConfig::from_env()?)?;
+/// let app = Router::new().route("/checkout", post(checkout)).layer(EnforceLayer::new(client));
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// // Without it, no request has a peer address.
+/// let app = app.into_make_service_with_connect_info::<SocketAddr>();
+/// axum::serve(listener, app).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A clone shares the guard, the cache and the keys of its original, and so do the services of all
+/// routes that one layer is put on.
+///
+/// Answers to challenges are posted to a path of the layer's own. A layer around the whole
+/// application sees them; one on some routes only, or inside `Router::nest`, does not, because no
+/// route leads there. Put a clone that is exempt from everything else around the whole:
+///
+/// ```
+/// use axum::Router;
+/// use esper_rs_client::EsperError;
+/// use esper_rs_client::enforce::{EnforceLayer, Rule};
+///
+/// fn application(shop: Router, enforce: &EnforceLayer) -> Result<Router, EsperError> {
+///     let endpoint = enforce.clone().with_paths_below("/", Rule::exempt())?;
+///     Ok(Router::new().nest("/shop", shop.layer(enforce.clone())).layer(endpoint))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it is put in front of a service"]
+pub struct EnforceLayer {
+    settings: Arc<Settings>,
+}
+
+impl EnforceLayer {
+    /// Enforces the decisions about every request, with the defaults of all options.
+    pub fn new(client: AsyncEsperClient) -> Self {
+        Self::with_guard(Guard::new(client))
+    }
+
+    /// Enforces the decisions of a guard, with its deadline, its breaker and its failure policy.
+    pub fn with_guard(guard: Guard) -> Self {
+        let telemetry = Telemetry::new(guard.client().beacons(), 1.0);
+        let settings = Settings {
+            rule: None,
+            paths: probes(),
+            client_ip: ClientIpRules::direct(),
+            peer: Arc::new(peer),
+            disclosure: Disclosure::default(),
+            cache: None,
+            secrets: Secrets::default(),
+            origin: None,
+            endpoint: ENDPOINT.to_owned(),
+            response: None,
+            telemetry: Some(Arc::new(telemetry)),
+            verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
+            guard,
+        };
+        Self { settings: Arc::new(settings) }
+    }
+
+    /// Sets what is done about a request, by a function of its head; where it returns nothing,
+    /// preflight requests of CORS are exempt, and the rules of paths hold for all others.
+    ///
+    /// Inside of a nested router the URI of that head has no prefix any more; the whole one is in
+    /// axum's extension `OriginalUri`, by which the rules of paths go.
+    ///
+    /// The function decides before anything is asked. It must not go by what a visitor can make up:
+    /// a rule that exempts whoever sends some header exempts everybody.
+    ///
+    /// ```
+    /// use esper_rs_client::enforce::{EnforceLayer, Rule};
+    ///
+    /// # fn configure(layer: EnforceLayer) -> EnforceLayer {
+    /// layer.with_rule(|request| request.uri.path().starts_with("/beta/").then(Rule::monitor))
+    /// # }
+    /// ```
+    pub fn with_rule(self, rule: impl Fn(&Parts) -> Option<Rule> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.rule = Some(Arc::new(rule)))
+    }
+
+    /// Sets what is done about the requests of one path, such as `/checkout`.
+    ///
+    /// The path is written as people read it, without a query. Routers disagree about what a path
+    /// is (`//admin`, `/x/../admin`, `/%61dmin`, `/admin;x`): of all rules that hold for any way to
+    /// read a request's path, the strictest counts, and [`Rule::enforce`] is stricter than
+    /// [`Rule::monitor`], which is stricter than [`Rule::exempt`]. Where several match, the longest
+    /// does. Unless set, `/healthz`, `/livez` and `/readyz` are exempt, and all other paths are
+    /// enforced.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a text that is no path, or one that routers would disagree about.
+    pub fn with_path(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
+        let pattern = PathPattern::exactly(path)?;
+        Ok(self.with(|settings| settings.paths.set(pattern, rule)))
+    }
+
+    /// Sets what is done about the requests of a path and of all that is below it. `/` is for all
+    /// paths that have no other rule; otherwise as [`with_path`](Self::with_path).
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`with_path`](Self::with_path) does.
+    pub fn with_paths_below(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
+        let pattern = PathPattern::below(path)?;
+        Ok(self.with(|settings| settings.paths.set(pattern, rule)))
+    }
+
+    /// Sets how the address of a client is found; that of the connection, unless set.
+    ///
+    /// Behind a proxy that is the proxy's, and all visitors look like one.
+    pub fn with_client_ip(self, rules: ClientIpRules) -> Self {
+        self.with(|settings| settings.client_ip = rules)
+    }
+
+    /// Sets where the address of a connection comes from, for servers other than axum's; unless
+    /// set, from the extension `ConnectInfo<SocketAddr>`.
+    pub fn with_peer(
+        self,
+        peer: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.peer = Arc::new(peer))
+    }
+
+    /// Sets the headers that Esper is told of, instead of a dozen that say what a client is (such
+    /// as `accept-language` and `sec-fetch-mode`).
+    ///
+    /// # Errors
+    ///
+    /// Fails with a name that is none, and with one whose value is a secret, such as `cookie`.
+    pub fn with_headers<'a>(
+        self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, EsperError> {
+        let mut disclosure = self.settings.disclosure.clone();
+        disclosure.set_headers(names)?;
+        Ok(self.with(|settings| settings.disclosure = disclosure))
+    }
+
+    /// Tells Esper of query strings as well, as a part of the path and of where a visitor goes back
+    /// to after a managed challenge, who comes back without a query otherwise. They often hold
+    /// secrets.
+    pub fn with_query_strings(self) -> Self {
+        self.with(|settings| settings.disclosure.query = true)
+    }
+
+    /// Tells Esper which requests belong together, by a digest of this cookie's value.
+    pub fn with_session_cookie(self, name: impl Into<String>) -> Self {
+        let session = Session::Cookie(name.into());
+        self.with(|settings| settings.disclosure.session = Some(session))
+    }
+
+    /// Tells Esper which requests belong together, by an id that is not a secret.
+    pub fn with_session(
+        self,
+        session: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let session = Session::Function(Arc::new(session));
+        self.with(|settings| settings.disclosure.session = Some(session))
+    }
+
+    /// Keeps decisions for a moment; unless set, every request waits for one of its own.
+    pub fn with_cache(self, cache: &DecisionCache) -> Self {
+        let kept = Kept::new(cache);
+        self.with(|settings| settings.cache = Some(kept))
+    }
+
+    /// Sets what clearances and challenges are signed with, for several replicas that share them
+    /// and for restarts.
+    ///
+    /// Unless set, a key is made at random, and the log says so: then no replica knows the
+    /// clearances of another, and visitors solve a challenge anew.
+    pub fn with_clearance_keys(self, keys: ClearanceKeys) -> Self {
+        self.with(|settings| settings.secrets = settings.secrets.clone().with_keys(keys))
+    }
+
+    /// Sets how long a solved challenge counts, and for whom.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a lifetime with which nobody could pass, or everybody for ever.
+    pub fn with_clearance_options(self, options: ClearanceOptions) -> Result<Self, EsperError> {
+        options.check()?;
+        let secrets = self.settings.secrets.clone().with_options(options);
+        Ok(self.with(|settings| settings.secrets = secrets))
+    }
+
+    /// Sets where browsers find the application, such as `https://shop.example`.
+    ///
+    /// Only with it does Esper learn where a visitor goes back to after a managed challenge, and
+    /// only so can it make one: the name that a request gives itself is not to be trusted.
+    pub fn with_public_origin(self, origin: PublicOrigin) -> Self {
+        self.with(|settings| settings.origin = Some(origin))
+    }
+
+    /// Sets the path of the layer's own endpoint; `/.well-known/esper/challenge` unless set.
+    ///
+    /// What is below it belongs to the layer as well. Both are paths as the visitor's browser knows
+    /// them, also for a layer that is nested or on some routes only.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what is not an absolute path of plain segments.
+    pub fn with_endpoint(self, path: impl Into<String>) -> Result<Self, EsperError> {
+        let path = path.into();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+        let whole = path.len() > 1 && path.starts_with('/') && !path.ends_with('/');
+        if !whole || !path.chars().all(plain) || path.contains("//") || path.contains("/..") {
+            let message = "endpoint is no absolute path of letters, digits, '-', '_' and '.'";
+            return Err(EsperError::validation("endpoint", message.to_owned()));
+        }
+        Ok(self.with(|settings| settings.endpoint = path))
+    }
+
+    /// Answers blocks and challenges by a function; where it returns nothing, as usual.
+    ///
+    /// The answer goes out as it is. Where it has no `Cache-Control` or no `Vary`, it gets those of
+    /// the usual answers, by which no cache keeps it.
+    pub fn with_response(
+        self,
+        response: impl Fn(&Denial<'_>) -> Option<Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.response = Some(Arc::new(response)))
+    }
+
+    /// Sets for which share of the requests, from 0 to 1, Esper is told how they ended; for all of
+    /// them, unless set.
+    ///
+    /// It learns from these events alone. With 0, the application should send events of its own.
+    pub fn with_telemetry_share(self, share: f64) -> Self {
+        let beacons = self.settings.guard.client().beacons();
+        let telemetry = (share > 0.0).then(|| Arc::new(Telemetry::new(beacons, share)));
+        self.with(|settings| settings.telemetry = telemetry)
+    }
+
+    /// The guard that decides, for its counts and its warm-up.
+    pub fn guard(&self) -> &Guard {
+        &self.settings.guard
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for EnforceLayer {
+    type Service = Enforce<S>;
+
+    fn layer(&self, inner: S) -> Enforce<S> {
+        Enforce::new(inner, Arc::clone(&self.settings))
+    }
+}
+
+/// The paths at which orchestrators ask whether a service is well.
+fn probes() -> PathRules<Rule> {
+    let paths = ["/healthz", "/livez", "/readyz"].map(PathPattern::exactly);
+    paths
+        .into_iter()
+        .flatten()
+        .fold(PathRules::new(Rule::enforce()), |rules, path| rules.with(path, Rule::exempt()))
+}
+
+const ENDPOINT: &str = "/.well-known/esper/challenge";
+/// Verifications under way at once, so that visitors cannot pile them up.
+const VERIFICATIONS: usize = 64;

@@ -1,0 +1,45 @@
+// Has Cloudflare Turnstile find out whether this is a person.
+const widget = document.getElementById("widget");
+let rendered;
+
+async function solve() {
+  widget.hidden = false;
+  if (!window.turnstile) await load();
+  return new Promise((resolve, reject) => {
+    const stuck = () => {
+      reject(new Failure("stuck"));
+      return true;
+    };
+    rendered = window.turnstile.render(widget, {
+      sitekey: task.siteKey,
+      // The wider one does not fit on a small phone.
+      size: widget.clientWidth < 300 ? "compact" : "flexible",
+      retry: "never",
+      callback: resolve,
+      "error-callback": stuck,
+      "timeout-callback": stuck,
+      "unsupported-callback": stuck,
+    });
+  });
+}
+
+function stop() {
+  if (rendered !== undefined) window.turnstile.remove(rendered);
+  rendered = undefined;
+  widget.hidden = true;
+}
+
+function load() {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = "https://challenges.cloudflare.com/turnstile/v0/api.js?render=explicit";
+    script.onload = resolve;
+    script.onerror = () => {
+      script.remove();
+      reject(new Failure("stuck"));
+    };
+    document.head.append(script);
+  });
+}
+
+start();

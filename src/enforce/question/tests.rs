@@ -1,0 +1,160 @@
+//! What makes two questions the same, and what Esper is told.
+
+use http::Request;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Texts that could run into each other, if anything that joins them were taken for a part of them.
+fn text() -> impl Strategy<Value = String> {
+    "[ab\\x00\\x1f|:;,/\\n \"\u{ff}]{0,4}"
+}
+
+fn questions() -> impl Strategy<Value = Question> {
+    let address = prop_oneof![Just([192, 0, 2, 1]), Just([192, 0, 2, 11])].prop_map(IpAddr::from);
+    let name = prop_oneof![Just("accept"), Just("accept-language"), Just("host")];
+    let headers = prop::collection::vec((name.prop_map(HeaderName::from_static), text()), 0..3);
+    let optional = || prop::option::of(text());
+    let parts = (address, optional(), text(), text(), headers, optional(), optional());
+    parts.prop_map(|(address, user_agent, method, path, headers, session, request_id)| Question {
+        address,
+        user_agent,
+        method,
+        path,
+        headers,
+        session,
+        request_id,
+    })
+}
+
+fn same(one: &Question, other: &Question) -> bool {
+    one.address == other.address
+        && one.user_agent == other.user_agent
+        && one.method == other.method
+        && one.path == other.path
+        && one.headers == other.headers
+        && one.session == other.session
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
+
+    #[test]
+    fn keys_are_equal_for_equal_questions_alone(one in questions(), other in questions()) {
+        let likeness = Likeness::new();
+        let equal = likeness.key(&one, None) == likeness.key(&other, None);
+        prop_assert_eq!(equal, same(&one, &other));
+    }
+
+    #[test]
+    fn no_byte_can_move_from_one_member_to_the_next(left in text(), right in text(), split in 0_usize..8) {
+        let likeness = Likeness::new();
+        let joined = format!("{left}{right}");
+        let mut split = split.min(joined.len());
+        while !joined.is_char_boundary(split) {
+            split -= 1;
+        }
+        let (left_too, right_too) = joined.split_at(split);
+        let question = |path: &str, value: &str, session: Option<&str>| Question {
+            address: IpAddr::from([192, 0, 2, 1]),
+            user_agent: Some(value.to_owned()),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            headers: vec![(HeaderName::from_static("accept"), value.to_owned())],
+            session: session.map(str::to_owned),
+            request_id: None,
+        };
+        let one = question(&left, &right, Some(&left));
+        let other = question(left_too, right_too, Some(left_too));
+        let equal = likeness.key(&one, None) == likeness.key(&other, None);
+        prop_assert_eq!(equal, left == left_too);
+        let without = question(&left, &right, None);
+        prop_assert_ne!(likeness.key(&without, None), likeness.key(&question(&left, &right, Some("")), None));
+        prop_assert_ne!(likeness.key(&one, None), likeness.key(&one, Some(FailurePolicy::open())));
+    }
+}
+
+#[test]
+fn no_two_processes_have_the_same_keys() {
+    let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let question = Question::of(&parts, IpAddr::from([192, 0, 2, 1]), &Disclosure::default());
+    assert_ne!(Likeness::new().key(&question, None), Likeness::new().key(&question, None));
+}
+
+fn question(request: http::request::Builder, disclosure: &Disclosure) -> Question {
+    let parts = request.body(()).unwrap().into_parts().0;
+    Question::of(&parts, "192.0.2.1".parse().unwrap(), disclosure)
+}
+
+#[test]
+fn the_order_in_which_a_visitor_sends_headers_makes_no_difference() {
+    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
+    let one = Request::get("/").header("accept", "a").header("origin", "o").header("x-odd", "1");
+    let two = Request::get("/").header("X-Odd", "2").header("Origin", "o").header("Accept", "a");
+    let (one, two) = (question(one, &disclosure), question(two, &disclosure));
+    assert_eq!(one.headers, two.headers);
+    assert_eq!(likeness.key(&one, None), likeness.key(&two, None));
+}
+
+#[test]
+fn a_value_under_another_header_is_another_question() {
+    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
+    let one = question(Request::get("/").header("accept", "x"), &disclosure);
+    let two = question(Request::get("/").header("origin", "x"), &disclosure);
+    assert_ne!(likeness.key(&one, None), likeness.key(&two, None));
+}
+
+#[test]
+fn what_is_not_on_the_list_is_not_told() {
+    let secret = "canary";
+    let request = ["cookie", "authorization", "x-api-key", "referer", "x-forwarded-for", "x-odd"]
+        .iter()
+        .fold(Request::post("/pay?token=canary"), |request, name| request.header(*name, secret));
+    let question = question(request.header("accept", "a"), &Disclosure::default());
+    let asked = serde_json::to_string(&question.request()).unwrap();
+    let debug = format!("{question:?}");
+    let told = serde_json::to_string(&question.event()).unwrap();
+    for text in [&asked, &debug, &told] {
+        assert!(!text.contains(secret), "{text}");
+        assert!(text.contains("/pay"), "{text}");
+    }
+    assert!(asked.contains(r#""accept":"a""#), "{asked}");
+}
+
+#[test]
+fn a_query_is_told_where_that_is_asked_for() {
+    let disclosure = Disclosure { query: true, ..Disclosure::default() };
+    assert_eq!(question(Request::get("/pay?a=b"), &disclosure).path, "/pay?a=b");
+    assert_eq!(question(Request::get("/pay?a=b"), &Disclosure::default()).path, "/pay");
+    assert_eq!(question(Request::options("*"), &disclosure).path, "*");
+}
+
+#[test]
+fn no_header_with_a_secret_can_be_put_on_the_list() {
+    for name in SECRET {
+        for name in [name.to_owned(), name.to_uppercase()] {
+            let error = Disclosure::default().set_headers([name.as_str()]).unwrap_err();
+            assert!(error.to_string().contains("holds a secret"), "{error}");
+        }
+    }
+    assert!(Disclosure::default().set_headers(["not a name"]).is_err());
+    assert!(HEADERS.iter().all(|name| !SECRET.contains(name)));
+}
+
+#[test]
+fn a_text_is_cut_between_characters() {
+    for (text, longest, expected) in [
+        ("abc", 3, "abc"),
+        ("abc", 2, "ab"),
+        ("aü", 2, "a"),
+        ("ü", 1, ""),
+        ("€€", 5, "€"),
+        ("", 0, ""),
+    ] {
+        assert_eq!(cut(text, longest), expected);
+    }
+    let value = HeaderValue::from_bytes(b"\xff\xff\xff\xff").unwrap();
+    assert_eq!(readable(&value, 4), "\u{fffd}", "what stands for a byte is longer than it");
+    let value = HeaderValue::from_bytes("a€".as_bytes()).unwrap();
+    assert_eq!(readable(&value, 3), "a");
+}

@@ -1,0 +1,134 @@
+//! Text that only this site can have written.
+//!
+//! It is the base64url form, without padding, of a version, the id of the key, the fields, each
+//! after its length, and an HMAC-SHA256 of all that and of what the text is for. There is one
+//! algorithm, so the text names none.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::keys::{ClearanceKey, ClearanceKeys, KeyId};
+use super::refusal::Refusal;
+
+/// What a text is for. What was sealed for one purpose opens for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Domain {
+    Clearance,
+    Challenge,
+}
+
+/// What was sealed.
+#[derive(Debug)]
+pub(super) struct Opened<const N: usize> {
+    pub(super) fields: [Vec<u8>; N],
+    /// Tells this text from every other.
+    pub(super) id: [u8; 16],
+}
+
+impl ClearanceKeys {
+    /// Writes fields down, signed by the current key.
+    pub(super) fn seal<const N: usize>(&self, domain: Domain, fields: [&[u8]; N]) -> String {
+        let key = self.current();
+        let mut text = written(key.id(), &fields);
+        let mac = mac(key, domain, &text).finalize().into_bytes();
+        text.extend_from_slice(&mac);
+        URL_SAFE_NO_PAD.encode(text)
+    }
+
+    /// Reads fields that one of the keys signed.
+    ///
+    /// What is longer than the domain allows costs a look at its length.
+    pub(super) fn open<const N: usize>(
+        &self,
+        domain: Domain,
+        text: &[u8],
+    ) -> Result<Opened<N>, Refusal> {
+        if text.len() > domain.longest() {
+            return Err(Refusal::Malformed);
+        }
+        let text = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
+        let (signed, given) = text.split_last_chunk::<MAC>().ok_or(Refusal::Malformed)?;
+        let (version, rest) = signed.split_first().ok_or(Refusal::Malformed)?;
+        let (id, fields) = rest.split_first_chunk::<KEY_ID>().ok_or(Refusal::Malformed)?;
+        if *version != VERSION {
+            return Err(Refusal::Malformed);
+        }
+
+        let mut keys = self.with_id(*id).peekable();
+        keys.peek().ok_or(Refusal::UnknownKey)?;
+        // In constant time, whatever is given.
+        if !keys.any(|key| mac(key, domain, signed).verify_slice(given).is_ok()) {
+            return Err(Refusal::BadSignature);
+        }
+        let fields = split(fields).ok_or(Refusal::Malformed)?;
+        let mut id = [0; 16];
+        id.copy_from_slice(&given[..16]);
+        Ok(Opened { fields, id })
+    }
+}
+
+impl Domain {
+    /// The longest text of this domain, in characters.
+    pub(super) const fn longest(self) -> usize {
+        match self {
+            Self::Clearance => 256,
+            Self::Challenge => 12 * 1024,
+        }
+    }
+
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Clearance => b"esper-rs-client clearance",
+            Self::Challenge => b"esper-rs-client challenge",
+        }
+    }
+}
+
+/// Appends a field after its length, so that no two lists of fields give the same bytes.
+pub(super) fn put(bytes: &mut Vec<u8>, field: &[u8]) {
+    // Nothing that gets here has 4 GiB; it would not open again.
+    let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(field);
+}
+
+/// What is signed, as it stands in the text.
+fn written(id: KeyId, fields: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&id);
+    fields.iter().for_each(|field| put(&mut bytes, field));
+    bytes
+}
+
+fn mac(key: &ClearanceKey, domain: Domain, written: &[u8]) -> Hmac<Sha256> {
+    key.hmac().chain_update(purpose(domain)).chain_update(written)
+}
+
+/// What is signed before that, and stands nowhere.
+fn purpose(domain: Domain) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    put(&mut bytes, domain.name());
+    bytes
+}
+
+/// So many fields, and nothing after them.
+fn split<const N: usize>(mut bytes: &[u8]) -> Option<[Vec<u8>; N]> {
+    let mut fields = [const { Vec::new() }; N];
+    for field in &mut fields {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        *field = value.to_vec();
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(fields)
+}
+
+const VERSION: u8 = 1;
+const KEY_ID: usize = size_of::<KeyId>();
+const MAC: usize = 32;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What a layer signs with, made when it is needed first.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use tracing::error;
+
+use super::clearance::{ClearanceOptions, Clearances};
+use super::envelope::Envelopes;
+use super::keys::ClearanceKeys;
+
+/// The clearances and the envelopes of a layer; its clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    keys: Option<ClearanceKeys>,
+    options: ClearanceOptions,
+    signers: Arc<OnceLock<Option<Signers>>>,
+}
+
+/// Who signs.
+pub(super) struct Signers {
+    pub(super) clearances: Clearances,
+    pub(super) envelopes: Envelopes,
+}
+
+impl Secrets {
+    pub(super) fn with_keys(self, keys: ClearanceKeys) -> Self {
+        Self { keys: Some(keys), options: self.options, signers: Arc::default() }
+    }
+
+    pub(super) fn with_options(self, options: ClearanceOptions) -> Self {
+        Self { keys: self.keys, options, signers: Arc::default() }
+    }
+
+    /// Those who sign. Without a key, one is made; where the system gives no random numbers there is
+    /// nobody, and no challenge can be solved.
+    pub(super) fn signers(&self) -> Option<&Signers> {
+        let signers = self.signers.get_or_init(|| {
+            let keys = self.keys.clone().map_or_else(ClearanceKeys::of_this_process, Ok);
+            let keys =
+                keys.inspect_err(|error| error!(%error, "no challenge can be solved")).ok()?;
+            Some(Signers {
+                clearances: Clearances::new(keys.clone(), self.options),
+                envelopes: Envelopes::new(keys, self.options),
+            })
+        });
+        signers.as_ref()
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! The service that stands in front of another one.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use tower::{BoxError, Service};
+
+use super::body::EnforceBody;
+use super::endpoint;
+use super::judge::Judged;
+use super::settings::Settings;
+
+/// A service behind an [`EnforceLayer`](super::EnforceLayer).
+///
+/// It is ready when the inner service is. The inner service is not called for a request that is
+/// refused; the body of a request is neither read nor changed.
+#[derive(Clone, Debug)]
+pub struct Enforce<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> Enforce<S> {
+    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Enforce<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    ReqBody: Body + Send + 'static,
+    ReqBody::Data: Send,
+    ReqBody::Error: Into<BoxError> + Send,
+    ResBody: Send + 'static,
+{
+    type Response = Response<EnforceBody<ResBody>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let next = self.inner.clone();
+        // The one that is ready, not its clone.
+        let ready = mem::replace(&mut self.inner, next);
+        Box::pin(handle(ready, Arc::clone(&self.settings), request))
+    }
+}
+
+async fn handle<S, ReqBody, ResBody>(
+    mut inner: S,
+    settings: Arc<Settings>,
+    request: Request<ReqBody>,
+) -> Result<Response<EnforceBody<ResBody>>, S::Error>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: Body,
+    ReqBody::Error: Into<BoxError>,
+{
+    let started = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    forget_forged(&mut parts.headers);
+    let client = settings.client_ip.find((settings.peer)(&parts.extensions), &parts.headers);
+    parts.extensions.insert(client);
+    if let Some(name) = settings.own_path(&parts) {
+        let own = endpoint::answer(&settings, &parts, name, body, &client).await;
+        return Ok(EnforceBody::own(own));
+    }
+    let Judged { decision, mode, question, answer } = settings.judge(&parts, &client).await;
+    let account = settings.telemetry.as_deref().zip(question);
+    let account =
+        account.map(|(telemetry, question)| telemetry.account(question, &decision, mode, started));
+    let result = match answer {
+        Some(response) => Ok(EnforceBody::own(response)),
+        None => {
+            parts.extensions.insert(decision);
+            inner.call(Request::from_parts(parts, body)).await.map(EnforceBody::inner)
+        }
+    };
+    if let Some(account) = account {
+        account.end(result.as_ref().ok().map(Response::status));
+    }
+    result
+}
+
+/// What only Esper and this layer may say of a request.
+fn forget_forged(headers: &mut HeaderMap) {
+    let ours = |name: &str| name.starts_with("x-esper-");
+    if headers.keys().any(|name| ours(name.as_str())) {
+        let names = headers.keys().filter(|name| ours(name.as_str())).cloned();
+        for name in names.collect::<Vec<_>>() {
+            headers.remove(name);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Tells Esper what became of a request, once it is over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::StatusCode;
+
+use super::question::Question;
+use super::rule::Mode;
+use crate::{BeaconEvent, Beacons, Decision};
+
+/// Sends an event for a share of the requests.
+#[derive(Debug)]
+pub(super) struct Telemetry {
+    beacons: Beacons,
+    /// How many of a million requests are told of.
+    share: u64,
+    seen: AtomicU64,
+}
+
+/// What is to be told of one request. Dropping it tells of a request that had no answer, because
+/// its client went away or the inner service failed: nobody stays unknown by ending early.
+#[derive(Debug)]
+pub(super) struct Account<'a> {
+    beacons: &'a Beacons,
+    started: Instant,
+    /// Without what is known at the end. Nothing, where it is not this request's turn.
+    event: Option<BeaconEvent>,
+}
+
+impl Telemetry {
+    /// Of a share between 0 and 1; beyond, it is the nearer of both.
+    pub(super) fn new(beacons: Beacons, share: f64) -> Self {
+        let share = (share.clamp(0.0, 1.0) * WHOLE as f64).round() as u64;
+        Self { beacons, share, seen: AtomicU64::new(0) }
+    }
+
+    /// Begins to tell of a request, if it is its turn.
+    pub(super) fn account(
+        &self,
+        question: Question,
+        decision: &Decision,
+        mode: Mode,
+        started: Instant,
+    ) -> Account<'_> {
+        let event = self.is_told().then(|| {
+            let event = question
+                .event()
+                .with_data("action", decision.action.to_string())
+                .with_data("source", decision.source.as_str())
+                .with_data("enforced", mode == Mode::Enforce);
+            match decision.fallback_reason() {
+                Some(reason) => event.with_data("fallback", reason.as_str()),
+                None => event,
+            }
+        });
+        Account { beacons: &self.beacons, started, event }
+    }
+
+    /// Whether it is the next request's turn: evenly spread, and exact in the long run.
+    fn is_told(&self) -> bool {
+        let before = self.seen.fetch_add(1, Ordering::Relaxed) % WHOLE * self.share;
+        before / WHOLE < (before + self.share) / WHOLE
+    }
+}
+
+impl Account<'_> {
+    /// Tells how it ended; without a status, the inner service failed.
+    pub(super) fn end(mut self, status: Option<StatusCode>) {
+        self.event = self.event.take().map(|event| match status {
+            Some(status) => event.with_data("status", status.as_u16()),
+            None => event,
+        });
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.take() {
+            let duration = self.started.elapsed().as_secs_f64() * 1e3;
+            self.beacons.send(event.with_data("duration_ms", duration));
+        }
+    }
+}
+
+const WHOLE: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AsyncEsperClient, EsperConfig};
+
+    fn told(share: f64, requests: u64) -> u64 {
+        let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
+        let telemetry = Telemetry::new(client.beacons(), share);
+        (0..requests).filter(|_| telemetry.is_told()).count() as u64
+    }
+
+    #[test]
+    fn a_share_of_the_requests_is_told_of_exactly() {
+        for (share, of_thousand) in
+            [(0.0, 0), (0.001, 1), (0.25, 250), (1.0 / 3.0, 333), (0.999, 999), (1.0, 1000)]
+        {
+            assert_eq!(told(share, 1_000), of_thousand, "{share}");
+        }
+        assert_eq!((told(-0.5, 1_000), told(1.5, 1_000), told(f64::NAN, 1_000)), (0, 1_000, 0));
+        assert_eq!(told(0.000_001, 2 * WHOLE), 2, "over more than one round");
+        assert_eq!(told(0.3, 2 * WHOLE), 600_000);
+    }
+
+    #[test]
+    fn the_requests_that_are_told_of_are_spread_evenly() {
+        for requests in [4, 8, 100] {
+            assert_eq!(told(0.25, requests), requests / 4);
+        }
+    }
+}
