@@ -1,5 +1,8 @@
 //! What the fuzz targets do with an input. The tests do the same with the seeds.
 
 pub mod answer;
+#[cfg(feature = "tower")]
+pub mod enforce;
 pub mod policies;
 pub mod sandbox_bodies;
+mod server;

@@ -10,6 +10,8 @@ mod connections;
 mod contract;
 mod deadlines;
 mod decisions;
+#[cfg(feature = "tower")]
+mod enforce;
 mod errors;
 mod faults;
 #[cfg(unix)]

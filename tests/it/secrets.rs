@@ -21,5 +21,5 @@ fn a_key_in_a_log_line_would_not_go_unseen() {
     let output = child::output("secrets::a_key_in_a_log_line_would_not_go_unseen", &[]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("the key is in a log line"), "{said}");
+    assert!(said.contains("a secret is in a log line"), "{said}");
 }

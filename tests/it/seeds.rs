@@ -24,6 +24,13 @@ fn every_policy_file_among_the_seeds_is_read_or_refused_with_its_place() {
     play_all("policies", targets::policies::play);
 }
 
+#[cfg(feature = "tower")]
+#[test]
+fn every_request_among_the_seeds_gets_through_only_with_a_decision_that_allows_it() {
+    let mut stage = targets::enforce::Stage::new();
+    play_all("enforce", |seed| stage.play(seed));
+}
+
 fn play_all(target: &str, mut play: impl FnMut(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut played = 0;

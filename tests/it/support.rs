@@ -9,12 +9,16 @@ pub(crate) mod child;
 pub(crate) mod logs;
 pub(crate) mod paused;
 pub(crate) mod raw;
+pub(crate) mod thread_log;
 pub(crate) mod tls;
 
 pub(crate) use raw::{Answer, RawServer};
 
 /// Long enough to be found wherever it leaks.
 pub(crate) const KEY: &str = "sk_test_8f14e45fceea167a";
+
+/// What visitors keep secret in the tests: it must be in no line of the log.
+pub(crate) const CANARY: &str = "canary_4d1cb7e09a";
 
 /// How much later than its limit something may end on a busy machine.
 pub(crate) const SLACK: Duration = Duration::from_secs(1);

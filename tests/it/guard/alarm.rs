@@ -1,54 +1,14 @@
 //! What a guard says in the log.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use esper_rs_client::{FallbackReason, MitigationRequest};
-use tracing::Level;
-use tracing::subscriber::DefaultGuard;
 
 use super::{guard, reason, request};
+use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, KEY, RawServer};
-
-/// What the thread of a test logs, down to the last detail.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(Level::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).expect("text")
-    }
-
-    fn lines(&self, level: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(&format!(" {level} "))).count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
-    let (log, _subscribed) = Log::start();
+    let (log, _subscribed) = ThreadLog::start();
     let server = RawServer::start(|number, _| match number {
         50 => Answer::allow(),
         _ => Answer::json(401, r#"{"message":"the API key is wrong"}"#),
@@ -66,7 +26,7 @@ async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
 
 #[tokio::test]
 async fn a_breaker_that_opens_is_a_warning_and_neither_key_nor_visitor_is_logged() {
-    let (log, _subscribed) = Log::start();
+    let (log, _subscribed) = ThreadLog::start();
     let server = RawServer::always(|| Answer::Http(500, vec![], String::new()));
     let guard = guard(&server.url());
     let request = MitigationRequest::new("203.0.113.250").with_user_agent("canary\nERROR forged");

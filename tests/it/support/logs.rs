@@ -1,5 +1,5 @@
-//! Looks at every line that anything in this process logs, at the most talkative level: the key
-//! must be in none.
+//! Looks at every line that anything in this process logs, at the most talkative level: neither the
+//! key nor a visitor's secret must be in any.
 
 use std::io::{self, Write};
 use std::process;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, Once};
 
 use tracing_subscriber::filter::LevelFilter;
 
-use super::KEY;
+use super::{CANARY, KEY};
 
 /// Begins to look, once for all tests.
 pub(crate) fn watch() {
@@ -40,10 +40,12 @@ struct Watch;
 
 impl Write for Watch {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if line.windows(KEY.len()).any(|part| part == KEY.as_bytes()) {
-            // A panic would end one task, which nobody may look at; this ends all.
-            eprintln!("the key is in a log line: {}", String::from_utf8_lossy(line));
-            process::abort();
+        for secret in [KEY, CANARY] {
+            if line.windows(secret.len()).any(|part| part == secret.as_bytes()) {
+                // A panic would end one task, which nobody may look at; this ends all.
+                eprintln!("a secret is in a log line: {}", String::from_utf8_lossy(line));
+                process::abort();
+            }
         }
         SEEN.fetch_add(1, Ordering::SeqCst);
         let text = String::from_utf8_lossy(line);

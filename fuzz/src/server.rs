@@ -6,24 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::script::Script;
-
 /// Stops when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Nothing, when it is over.
     words: Arc<Mutex<Option<Words>>>,
 }
 
+/// What is answered, and how.
 #[derive(Clone, Default)]
-struct Words {
-    bytes: Vec<u8>,
-    piece: usize,
-    holds: bool,
+pub(crate) struct Words {
+    pub(crate) bytes: Vec<u8>,
+    /// How many bytes are sent at once.
+    pub(crate) piece: usize,
+    /// Whether the connection stays open after the last byte.
+    pub(crate) holds: bool,
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let words = Arc::new(Mutex::new(Some(Words::default())));
@@ -39,14 +40,13 @@ impl Server {
         Self { address, words }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Sets what the next requests are answered with.
-    pub(super) fn say(&self, script: &Script<'_>) {
-        let Script { piece, holds, .. } = *script;
-        self.set(Some(Words { bytes: script.bytes.clone(), piece, holds }));
+    pub(crate) fn say(&self, words: Words) {
+        self.set(Some(words));
     }
 
     fn set(&self, words: Option<Words>) {

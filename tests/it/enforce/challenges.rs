@@ -1,0 +1,335 @@
+//! Challenges: whom they are for, what solves them, and what they cost.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use esper_rs_client::EsperConfig;
+use esper_rs_client::enforce::{ClearanceKey, ClearanceKeys, EnforceLayer, PublicOrigin};
+use esper_sandbox::{Fault, Operation, Sandbox};
+use http::{Request, Response};
+use http_body::Body;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::frames::Frames;
+use super::site::{Site, VISITOR, layer};
+use super::solving::{Challenge, ENDPOINT, calls, cookie};
+use crate::support::{Answer, RawServer, paused};
+
+#[tokio::test]
+async fn esper_is_always_asked_and_a_clearance_turns_only_a_challenge_into_an_allow() {
+    let site = Site::new().await;
+    let cookie = site.clearance().await;
+    let asked = || calls(&site.sandbox, Operation::CheckMitigation).len();
+    let before = asked();
+    let visit = || site.call("/checkout").header("cookie", &cookie).send();
+
+    assert_eq!(visit().await.unwrap().status(), 200, "allowed");
+    assert_eq!(asked(), before + 1);
+    site.sandbox.challenge(VISITOR);
+    assert_eq!(visit().await.unwrap().status(), 200, "challenged and cleared");
+    assert_eq!(asked(), before + 2);
+    site.sandbox.block(VISITOR);
+    assert_eq!(visit().await.unwrap().status(), 403, "blocked");
+    assert_eq!(asked(), before + 3);
+    assert_eq!(site.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_token_of_a_challenge_stays_opaque_inside_a_signed_envelope() {
+    const TOKEN: &str = "no.token \u{2603} of ours; \"at all\"\u{1}";
+    let esper = RawServer::start(|_, request| match request.target.as_str() {
+        "/v1/mitigate" => {
+            let challenge = json!({ "type": "proof_of_work", "token": TOKEN, "params": {} });
+            let body = json!({ "action": "challenge", "challenge": challenge });
+            Answer::json(200, &body.to_string())
+        }
+        _ => Answer::json(200, r#"{"valid":true}"#),
+    });
+    let config = EsperConfig::new("key").with_api_url(esper.url()).with_beacon_url(esper.url());
+    let site = Site::before(Arc::new(Sandbox::start().await), layer(config)).await;
+    let challenge = site.challenge().await;
+    assert!(!challenge.problem.to_string().contains("of ours"), "{}", challenge.problem);
+    let redeemed = site.hand_in(&challenge.handed_in_with("42")).send().await.unwrap();
+    assert_eq!(redeemed.status(), 200);
+    let received = esper.received();
+    let verified = received.iter().find(|request| request.target == "/v1/verify").unwrap();
+    assert_eq!(verified.json(), json!({ "token": TOKEN, "response": "42" }));
+}
+
+#[tokio::test]
+async fn a_solution_of_one_challenge_fails_for_another() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let (mut one, mut other) = (site.challenge().await, site.challenge().await);
+    let number = |challenge: &Challenge| challenge.answer().parse::<u64>().unwrap();
+    while number(&one) == number(&other) {
+        other = site.challenge().await;
+    }
+    if number(&one) < number(&other) {
+        std::mem::swap(&mut one, &mut other);
+    }
+    // The smaller nonce does not solve the challenge whose smallest one is greater.
+    let crossed = one.handed_in_with(&other.answer());
+    let refused = site.hand_in(&crossed).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), cookie(&refused)), (403, None));
+    let redeemed = site.hand_in(&one.solution()).send().await.unwrap();
+    assert_eq!(redeemed.status(), 200, "a wrong answer leaves it to be solved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_verifications_of_one_solution_over_two_replicas_give_one_success() {
+    // Their ports are not the visitor's business.
+    let origin = PublicOrigin::parse("https://shop.example").unwrap();
+    let keyed = |layer: EnforceLayer| {
+        layer.with_clearance_keys(shared_keys()).with_public_origin(origin.clone())
+    };
+    let site = Site::with(keyed).await;
+    let replica = site.beside(keyed).await;
+    site.sandbox.challenge(VISITOR);
+    let solution = site.challenge().await.solution();
+
+    let mut posts = JoinSet::new();
+    for _ in 0..50 {
+        posts.spawn(site.hand_in(&solution).send());
+        posts.spawn(replica.hand_in(&solution).send());
+    }
+    let answers = posts.join_all().await.into_iter().map(Result::unwrap);
+    let (passed, refused): (Vec<_>, Vec<_>) = answers.partition(|answer| answer.status() == 200);
+    assert_eq!((passed.len(), refused.len()), (1, 99));
+    assert!(refused.iter().all(|answer| [403, 503].contains(&answer.status().as_u16())));
+    assert!(refused.iter().all(|answer| cookie(answer).is_none()));
+    assert!(calls(&site.sandbox, Operation::VerifyChallenge).len() <= 10);
+
+    // Either replica knows the clearance that one of them issued.
+    let clearance = cookie(&passed[0]).unwrap();
+    site.sandbox.challenge(VISITOR);
+    for site in [&site, &replica] {
+        let cleared = site.call("/").header("cookie", &clearance).send().await.unwrap();
+        assert_eq!(cleared.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn any_error_of_a_verification_mints_nothing() {
+    let site = Site::impatient(|layer| layer).await;
+    for fault in [
+        Fault::status(200),
+        Fault::status(204),
+        Fault::status(401),
+        Fault::status(429),
+        Fault::status(500),
+        Fault::status(503),
+        Fault::html(200),
+        Fault::html(502),
+        Fault::truncated(),
+        Fault::reset(),
+        Fault::reset_in_body(),
+        Fault::lost_answer(),
+        Fault::silence(),
+    ] {
+        site.sandbox.challenge(VISITOR);
+        let solution = site.challenge().await.solution();
+        let name = fault.to_string();
+        let id = site.sandbox.faults().add(fault.on(Operation::VerifyChallenge));
+        let answer = site.hand_in(&solution).send().await.unwrap();
+        site.sandbox.faults().remove(id);
+        assert_eq!((answer.status().as_u16(), cookie(&answer)), (503, None), "{name}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{name}");
+    }
+    assert_eq!(site.calls(), 0);
+}
+
+#[tokio::test]
+async fn each_tab_has_its_own_challenge_and_any_success_clears_all() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let tabs = [site.challenge().await, site.challenge().await, site.challenge().await];
+    for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        assert_ne!(tabs[one].token(), tabs[other].token());
+        assert_ne!(
+            tabs[one].problem["challenge"]["params"],
+            tabs[other].problem["challenge"]["params"]
+        );
+    }
+    let solved = site.hand_in(&tabs[1].solution()).send().await.unwrap();
+    let clearance = cookie(&solved).unwrap();
+    site.sandbox.challenge(VISITOR);
+    for path in ["/tab/0", "/tab/1", "/tab/2"] {
+        let cleared = site.call(path).header("cookie", &clearance).send().await.unwrap();
+        assert_eq!(cleared.status(), 200);
+    }
+
+    // A tab that fails clears nothing, and one that succeeds late is no harm.
+    let wrong = site.hand_in(&tabs[0].handed_in_with("none")).header("cookie", &clearance);
+    let wrong = wrong.send().await.unwrap();
+    assert_eq!((wrong.status().as_u16(), cookie(&wrong)), (403, None));
+    let late = site.hand_in(&tabs[2].solution()).header("cookie", &clearance);
+    assert_eq!(late.send().await.unwrap().status(), 200);
+    site.sandbox.challenge(VISITOR);
+    let cleared = site.call("/tab/0").header("cookie", &clearance).send().await.unwrap();
+    assert_eq!(cleared.status(), 200);
+}
+
+#[tokio::test]
+async fn a_form_that_was_posted_is_not_silently_lost() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let post = |cookie: &str| {
+        site.http
+            .post(site.url("/order"))
+            .header("accept", "text/html")
+            .header("sec-fetch-dest", "document")
+            .header("user-agent", "curl/8.5.0")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", cookie)
+            .body("item=1")
+            .send()
+    };
+    let challenged = post("").await.unwrap();
+    assert_eq!(challenged.status(), 429);
+    assert!(challenged.headers().get("location").is_none(), "no way on that changes the method");
+    let page = challenged.text().await.unwrap();
+    assert!(page.contains("data-posted=\"true\""), "{page}");
+    assert!(page.contains("class=\"notice\">\n      What you just sent has not arrived"), "{page}");
+    assert_eq!(site.calls(), 0);
+
+    // Sent again after the check, it arrives.
+    let clearance = site.clearance().await;
+    site.sandbox.challenge(VISITOR);
+    let arrived = post(&clearance).await.unwrap();
+    assert_eq!(arrived.text().await.unwrap(), "from the application");
+    assert_eq!(site.calls(), 1);
+
+    let seen = site.visit("/order").send().await.unwrap().text().await.unwrap();
+    assert!(seen.contains("data-posted=\"false\""), "{seen}");
+    assert!(seen.contains("class=\"notice\" hidden>"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_forged_envelope_costs_no_call_and_a_genuine_one_a_few() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let challenge = site.challenge().await;
+    let genuine = challenge.token().to_owned();
+    let flipped = format!("{}{}", &genuine[..genuine.len() - 9], "AAAAAAAAA");
+    for envelope in ["", "x", "null", &genuine[1..], &genuine[..genuine.len() - 1], &flipped] {
+        let forged = json!({ "envelope": envelope, "response": "1" });
+        assert_eq!(site.hand_in(&forged).send().await.unwrap().status(), 403, "{envelope}");
+    }
+    let verified = || calls(&site.sandbox, Operation::VerifyChallenge).len();
+    assert_eq!(verified(), 0);
+    for _ in 0..20 {
+        let wrong = site.hand_in(&challenge.handed_in_with("none")).send().await.unwrap();
+        assert_eq!(wrong.status(), 403);
+    }
+    assert_eq!(verified(), 5);
+}
+
+#[tokio::test]
+async fn an_answer_that_can_solve_nothing_is_refused_without_a_call() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let challenge = site.challenge().await;
+    let empty = site.hand_in(&challenge.handed_in_with("")).send().await.unwrap();
+    // No failure of a moment, which a page would try again.
+    assert_eq!(empty.status(), 403);
+    assert_eq!(calls(&site.sandbox, Operation::VerifyChallenge).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let mut solutions = Vec::new();
+    for _ in 0..=LIMIT {
+        solutions.push(site.challenge().await.handed_in_with("none"));
+    }
+    let last = solutions.pop().unwrap();
+    let silence = site.sandbox.faults().add(Fault::silence().on(Operation::VerifyChallenge));
+    let mut waiting = JoinSet::new();
+    for solution in &solutions {
+        waiting.spawn(site.hand_in(solution).send());
+    }
+    until(|| calls(&site.sandbox, Operation::VerifyChallenge).len() == LIMIT).await;
+
+    let started = std::time::Instant::now();
+    let refused = site.hand_in(&last).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(started.elapsed() < Duration::from_secs(5), "at once");
+    assert_eq!(calls(&site.sandbox, Operation::VerifyChallenge).len(), LIMIT);
+    // Whoever is not challenged is none the worse for it.
+    site.sandbox.lift(VISITOR);
+    assert_eq!(site.call("/").send().await.unwrap().status(), 200);
+
+    // Those who hang up give way.
+    waiting.shutdown().await;
+    site.sandbox.faults().remove(silence);
+    for _ in 0..500 {
+        match site.hand_in(&last).send().await.unwrap().status().as_u16() {
+            503 => tokio::time::sleep(Duration::from_millis(20)).await,
+            status => return assert_eq!(status, 403),
+        }
+    }
+    panic!("nobody gave way");
+}
+
+#[tokio::test]
+async fn a_large_answer_is_read_to_its_limit_and_no_further() {
+    let polled = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polled);
+    let endless = Frames(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Bytes::from_static(&[b' '; 1024])))
+    });
+    let answer = handed_in(endless).await;
+    assert_eq!(answer.status(), 413);
+    assert!(polled.load(Ordering::Relaxed) <= 17, "{polled:?} KiB");
+}
+
+#[test]
+fn an_answer_that_does_not_arrive_is_waited_for_no_longer_than_ten_seconds() {
+    paused::run(async {
+        let started = Instant::now();
+        assert_eq!(handed_in(Frames(|| Poll::Pending)).await.status(), 413);
+        let waited = started.elapsed();
+        assert!(waited >= Duration::from_secs(10), "{waited:?}");
+        assert!(waited < Duration::from_secs(11), "{waited:?}");
+    });
+}
+
+/// The answer of a layer's endpoint to a body.
+async fn handed_in<B>(body: B) -> Response<impl Body>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:9");
+    let mut service = layer(config).layer(Router::new());
+    let request = Request::post(ENDPOINT).header("content-type", "application/json");
+    service.call(request.body(body).unwrap()).await.unwrap_or_else(|never| match never {})
+}
+
+/// Waits for what comes soon.
+pub(super) async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come");
+}
+
+fn shared_keys() -> ClearanceKeys {
+    ClearanceKeys::new(ClearanceKey::new("pY3zqW0rT8mK5vN1xB7cL2dF9gH4jS6aQeU").unwrap())
+}
+
+/// Verifications at once.
+const LIMIT: usize = 64;
