@@ -19,6 +19,8 @@ mod envelope;
 mod extract;
 #[cfg(test)]
 mod fixtures;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 mod judge;
 mod keys;
 mod layer;

@@ -26,6 +26,12 @@ fn every_policy_file_among_the_seeds_is_read_or_refused_with_its_place() {
 
 #[cfg(feature = "tower")]
 #[test]
+fn every_header_among_the_seeds_changes_no_address_that_it_should_not() {
+    play_all("addresses", targets::addresses::play);
+}
+
+#[cfg(feature = "tower")]
+#[test]
 fn every_request_among_the_seeds_gets_through_only_with_a_decision_that_allows_it() {
     let mut stage = targets::enforce::Stage::new();
     play_all("enforce", |seed| stage.play(seed));

@@ -1,0 +1,7 @@
+//! See `src/enforce/fuzzed.rs` of the crate.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| esper_rs_client::enforce::fuzzed::token(input));

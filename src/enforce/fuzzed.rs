@@ -1,0 +1,77 @@
+//! Ways in for the fuzz targets, to what nobody else reaches. Only a fuzzer builds this.
+
+#![expect(missing_docs, clippy::missing_panics_doc, reason = "for the fuzz targets alone")]
+
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderValue};
+use reqwest::Url;
+
+use super::binding::Binding;
+use super::clearance::Clearances;
+use super::envelope::Envelopes;
+use super::path::{PathPattern, PathRules};
+use super::return_to::ReturnTo;
+use super::{ClearanceKey, ClearanceKeys, ClearanceOptions};
+
+/// A path is exempt only if it is written as the rule is, and a way back stays on its site.
+pub fn path(text: &str) {
+    let health = PathPattern::below("/health").expect("a path");
+    let rules = PathRules::new(true).with(health, false);
+    // What else a request line has behind its path is not in it.
+    let is_path = text.starts_with('/') && !text.contains(['?', '#']);
+    if is_path && !rules.strictest(text, |strict| *strict) {
+        assert!(text == "/health" || text.starts_with("/health/"), "{text:?} is exempt");
+        let site = Url::parse("https://good.example/").expect("a URL");
+        let browser = site.join(text).expect("a path");
+        assert!(browser.path().starts_with("/health"), "{text:?} is {browser} to browsers");
+    }
+    if let Some(way_back) = ReturnTo::parse(text) {
+        let site = Url::parse("https://good.example/a/b?c").expect("a URL");
+        let place = site.join(way_back.as_str()).expect("a reference");
+        assert_eq!(place.origin(), site.origin(), "{text:?}");
+        assert!(HeaderValue::from_str(way_back.as_str()).is_ok(), "{text:?}");
+        assert_eq!(ReturnTo::parse(way_back.as_str()), Some(way_back), "{text:?}");
+    }
+}
+
+/// What this site did not sign is neither a clearance nor an envelope, and a changed one is none.
+pub fn token(input: &[u8]) {
+    let visitor = Binding {
+        site: "shop.example",
+        user_agent: b"Mozilla/5.0",
+        address: "192.0.2.1".parse().ok(),
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    look(&visitor, now, input);
+    // The same, in the place of some bytes of what this site did sign.
+    let (&[at], change) = input.split_first_chunk().unwrap_or((&[0], &[]));
+    let envelope = SIGNERS.1.wrap("token", "/", &visitor, now).expect("an envelope");
+    let mut changed = envelope.clone().into_bytes();
+    let at = usize::from(at) * changed.len() / 256;
+    for (byte, change) in changed[at..].iter_mut().zip(change) {
+        *byte = *change;
+    }
+    if changed != envelope.as_bytes() {
+        look(&visitor, now, &changed);
+    }
+}
+
+fn look(visitor: &Binding<'_>, now: SystemTime, text: &[u8]) {
+    let (clearances, envelopes) = &*SIGNERS;
+    if let Ok(text) = str::from_utf8(text) {
+        assert!(envelopes.open(text, visitor, now).is_err(), "{text:?} is an envelope");
+    }
+    let cookie = [b"__Host-esper_challenge=", text].concat();
+    if let Ok(cookie) = HeaderValue::from_bytes(&cookie) {
+        let headers = HeaderMap::from_iter([(http::header::COOKIE, cookie)]);
+        assert!(!clearances.holds(&headers, visitor, now), "{text:?} is a clearance");
+    }
+}
+
+static SIGNERS: LazyLock<(Clearances, Envelopes)> = LazyLock::new(|| {
+    let key = ClearanceKey::new("a key that only the fuzzer has 0123456789");
+    let (keys, options) = (ClearanceKeys::new(key.expect("a key")), ClearanceOptions::new());
+    (Clearances::new(keys.clone(), options.clone()), Envelopes::new(keys, options))
+});
