@@ -155,8 +155,11 @@ impl ClearanceKeys {
 
 impl fmt::Debug for ClearanceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = format_args!("{:08x}", u32::from_be_bytes(self.id));
-        f.debug_struct("ClearanceKey").field("id", &id).field("secret", &"[redacted]").finish()
+        let id = u32::from_be_bytes(self.id);
+        f.debug_struct("ClearanceKey")
+            .field("id", &format_args!("{id:08x}"))
+            .field("secret", &"[redacted]")
+            .finish()
     }
 }
 
