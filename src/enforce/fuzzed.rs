@@ -1,7 +1,5 @@
 //! Ways in for the fuzz targets, to what nobody else reaches. Only a fuzzer builds this.
 
-#![expect(missing_docs, clippy::missing_panics_doc, reason = "for the fuzz targets alone")]
-
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -73,5 +71,5 @@ fn look(visitor: &Binding<'_>, now: SystemTime, text: &[u8]) {
 static SIGNERS: LazyLock<(Clearances, Envelopes)> = LazyLock::new(|| {
     let key = ClearanceKey::new("a key that only the fuzzer has 0123456789");
     let (keys, options) = (ClearanceKeys::new(key.expect("a key")), ClearanceOptions::new());
-    (Clearances::new(keys.clone(), options.clone()), Envelopes::new(keys, options))
+    (Clearances::new(keys.clone(), options), Envelopes::new(keys, options))
 });

@@ -1,5 +1,7 @@
 //! What a guard has done so far, in numbers.
 
+use std::fmt;
+
 use super::reason::{FallbackReason, REASONS};
 use super::{Decision, DecisionSource};
 use crate::stats::Counter;
@@ -23,20 +25,31 @@ pub struct GuardStats {
     /// Calls under way, as [`Guard::with_max_in_flight`](crate::Guard::with_max_in_flight) limits
     /// them.
     pub in_flight: usize,
-    fallbacks: [u64; REASONS],
+    fallbacks: Fallbacks,
 }
+
+/// The number of fallbacks for each reason. Printed, it names those that there were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fallbacks([u64; REASONS]);
 
 impl GuardStats {
     /// Returns the number of fallbacks for a reason.
     #[must_use]
     pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
-        self.fallbacks[reason.index()]
+        self.fallbacks.0[reason.index()]
     }
 
     /// Returns the number of fallbacks for any reason.
     #[must_use]
     pub fn all_fallbacks(&self) -> u64 {
-        self.fallbacks.iter().sum()
+        self.fallbacks.0.iter().sum()
+    }
+}
+
+impl fmt::Debug for Fallbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = FallbackReason::ALL.iter().map(|reason| reason.as_str()).zip(self.0);
+        f.debug_map().entries(named.filter(|(_, count)| *count > 0)).finish()
     }
 }
 
@@ -62,7 +75,7 @@ impl Counters {
         // The ends are read before the beginnings, so that none seems to have no beginning; and
         // what is a part of another number before that number.
         let held = self.held.get();
-        let fallbacks = self.fallbacks.each_ref().map(Counter::get);
+        let fallbacks = Fallbacks(self.fallbacks.each_ref().map(Counter::get));
         let (by_service, cancelled) = (self.by_service.get(), self.cancelled.get());
         let decisions = self.decisions.get();
         GuardStats { decisions, by_service, held, cancelled, in_flight, fallbacks }
