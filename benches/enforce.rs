@@ -4,9 +4,9 @@
 //! cargo bench --bench enforce --features tower
 //! ```
 //!
-//! The apps, the load and Esper's stand-in are processes of their own. Throughput: the apps take
-//! turns under the same load, and medians of the turns are compared. Linux only: memory is read
-//! from `/proc`.
+//! The apps, the load and Esper's stand-in are processes of their own. The apps take turns under the
+//! same load, and medians of the turns are compared; the longest is that of all turns. Linux only:
+//! memory is read from `/proc`.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -61,10 +61,7 @@ fn throughput() -> Outcome<()> {
             }
         }
     }
-    let medians = rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    });
+    let medians = rates.map(middle);
     for ((name, _), rate) in apps.iter().zip(medians) {
         println!("| {name} | {rate:.0} | {:.3} |", rate / medians[0]);
     }
@@ -73,11 +70,15 @@ fn throughput() -> Outcome<()> {
 
 fn slow_service() -> Outcome<()> {
     let esper = Endpoint::start(Duration::from_millis(5))?;
-    for kind in ["plain", "asking"] {
+    let mut p50 = [0.0; 2];
+    for (kind, p50) in ["plain", "asking"].into_iter().zip(&mut p50) {
         let app = App::start(kind, &esper.url)?;
         app.load(1, 50)?;
-        row("answers in 5 ms", kind, app.load(1, 400)?);
+        let seen = app.load(1, 400)?;
+        *p50 = seen.p50;
+        row("answers in 5 ms", kind, seen);
     }
+    println!("| | added | {:.2} ms | | |", (p50[1] - p50[0]) * 1e3);
     Ok(())
 }
 
@@ -88,11 +89,36 @@ fn black_hole() -> Outcome<()> {
     let plain = App::start("plain", &url)?;
     let asking = App::start("asking", &url)?;
     row("is silent, breaker closed", "asking", asking.load(1, 5)?);
-    for _ in 0..3 {
-        row("is silent", "plain", plain.load(CONNECTIONS, REQUESTS)?);
-        row("is silent, breaker open", "asking", asking.load(CONNECTIONS, REQUESTS)?);
+    let mut turns = [const { Vec::new() }; 2];
+    for _ in 0..TURNS {
+        for (app, turns) in [&plain, &asking].into_iter().zip(&mut turns) {
+            turns.push(app.load(CONNECTIONS, REQUESTS)?);
+        }
     }
+    let [plain, asking] = turns.map(|turns| Seen::middle(&turns));
+    row("is silent", "plain", plain);
+    row("is silent, breaker open", "asking", asking);
+    println!("| | ratio | {:.2} | {:.2} | |", asking.p50 / plain.p50, asking.p99 / plain.p99);
     Ok(())
+}
+
+/// The value in the middle.
+fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl Seen {
+    /// Of several turns the median of each figure, and the longest of all.
+    fn middle(turns: &[Self]) -> Self {
+        let median = |figure: fn(&Self) -> f64| middle(turns.iter().map(figure).collect());
+        Self {
+            rate: median(|seen| seen.rate),
+            p50: median(|seen| seen.p50),
+            p99: median(|seen| seen.p99),
+            longest: turns.iter().map(|seen| seen.longest).fold(0.0, f64::max),
+        }
+    }
 }
 
 fn many_visitors() -> Outcome<()> {
