@@ -1,8 +1,8 @@
 //! A shop behind the layer, to look at in a browser: no account, no network beyond this machine.
 //!
 //! ```sh
-//! cargo run --features tower --example axum           # on http://127.0.0.1:3000
-//! cargo run --features tower --example axum -- 8080   # on another port; 0 is any free one
+//! cargo run --features metrics,tower --example axum           # on http://127.0.0.1:3000
+//! cargo run --features metrics,tower --example axum -- 8080   # on another port; 0 is any free one
 //! ```
 
 use std::env;
@@ -19,6 +19,7 @@ use axum::{Router, serve};
 use esper_rs_client::enforce::{ClientIp, EnforceLayer};
 use esper_rs_client::{AsyncEsperClient, Decision, EsperConfig};
 use esper_sandbox::Sandbox;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal;
@@ -35,6 +36,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_beacon_url(sandbox.url());
     let client = AsyncEsperClient::new(config)?;
 
+    // What is counted, for a scrape of Prometheus.
+    let recorder = PrometheusBuilder::new().install_recorder()?;
+    esper_rs_client::metrics::describe();
+
     // This is the whole integration: the layer asks about each request, acts on the decision, and
     // tells Esper what became of it.
     let shop = Router::new()
@@ -42,11 +47,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/price", get(price))
         .route("/order", post(order))
         .with_state(sandbox.url().to_owned())
-        .layer(EnforceLayer::new(client.clone()));
+        .layer(EnforceLayer::new(client.clone()))
+        // After the layer, so that it is not asked about. Yours is better on a port of its own.
+        .route("/metrics", get(async move || recorder.render()));
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("The shop is open:      http://{}", listener.local_addr()?);
     println!("What the sandbox sees: {}", sandbox.url());
+    println!("What is counted:       http://{}/metrics", listener.local_addr()?);
     println!("Open the shop in a browser, and press its buttons. Ctrl-C ends it.");
 
     // With the address of each connection: it is whom the layer asks about.

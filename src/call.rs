@@ -1,7 +1,7 @@
 //! One call: it begins with a deadline and ends with a value or an [`EsperError`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use progenitor_client::{Error, ResponseValue};
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::EsperError;
 use crate::answer::{self, Effort};
 use crate::generated::Client;
-use crate::stats::Counter;
+use crate::metrics;
+use crate::operation::Operation;
 use crate::transport::failure::{self, Failure};
 use crate::transport::{Patience, Transport};
 
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     deadline: Instant,
     /// Requests that were handed to the network so far.
     attempts: AtomicU32,
+    /// Noted when its first request is sent.
+    operation: OnceLock<&'static Operation>,
     /// Status of the last answer, noted before its body is read; 0 before there is one.
     status: AtomicU16,
 }
@@ -32,6 +35,11 @@ impl Call {
     /// The time until the call is over.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn note_operation(&self, operation: &'static Operation) {
+        // A call has but one.
+        let _ = self.operation.set(operation);
     }
 
     pub(crate) fn count_attempt(&self) {
@@ -66,6 +74,7 @@ impl Calling {
             started,
             deadline: patience.deadline(started),
             attempts: AtomicU32::new(0),
+            operation: OnceLock::new(),
             status: AtomicU16::new(0),
         });
         // The request gets the server of its operation when it is sent.
@@ -84,19 +93,19 @@ impl Calling {
         &self,
         result: Result<ResponseValue<T>, Error<()>>,
     ) -> Result<T, EsperError> {
-        let counters = self.call.transport.counters();
-        let error = match result {
-            Ok(value) => {
-                self.end(&counters.succeeded);
-                return Ok(value.into_inner());
-            }
-            Err(error) => error,
+        let result = match result {
+            Ok(value) => Ok(value.into_inner()),
+            Err(error) => Err(self.explain(error).await),
         };
-        self.end(&counters.failed);
-        let attempts = self.call.attempts.load(Ordering::Relaxed);
-        let effort = Effort { attempts, elapsed: self.call.started.elapsed() };
+        self.end(result.as_ref().err());
+        result
+    }
+
+    /// Turns what went wrong into what users get.
+    async fn explain(&self, error: Error<()>) -> EsperError {
+        let effort = Effort { attempts: self.attempts(), elapsed: self.call.started.elapsed() };
         let key = self.call.transport.key();
-        Err(match error {
+        match error {
             Error::UnexpectedResponse(response) => answer::refused(response, effort, key).await,
             Error::InvalidResponsePayload(_, error) => {
                 answer::unreadable(self.status(), &answer::describe(&error), effort, key)
@@ -111,12 +120,24 @@ impl Calling {
             Error::InvalidRequest(_) | Error::ErrorResponse(_) | Error::InvalidUpgrade(_) => {
                 EsperError::validation("request", "the request cannot be written".to_owned())
             }
-        })
+        }
     }
 
-    fn end(&self, counter: &Counter) {
+    fn end(&self, error: Option<&EsperError>) {
         self.ended.store(true, Ordering::Relaxed);
-        counter.add_one();
+        let counters = self.call.transport.counters();
+        match error {
+            None => counters.succeeded.add_one(),
+            Some(_) => counters.failed.add_one(),
+        }
+        if let Some(operation) = self.call.operation.get() {
+            let elapsed = || self.call.started.elapsed();
+            metrics::call(operation.id, error, self.attempts(), elapsed);
+        }
+    }
+
+    fn attempts(&self) -> u32 {
+        self.call.attempts.load(Ordering::Relaxed)
     }
 
     fn status(&self) -> StatusCode {
@@ -128,6 +149,9 @@ impl Drop for Calling {
     fn drop(&mut self) {
         if !*self.ended.get_mut() {
             self.call.transport.counters().cancelled.add_one();
+            if let Some(operation) = self.call.operation.get() {
+                metrics::cancelled_call(operation.id, self.attempts());
+            }
         }
     }
 }

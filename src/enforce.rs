@@ -53,5 +53,8 @@ pub use client_ip::{
 pub use keys::{ClearanceKey, ClearanceKeys};
 pub use layer::EnforceLayer;
 pub use public_origin::PublicOrigin;
+#[cfg(feature = "metrics")]
+pub(crate) use refusal::Refusal;
+pub(crate) use rule::Mode;
 pub use rule::Rule;
 pub use service::Enforce;

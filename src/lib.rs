@@ -21,8 +21,14 @@ mod event;
 mod generated;
 mod guard;
 mod key;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/absent.rs"]
+mod metrics;
 mod operation;
 mod stats;
+mod trace_context;
 mod transport;
 
 #[cfg(feature = "beacons")]
@@ -42,3 +48,4 @@ pub use guard::{
 };
 pub use reqwest::StatusCode;
 pub use stats::ClientStats;
+pub use trace_context::TraceContext;

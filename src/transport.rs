@@ -18,7 +18,7 @@ use crate::generated::Client;
 use crate::key::ApiKey;
 use crate::operation::{OPERATIONS, Operation, Server};
 use crate::stats::Counters;
-use crate::{EsperConfig, EsperError};
+use crate::{EsperConfig, EsperError, TraceContext};
 
 pub(crate) mod backoff;
 mod body;
@@ -122,6 +122,9 @@ impl Transport {
     ) -> reqwest::Result<Response> {
         *request.url_mut() = route.url(request.url());
         request.headers_mut().insert(route.key_name.clone(), route.key_value.clone());
+        if let Some(trace) = TraceContext::current() {
+            trace.put_into(request.headers_mut());
+        }
         let mut extensions = Extensions::new();
         extensions.insert(Passing { operation: route.operation, call: Arc::clone(call) });
         match route.stack.execute_with_extensions(request, &mut extensions).await {
@@ -155,6 +158,7 @@ impl ClientHooks<Arc<Call>> for Client {
         let transport = &call.transport;
         let route = transport.routes.iter().find(|route| route.operation.id == info.operation_id);
         let route = route.expect("build.rs makes the bindings and the table from one document");
+        call.note_operation(route.operation);
         let span = debug_span!("esper.call", operation = info.operation_id);
         transport.send(request, route, call).instrument(span).await
     }

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 /** Opens the shop, and closes it when the test ends. */
 export async function openBakery(test) {
-  const program = ["run", "--quiet", "--features", "tower", "--example", "axum", "--", "0"];
+  const program = ["run", "--quiet", "--features", "metrics,tower", "--example", "axum", "--", "0"];
   const child = spawn("cargo", program, {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
     stdio: ["ignore", "pipe", "pipe"],

@@ -69,6 +69,13 @@ async function allowed(page) {
   await page.getByText("Allowed by").waitFor();
 }
 
+/** The samples that Prometheus would read. */
+async function scrape(shop) {
+  const answer = await fetch(`${shop.url}/metrics`);
+  assert.equal(answer.status, 200);
+  return (await answer.text()).split("\n").filter((line) => line && !line.startsWith("#"));
+}
+
 /** Asserts that the browser complained of nothing but answers that are no success. */
 function assertCalm(visitor) {
   const unexpected = visitor.complaints.filter((complaint) => !REFUSED.test(complaint));
@@ -113,6 +120,23 @@ test("a challenged visitor solves the challenge, and is back where they wanted t
   await page.goBack();
   assert.equal(page.url(), "data:text/html,before", "the page of the challenge is not gone back to");
   assertCalm(visitor);
+});
+
+test("a scrape shows the way of a visitor through a challenge", async (context) => {
+  const { shop, page } = await challenged(context);
+  await page.reload();
+  await allowed(page);
+  const stages = (sample) => sample.startsWith("esper_challenges_total{");
+  let counted;
+  for (const started = Date.now(); Date.now() - started < 10_000; ) {
+    const samples = (await scrape(shop)).filter(stages);
+    counted = Object.fromEntries(samples.map((sample) => /"(\w+)"} (\d+)$/.exec(sample).slice(1)));
+    // The notice that the page runs travels beside the answer.
+    if (counted.loaded) break;
+  }
+  const { issued, ...once } = counted;
+  assert.deepEqual(once, { loaded: "1", solved: "1", redeemed: "1" });
+  assert.ok(Number(issued) >= 2, "the bot and the page were challenged");
 });
 
 test("who has passed is not challenged again, and a bot among them is blocked", async (context) => {

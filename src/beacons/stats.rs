@@ -25,7 +25,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of [`BeaconDrops::iter`].
-    pub(super) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Full,
         Self::Invalid,
         Self::Refused,

@@ -19,6 +19,7 @@ use super::loss::Losses;
 use super::schedule::{Cause, Permit, Schedule, Setback};
 use super::shared::Shared;
 use super::stats::DropReason;
+use crate::metrics::Published;
 use crate::{EsperConfig, EsperError};
 
 /// What the thread owns.
@@ -26,6 +27,7 @@ struct Worker<'a> {
     shared: Arc<Shared>,
     sender: Arc<Sender>,
     losses: &'a mut Losses,
+    published: &'a mut Published,
     schedule: Schedule,
     deliveries: JoinSet<(Delivery, Result<(), EsperError>)>,
     in_flight: usize,
@@ -66,10 +68,12 @@ fn runtime() -> Builder {
 
 fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) {
     let mut losses = Losses::new(Arc::clone(&shared), config.beacons.on_loss.clone());
+    let mut published = Published::none();
     // A panic here is a mistake of ours; it must cost events at most, and not in silence.
     let result = catch_unwind(AssertUnwindSafe(|| {
         let runtime = runtime.as_ref().map_err(|error| error.to_string())?;
-        let worker = Worker::new(&config, &shared, &mut losses).map_err(|e| e.to_string())?;
+        let worker = Worker::new(&config, &shared, &mut losses, &mut published);
+        let worker = worker.map_err(|error| error.to_string())?;
         runtime.block_on(worker.run());
         Ok(())
     }));
@@ -88,6 +92,7 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
     // The name of a host may still be looked up on a further thread; nobody waits for that.
     let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
     losses.tell_the_rest();
+    published.update(|| shared.stats());
 }
 
 impl<'a> Worker<'a> {
@@ -95,11 +100,13 @@ impl<'a> Worker<'a> {
         config: &EsperConfig,
         shared: &Arc<Shared>,
         losses: &'a mut Losses,
+        published: &'a mut Published,
     ) -> Result<Self, EsperError> {
         Ok(Self {
             shared: Arc::clone(shared),
             sender: Arc::new(Sender::new(config)?),
             losses,
+            published,
             schedule: Schedule::new(config.retry_delay),
             deliveries: JoinSet::new(),
             in_flight: config.beacons.in_flight(),
@@ -115,6 +122,7 @@ impl<'a> Worker<'a> {
             let pause = self.deliver(now);
             let pause = pause.filter(|_| self.deliveries.is_empty());
             self.losses.tell(now);
+            self.published.update(|| self.shared.stats());
             self.shared.answer_waiters(now, pause);
             match self.rest(now, pause) {
                 Rest::Until(until) => {

@@ -15,6 +15,7 @@ use super::pages::{self, Challenge, Task};
 use super::question::Question;
 use super::settings::Settings;
 use super::visit::Visit;
+use crate::metrics::{self, Stage};
 use crate::{ChallengeData, ChallengeProof, Decision, DecisionSource};
 
 impl Settings {
@@ -30,6 +31,7 @@ impl Settings {
 
     /// The answer to a challenge.
     pub(super) fn challenged(&self, decision: &Decision, visit: &Visit<'_>) -> Response<Bytes> {
+        metrics::stage(Stage::Issued);
         let challenge = decision.open_challenge().and_then(|open| self.wrapped(open, visit));
         let denial =
             Denial { decision, audience: visit.audience, challenge, endpoint: &self.endpoint };
@@ -58,15 +60,21 @@ impl Settings {
         let valid = self.verify(self.guard.client().verify_challenge_proof(&claim)).await;
         match (valid, self.secrets.signers()) {
             (Ok(true), Some(signers)) => {
+                metrics::stage(Stage::Redeemed);
                 self.guard.forget_challenge(&question.request());
                 let cookie = signers.clearances.issue(&visit.binding, SystemTime::now());
                 with_cookie(redirect_to(&visit.return_to), cookie)
             }
             // Whatever went wrong, it passes nobody.
-            _ if visit.audience == Audience::Page => {
-                varying(pages::unproven(visit.return_to.as_str()))
+            _ => {
+                metrics::refusal("unproven");
+                match visit.audience {
+                    Audience::Page => varying(pages::unproven(visit.return_to.as_str())),
+                    Audience::Machine | Audience::Grpc => {
+                        plain_problem(StatusCode::FORBIDDEN, "unproven", "the proof is not valid")
+                    }
+                }
             }
-            _ => plain_problem(StatusCode::FORBIDDEN, "unproven", "the proof is not valid"),
         }
     }
 

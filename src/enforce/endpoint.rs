@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
@@ -26,6 +26,7 @@ use super::return_to::ReturnTo;
 use super::settings::Settings;
 use super::visit::{Visit, host, original};
 use crate::EsperError;
+use crate::metrics::{self, Stage};
 
 /// What a page or a program hands in.
 #[derive(Deserialize)]
@@ -78,12 +79,15 @@ impl Settings {
             Ok(content) => content,
             Err(refusal) => {
                 debug!(reason = refusal.as_str(), "an answer to a challenge is refused");
+                metrics::refusal(refusal.as_str());
                 return wrong();
             }
         };
+        metrics::stage(Stage::Solved);
         let verification = self.guard.client().verify_challenge(&content.token, &solution.response);
         match self.verify(verification).await {
             Ok(true) => {
+                metrics::stage(Stage::Redeemed);
                 signers.envelopes.spend(&content, now);
                 if let Some(address) = client.address() {
                     let question = Question::of(parts, address, &self.disclosure);
@@ -93,7 +97,10 @@ impl Settings {
                 let answer = json_answer(StatusCode::OK, &json!({ "location": location.as_str() }));
                 with_cookie(answer, signers.clearances.issue(&visit.binding, now))
             }
-            Ok(false) => wrong(),
+            Ok(false) => {
+                metrics::refusal("wrong");
+                wrong()
+            }
             Err(Unverified) => unavailable(),
         }
     }
@@ -116,6 +123,10 @@ where
             Ok(solution) => settings.redeem(parts, client, &solution).await,
             Err(refused) => refused,
         },
+        (&Method::POST, LOADED) => {
+            metrics::stage(Stage::Loaded);
+            noted()
+        }
         (_, "") => {
             let detail = "the answer to a challenge is posted";
             let mut answer =
@@ -140,24 +151,24 @@ where
 {
     if !is_same_origin(parts, settings.origin.as_ref()) {
         let detail = "another site's page cannot solve this challenge";
-        return Err(plain_problem(StatusCode::FORBIDDEN, "cross_site", detail));
+        return Err(refused(StatusCode::FORBIDDEN, "cross_site", detail));
     }
     // A form of another site cannot send JSON without being asked about.
     let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes()).unwrap_or_default();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     if !kind.eq_ignore_ascii_case(b"application/json") {
         let detail = "the answer is a JSON object";
-        return Err(plain_problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
     let too_large = || {
         let detail = "the answer is too large, or did not arrive whole and in time";
-        plain_problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     };
     let body = timeout(PATIENCE, Limited::new(pin!(body), LARGEST).collect()).await;
     let body = body.map_err(|_| too_large())?.map_err(|_| too_large())?.to_bytes();
     serde_json::from_slice(&body).map_err(|_| {
         let detail = "the answer has the members envelope and response, both texts";
-        plain_problem(StatusCode::BAD_REQUEST, "malformed", detail)
+        refused(StatusCode::BAD_REQUEST, "malformed", detail)
     })
 }
 
@@ -175,14 +186,29 @@ fn is_same_origin(parts: &Parts, public: Option<&PublicOrigin>) -> bool {
     site && origin
 }
 
+/// Refuses what is no answer to a challenge.
+fn refused(status: StatusCode, error: &'static str, detail: &str) -> Response<Bytes> {
+    metrics::refusal(error);
+    plain_problem(status, error, detail)
+}
+
 /// The visitor learns no more than that.
 fn wrong() -> Response<Bytes> {
     plain_problem(StatusCode::FORBIDDEN, "refused", "the answer does not solve the challenge")
 }
 
 fn unavailable() -> Response<Bytes> {
+    metrics::refusal("unavailable");
     let detail = "the answer cannot be verified now; hand it in again";
     plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+}
+
+/// A page says that it runs, and wants no answer.
+fn noted() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn not_found() -> Response<Bytes> {
@@ -190,6 +216,8 @@ fn not_found() -> Response<Bytes> {
 }
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Where a page says that it runs.
+const LOADED: &str = "loaded";
 /// The largest body that is read, in bytes: an envelope of 12 KiB and a response.
 const LARGEST: usize = 16 * 1024;
 /// How long a body may take to come.

@@ -2,7 +2,7 @@
 
 /// A closed list, for metrics. A visitor learns none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Nothing that this site writes: too long, not base64, of another version, or cut off.
     Malformed,
     /// Signed by a key that is no longer, or was never, one of ours.
@@ -22,8 +22,20 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "for the labels of metrics"))]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::UnknownKey,
+        Self::BadSignature,
+        Self::Expired,
+        Self::FromTheFuture,
+        Self::OtherVisitor,
+        Self::Spent,
+        Self::TooManyAttempts,
+    ];
+
     /// A short name for metrics and logs.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownKey => "unknown_key",

@@ -23,14 +23,17 @@ pub struct Rule {
 
 /// How far a rule goes, the strictest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Exempt,
     Monitor,
     Enforce,
 }
 
 impl Mode {
-    pub(super) const fn as_str(self) -> &'static str {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "for the labels of metrics"))]
+    pub(crate) const ALL: [Self; 3] = [Self::Exempt, Self::Monitor, Self::Enforce];
+
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Exempt => "exempt",
             Self::Monitor => "monitor",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower::{BoxError, Service};
@@ -15,6 +16,7 @@ use super::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
 use super::settings::Settings;
+use crate::{TraceContext, metrics};
 
 /// A service behind an [`EnforceLayer`](super::EnforceLayer).
 ///
@@ -73,11 +75,15 @@ where
     forget_forged(&mut parts.headers);
     let client = settings.client_ip.find((settings.peer)(&parts.extensions), &parts.headers);
     parts.extensions.insert(client);
+    let trace = trace_of(&parts);
     if let Some(name) = settings.own_path(&parts) {
-        let own = endpoint::answer(&settings, &parts, name, body, &client).await;
+        let own = endpoint::answer(&settings, &parts, name, body, &client);
+        let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let Judged { decision, mode, question, answer } = settings.judge(&parts, &client).await;
+    let judged = TraceContext::scope_if(trace, settings.judge(&parts, &client)).await;
+    let Judged { decision, mode, question, answer } = judged;
+    metrics::request(&decision, mode);
     let account = settings.telemetry.as_deref().zip(question);
     let account =
         account.map(|(telemetry, question)| telemetry.account(question, &decision, mode, started));
@@ -92,6 +98,12 @@ where
         account.end(result.as_ref().ok().map(Response::status));
     }
     result
+}
+
+/// The trace that a request is a part of: what the application says, or else the visitor.
+fn trace_of(parts: &Parts) -> Option<TraceContext> {
+    let told = parts.extensions.get::<TraceContext>().cloned();
+    told.or_else(TraceContext::current).or_else(|| TraceContext::from_headers(&parts.headers))
 }
 
 /// What only Esper and this layer may say of a request.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::breaker::{Admission, Breaker, Change, Outcome};
+use crate::metrics;
 use crate::transport::{Backoff, later};
 
 /// A breaker with a lock, a clock and a log.
@@ -50,11 +51,17 @@ impl Circuit {
         let wait = |reopened| self.waits.wait(reopened).unwrap_or(self.longest_wait);
         let change = self.lock().settle(admission, outcome, now, wait);
         match change {
-            Some(Change::Opened { wait }) => warn!(
-                wait_ms = wait.as_millis(),
-                "esper fails, and is not asked for a while; decisions fall back"
-            ),
-            Some(Change::Closed) => info!("esper answers again, and is asked again"),
+            Some(Change::Opened { wait }) => {
+                metrics::breaker_opened();
+                warn!(
+                    wait_ms = wait.as_millis(),
+                    "esper fails, and is not asked for a while; decisions fall back"
+                );
+            }
+            Some(Change::Closed) => {
+                metrics::breaker_closed();
+                info!("esper answers again, and is asked again");
+            }
             None => {}
         }
     }

@@ -10,6 +10,7 @@ use super::memory::Visitor;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
 use crate::generated::options;
+use crate::metrics::{self, Stopwatch};
 use crate::transport::{Backoff, Patience, later};
 use crate::{EsperError, MitigationAction, MitigationRequest, MitigationResponse};
 
@@ -34,6 +35,7 @@ impl Guard {
     }
 
     async fn decide_and_count(&self, request: &MitigationRequest) -> Decision {
+        let stopwatch = Stopwatch::start();
         let deciding = Deciding::begin(&self.common.counters);
         let answer = self.ask(request).await;
         let visitor = self.common.memory.visitor(request);
@@ -42,6 +44,7 @@ impl Guard {
             Err(unanswered) => self.fall_back(unanswered, visitor),
         };
         deciding.end(&decision);
+        metrics::decision(&decision, stopwatch);
         note(&decision);
         decision
     }

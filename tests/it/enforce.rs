@@ -20,4 +20,4 @@ mod methods;
 mod monitor;
 mod paths;
 pub(crate) mod site;
-mod solving;
+pub(crate) mod solving;

@@ -18,6 +18,8 @@ mod faults;
 mod forks;
 mod guard;
 mod http2;
+#[cfg(all(feature = "metrics", feature = "tower"))]
+mod metrics;
 mod proxies;
 mod refusals;
 mod retries;

@@ -32,6 +32,8 @@ const returnTo = isOfThisSite(task.returnTo) ? task.returnTo : "/";
 
 function start() {
   work.hidden = false;
+  // Only for the site's counts: how many of those who are challenged see this page.
+  fetch(`${task.endpoint}/loaded`, { method: "POST", keepalive: true }).catch(() => {});
   again.addEventListener("click", tryAgain);
   others?.addEventListener("message", () => pass(returnTo));
   document.addEventListener("visibilitychange", startAnewIfStale);

@@ -97,7 +97,7 @@ impl Site {
 /// A layer that asks, and waits for the answer however busy the machine is.
 pub(crate) fn layer(config: EsperConfig) -> EnforceLayer {
     let guard = Guard::new(AsyncEsperClient::new(config).unwrap());
-    EnforceLayer::with_guard(guard.with_deadline(Duration::from_secs(10)))
+    EnforceLayer::with_guard(guard.with_deadline(PATIENT))
 }
 
 /// Asks a sandbox.
@@ -125,6 +125,8 @@ impl Drop for Site {
     }
 }
 
+/// Long enough for any answer of a sandbox.
+pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 pub(crate) const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0";
 /// Whom the sandbox sees: this machine.
 pub(crate) const VISITOR: &str = "127.0.0.1";

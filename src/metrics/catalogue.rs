@@ -1,0 +1,138 @@
+//! The metrics by name: what they count, and by which labels.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// What is said of a metric before anything is counted.
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) labels: &'static [&'static str],
+    kind: Kind,
+    help: &'static str,
+}
+
+enum Kind {
+    Counter,
+    Gauge,
+    /// In seconds.
+    Histogram,
+}
+
+/// Tells the recorder what each metric is, for those that show it.
+pub fn describe() {
+    for Metric { name, kind, help, .. } in ALL {
+        match kind {
+            Kind::Counter => describe_counter!(*name, Unit::Count, *help),
+            Kind::Gauge => describe_gauge!(*name, Unit::Count, *help),
+            Kind::Histogram => describe_histogram!(*name, Unit::Seconds, *help),
+        }
+    }
+}
+
+pub(super) const CALLS: Metric = Metric {
+    name: "esper_calls_total",
+    labels: &["operation", "failure"],
+    kind: Kind::Counter,
+    help: "Calls of Esper that ended, by the kind of error or none.",
+};
+pub(super) const ATTEMPTS: Metric = Metric {
+    name: "esper_attempts_total",
+    labels: &["operation"],
+    kind: Kind::Counter,
+    help: "Requests that ended calls had handed to the network; beyond the calls, retries.",
+};
+pub(super) const CALL_DURATION: Metric = Metric {
+    name: "esper_call_duration_seconds",
+    labels: &["operation"],
+    kind: Kind::Histogram,
+    help: "How long calls took, with all of their attempts and waits.",
+};
+pub(super) const DECISIONS: Metric = Metric {
+    name: "esper_decisions_total",
+    labels: &["verdict", "source", "failure"],
+    kind: Kind::Counter,
+    help: "Decisions of guards, by the service or a fallback with its reason.",
+};
+pub(super) const DECISION_DURATION: Metric = Metric {
+    name: "esper_decision_duration_seconds",
+    labels: &["source"],
+    kind: Kind::Histogram,
+    help: "How long decisions of guards took.",
+};
+pub(super) const BREAKER: Metric = Metric {
+    name: "esper_breaker_changes_total",
+    labels: &["change"],
+    kind: Kind::Counter,
+    help: "How often the breaker of a guard opened, and closed again.",
+};
+pub(super) const REQUESTS: Metric = Metric {
+    name: "esper_requests_total",
+    labels: &["verdict", "source", "mode"],
+    kind: Kind::Counter,
+    help: "Requests that reached the enforcement layer, by what was decided.",
+};
+pub(super) const CHALLENGES: Metric = Metric {
+    name: "esper_challenges_total",
+    labels: &["stage"],
+    kind: Kind::Counter,
+    help: "Challenges, by how far visitors came with them.",
+};
+pub(super) const REFUSALS: Metric = Metric {
+    name: "esper_challenge_refusals_total",
+    labels: &["reason"],
+    kind: Kind::Counter,
+    help: "Answers to challenges that gave no clearance.",
+};
+pub(super) const EVENTS: Metric = Metric {
+    name: "esper_events_total",
+    labels: &["outcome"],
+    kind: Kind::Counter,
+    help: "Events that queues accepted, delivered, and dropped.",
+};
+pub(super) const DROPPED: Metric = Metric {
+    name: "esper_events_dropped_total",
+    labels: &["reason"],
+    kind: Kind::Counter,
+    help: "Events that queues dropped.",
+};
+pub(super) const QUEUED: Metric = Metric {
+    name: "esper_events_queued",
+    labels: &[],
+    kind: Kind::Gauge,
+    help: "Events that wait in queues or are on their way.",
+};
+
+const ALL: &[Metric] = &[
+    CALLS,
+    ATTEMPTS,
+    CALL_DURATION,
+    DECISIONS,
+    DECISION_DURATION,
+    BREAKER,
+    REQUESTS,
+    CHALLENGES,
+    REFUSALS,
+    EVENTS,
+    DROPPED,
+    QUEUED,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_has_each_metric_with_its_labels() {
+        let rows: Vec<_> = include_str!("table.md").lines().skip(2).collect();
+        assert_eq!(rows.len(), ALL.len());
+        for (row, Metric { name, labels, kind, help }) in rows.iter().zip(ALL) {
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let expected = format!("| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+            assert_eq!(*row, expected);
+        }
+    }
+}

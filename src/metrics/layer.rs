@@ -1,0 +1,72 @@
+//! What the enforcement layer counts.
+
+use std::sync::LazyLock;
+
+use super::family::{Family, Lazy};
+use super::{VERDICTS, catalogue, verdict};
+use crate::Decision;
+use crate::enforce::{Mode, Refusal};
+
+/// How far a visitor comes with a challenge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
+    /// It was the answer to a request.
+    Issued,
+    /// Its page runs in a browser.
+    Loaded,
+    /// An answer to it was handed in, in an envelope of this visitor's.
+    Solved,
+    /// Esper took the answer, and the visitor got a clearance.
+    Redeemed,
+    /// What was handed in gave no clearance.
+    Refused,
+}
+
+impl Stage {
+    const ALL: [Self; 5] =
+        [Self::Issued, Self::Loaded, Self::Solved, Self::Redeemed, Self::Refused];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Loaded => "loaded",
+            Self::Solved => "solved",
+            Self::Redeemed => "redeemed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A request was decided about.
+pub(crate) fn request(decision: &Decision, mode: Mode) {
+    let values = [verdict(decision), decision.source.as_str(), mode.as_str()];
+    REQUESTS.counter(values).increment(1);
+}
+
+/// A visitor has come so far with a challenge.
+pub(crate) fn stage(stage: Stage) {
+    CHALLENGES.counter([stage.as_str()]).increment(1);
+}
+
+/// What was handed in gave no clearance, for this reason.
+pub(crate) fn refusal(reason: &'static str) {
+    stage(Stage::Refused);
+    REFUSED.counter([reason]).increment(1);
+}
+
+static REQUESTS: Lazy<3> = LazyLock::new(|| {
+    let modes = Mode::ALL.iter().map(|mode| mode.as_str()).collect();
+    Family::new(&catalogue::REQUESTS, [VERDICTS.to_vec(), SOURCES.to_vec(), modes])
+});
+static CHALLENGES: Lazy<1> =
+    LazyLock::new(|| Family::new(&catalogue::CHALLENGES, [Stage::ALL.map(Stage::as_str).to_vec()]));
+static REFUSED: Lazy<1> = LazyLock::new(|| {
+    let of_envelopes = Refusal::ALL.iter().map(|refusal| refusal.as_str());
+    let reasons = of_envelopes.chain(OTHER_REFUSALS).collect();
+    Family::new(&catalogue::REFUSALS, [reasons])
+});
+
+/// Beside what an envelope is refused for.
+const OTHER_REFUSALS: [&str; 6] =
+    ["cross_site", "not_json", "too_large", "wrong", "unproven", "unavailable"];
+const SOURCES: [&str; 5] = ["service", "fallback", "cache", "clearance", "exempt"];

@@ -1,0 +1,92 @@
+//! What a queue of events counts, told from time to time.
+
+use std::sync::LazyLock;
+
+use super::catalogue;
+use super::family::{Family, Lazy};
+use crate::beacons::{BeaconStats, DropReason};
+
+/// What was told of a queue so far.
+#[derive(Debug)]
+pub(crate) struct Published(Option<BeaconStats>);
+
+impl Published {
+    /// Nothing so far.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Tells what was counted since the last time.
+    pub(crate) fn update(&mut self, stats: impl FnOnce() -> BeaconStats) {
+        let now = stats();
+        if self.0 == Some(now) {
+            return;
+        }
+        let before = self.0;
+        let before_of = |count: fn(&BeaconStats) -> u64| before.as_ref().map_or(0, count);
+        for (outcome, events, before) in [
+            (ACCEPTED, now.accepted, before_of(|stats| stats.accepted)),
+            (DELIVERED, now.delivered, before_of(|stats| stats.delivered)),
+            (DROPPED_FOR_ANY, now.dropped.total(), before_of(|stats| stats.dropped.total())),
+        ] {
+            EVENTS.counter([outcome]).increment(events.saturating_sub(before));
+        }
+        for (reason, events) in now.dropped.iter() {
+            let before = before.map_or(0, |before| before.dropped.of(reason));
+            DROPPED.counter([reason.as_str()]).increment(events - before);
+        }
+        // Of all queues together.
+        let before = before_of(|stats| stats.queued);
+        QUEUED.gauge([]).increment(now.queued as f64 - before as f64);
+        self.0 = Some(now);
+    }
+}
+
+static EVENTS: Lazy<1> =
+    LazyLock::new(|| Family::new(&catalogue::EVENTS, [vec![ACCEPTED, DELIVERED, DROPPED_FOR_ANY]]));
+static DROPPED: Lazy<1> = LazyLock::new(|| {
+    let reasons = DropReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    Family::new(&catalogue::DROPPED, [reasons])
+});
+static QUEUED: Lazy<0> = LazyLock::new(|| Family::new(&catalogue::QUEUED, []));
+
+const ACCEPTED: &str = "accepted";
+const DELIVERED: &str = "delivered";
+const DROPPED_FOR_ANY: &str = "dropped";
+
+#[cfg(test)]
+mod tests {
+    use metrics::with_local_recorder;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::{AsyncEsperClient, BeaconEvent, EsperConfig};
+
+    #[test]
+    fn what_was_counted_since_the_last_time_is_told_and_what_is_queued_now() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
+        let beacons = client.beacons();
+        beacons.shutdown_blocking(std::time::Duration::from_secs(5));
+        let mut published = [Published::none(), Published::none()];
+        let queued = |queued| BeaconStats { accepted: queued, queued, ..beacons.stats() };
+        with_local_recorder(&recorder, || {
+            published[0].update(|| queued(5));
+            published[1].update(|| queued(2));
+            published[0].update(|| queued(3));
+            // After the end of its queue it is dropped.
+            beacons.send(BeaconEvent::new("http_request"));
+            published[1].update(|| beacons.stats());
+            published[1].update(|| beacons.stats());
+        });
+        let text = recorder.handle().render();
+        for line in [
+            "esper_events_queued 3",
+            "esper_events_total{outcome=\"accepted\"} 7",
+            "esper_events_total{outcome=\"dropped\"} 1",
+            "esper_events_dropped_total{reason=\"closed\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
+}

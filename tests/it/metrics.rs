@@ -1,0 +1,193 @@
+//! What is told to the recorder of the `metrics` facade, as a scrape of Prometheus shows it.
+
+mod exposition;
+
+use std::sync::Arc;
+
+use esper_rs_client::enforce::Rule;
+use esper_rs_client::{AsyncEsperClient, EsperConfig, Guard, MitigationRequest, TraceContext};
+use esper_sandbox::Operation;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::enforce::site::{self, Site, VISITOR};
+use crate::enforce::solving::{ENDPOINT, calls};
+use crate::support::{Answer, RawServer, client, sandbox};
+use exposition::Scrape;
+
+/// Counts what happens on this thread.
+struct Recorder {
+    handle: PrometheusHandle,
+    _installed: metrics::LocalRecorderGuard<'static>,
+}
+
+impl Recorder {
+    fn install() -> Self {
+        // A guard borrows what it installs; a test has but one.
+        let recorder: &'static PrometheusRecorder =
+            Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
+        let installed = metrics::set_default_local_recorder(recorder);
+        esper_rs_client::metrics::describe();
+        Self { handle: recorder.handle(), _installed: installed }
+    }
+
+    fn scrape(&self) -> Scrape {
+        Scrape::parse(&self.handle.render())
+    }
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_their_operation_and_how_they_failed() {
+    let recorder = Recorder::install();
+    let sandbox = sandbox().await;
+    let healthy = client(sandbox.url());
+    healthy.check_mitigation(&MitigationRequest::new("203.0.113.7")).await.unwrap();
+    healthy.get_usage().await.unwrap();
+    let failing = RawServer::start(|_, _| Answer::json(500, r#"{"error":"internal"}"#));
+    let failing = client(&failing.url());
+    failing.get_usage().await.unwrap_err();
+
+    let scrape = recorder.scrape();
+    let calls = |operation, failure| {
+        scrape.value("esper_calls_total", &[("operation", operation), ("failure", failure)])
+    };
+    assert_eq!(calls("check_mitigation", "none"), Some(1.0));
+    assert_eq!(calls("get_usage", "none"), Some(1.0));
+    assert_eq!(calls("get_usage", "api"), Some(1.0));
+    let attempts = scrape.value("esper_attempts_total", &[("operation", "get_usage")]);
+    assert_eq!(attempts, Some(1.0 + 4.0), "the first call, and one that was repeated thrice");
+    let durations =
+        scrape.value("esper_call_duration_seconds_count", &[("operation", "get_usage")]);
+    assert_eq!(durations, Some(2.0));
+}
+
+#[tokio::test]
+async fn decisions_are_counted_by_verdict_source_and_failure() {
+    let recorder = Recorder::install();
+    let sandbox = sandbox().await;
+    sandbox.block("203.0.113.9");
+    let guard = Guard::new(client(sandbox.url())).with_deadline(site::PATIENT);
+    for ip in ["203.0.113.7", "203.0.113.9", "203.0.113.9", "no address"] {
+        let _ = guard.decide(&MitigationRequest::new(ip)).await;
+    }
+    let nowhere = Guard::new(client("http://127.0.0.1:1")).with_breaker(1, site::PATIENT);
+    for _ in 0..2 {
+        let _ = nowhere.decide(&MitigationRequest::new("203.0.113.7")).await;
+    }
+
+    let scrape = recorder.scrape();
+    for (verdict, source, failure, count) in [
+        ("allow", "service", "none", 1.0),
+        ("block", "service", "none", 2.0),
+        ("allow", "fallback", "invalid_request", 1.0),
+        ("allow", "fallback", "connection", 1.0),
+        ("allow", "fallback", "breaker_open", 1.0),
+    ] {
+        let labels = [("verdict", verdict), ("source", source), ("failure", failure)];
+        assert_eq!(scrape.value("esper_decisions_total", &labels), Some(count), "{labels:?}");
+    }
+    let opened = scrape.value("esper_breaker_changes_total", &[("change", "opened")]);
+    assert_eq!(opened, Some(1.0));
+}
+
+#[tokio::test]
+async fn the_funnel_shows_where_those_who_are_challenged_are_lost() {
+    let recorder = Recorder::install();
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let challenge = site.challenge().await;
+    let page = site.visit("/").send().await.unwrap();
+    assert_eq!(page.status(), 429);
+    let loaded = site.http.post(site.url(&format!("{ENDPOINT}/loaded"))).send().await.unwrap();
+    assert_eq!(loaded.status(), 204);
+    let wrong = site.hand_in(&challenge.handed_in_with("wrong")).send().await.unwrap();
+    assert_eq!(wrong.status(), 403);
+    let forged = serde_json::json!({ "envelope": "made up", "response": "1" });
+    assert_eq!(site.hand_in(&forged).send().await.unwrap().status(), 403);
+    let right = site.hand_in(&challenge.solution()).send().await.unwrap();
+    assert_eq!(right.status(), 200);
+
+    let scrape = recorder.scrape();
+    for (stage, count) in
+        [("issued", 2.0), ("loaded", 1.0), ("solved", 2.0), ("redeemed", 1.0), ("refused", 2.0)]
+    {
+        let stages = scrape.value("esper_challenges_total", &[("stage", stage)]);
+        assert_eq!(stages, Some(count), "{stage}");
+    }
+    for reason in ["wrong", "malformed"] {
+        let refusals = scrape.value("esper_challenge_refusals_total", &[("reason", reason)]);
+        assert_eq!(refusals, Some(1.0), "{reason}");
+    }
+}
+
+/// Promise 35.
+#[tokio::test]
+async fn ten_thousand_random_hosts_paths_and_user_agents_add_no_series() {
+    let recorder = Recorder::install();
+    let site = Site::with(|layer| {
+        layer.with_path("/watched", Rule::monitor()).unwrap().with_telemetry_share(0.0)
+    })
+    .await;
+    // Where nobody listens, so that all of them are answered without waiting.
+    let sandbox = Arc::clone(&site.sandbox);
+    let nowhere = EsperConfig::new(sandbox.api_key())
+        .with_api_url("http://127.0.0.1:1")
+        .with_beacon_url("http://127.0.0.1:1");
+    let nowhere = site::layer(nowhere).with_telemetry_share(0.0);
+    let nowhere = Site::before(sandbox, nowhere).await;
+    for path in ["/", "/watched", "/healthz"] {
+        assert_eq!(site.visit(path).send().await.unwrap().status(), 200);
+    }
+    // Until the breaker is open.
+    for _ in 0..6 {
+        assert_eq!(nowhere.visit("/").send().await.unwrap().status(), 200);
+    }
+    site.sandbox.block(VISITOR);
+    assert_eq!(site.visit("/").send().await.unwrap().status(), 403);
+    let before = recorder.scrape().series();
+    assert!(before > 10, "{before}");
+
+    let mut runner = TestRunner::deterministic();
+    let request = ("[a-z]{1,20}\\.example", "/[!-~&&[^#?/\\\\]]{0,40}", "[ -~]{1,40}");
+    for turn in 0..10_000 {
+        let (host, path, user_agent) = request.new_tree(&mut runner).unwrap().current();
+        // One in fifty is asked about; the others show the same without a call.
+        let site = if turn % 50 == 0 { &site } else { &nowhere };
+        let request = site.http.get(site.url(&path)).header("host", host);
+        let answer = request.header("user-agent", user_agent).send().await.unwrap();
+        assert!(matches!(answer.status().as_u16(), 200 | 403), "{path}: {}", answer.status());
+    }
+    let after = recorder.scrape();
+    assert_eq!(after.series(), before, "{after:?}");
+}
+
+#[tokio::test]
+async fn a_decision_is_a_part_of_the_trace_of_its_request() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let site = Site::new().await;
+    let visit = |parent: &'static str| site.call("/").header("traceparent", parent);
+    visit(PARENT).header("tracestate", "vendor=secret").send().await.unwrap();
+    visit("not one").send().await.unwrap();
+    let trace = TraceContext::new(PARENT).unwrap().with_state("vendor=1").unwrap();
+    let request = MitigationRequest::new("203.0.113.7");
+    let client = AsyncEsperClient::new(site::config(&site.sandbox)).unwrap();
+    trace.scope(client.check_mitigation(&request)).await.unwrap();
+    client.check_mitigation(&request).await.unwrap();
+
+    let seen: Vec<_> = calls(&site.sandbox, Operation::CheckMitigation)
+        .iter()
+        .map(|call| {
+            let header = |wanted| {
+                let mut headers = call.headers();
+                headers.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
+            };
+            (header("traceparent"), header("tracestate"))
+        })
+        .collect();
+    let parent = Some(PARENT.to_owned());
+    let expected =
+        [(parent.clone(), None), (None, None), (parent, Some("vendor=1".to_owned())), (None, None)];
+    assert_eq!(seen, expected);
+}
