@@ -211,5 +211,6 @@ fn deadline(timeout: Duration) -> Instant {
 
 /// How long the drop of the last handle may take.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
-/// What the worker may take to give up the rest when the time is over.
-const GRACE: Duration = Duration::from_millis(50);
+/// What the worker may take to give up the rest when the time is over: on a busy machine, until its
+/// turn comes. Who stops to wait before it does so would report as left what is about to be dropped.
+const GRACE: Duration = Duration::from_secs(1);
