@@ -52,29 +52,22 @@ impl Settings {
         let question = Question::of(parts, address, &self.disclosure);
         let decision = self.decide(parts, &question, rule).await;
         let visit = Visit::of(parts, Some(address), self.origin.as_ref());
-        let (decision, answer) = match (decision.action, rule.mode) {
-            (MitigationAction::Challenge, Mode::Enforce) if self.is_cleared(parts, &visit) => {
-                (decision.cleared(), self.without_proof(&visit))
+        let cleared =
+            decision.action == MitigationAction::Challenge && self.is_cleared(parts, &visit);
+        let decision = if cleared { decision.cleared() } else { decision };
+        let answer = match (rule.mode, decision.action) {
+            (Mode::Monitor | Mode::Exempt, _) => None,
+            (Mode::Enforce, MitigationAction::Allow) => self.without_proof(&visit),
+            (Mode::Enforce, MitigationAction::Block) => {
+                Some(self.blocked(&decision, visit.audience))
             }
-            (MitigationAction::Challenge, _) if self.is_cleared(parts, &visit) => {
-                (decision.cleared(), None)
-            }
-            (_, Mode::Monitor | Mode::Exempt) => (decision, None),
-            (MitigationAction::Allow, Mode::Enforce) => (decision, self.without_proof(&visit)),
-            (MitigationAction::Block, Mode::Enforce) => {
-                let answer = self.blocked(&decision, visit.audience);
-                (decision, Some(answer))
-            }
-            (MitigationAction::Challenge, Mode::Enforce) => {
-                let answer = match &visit.proof {
-                    // Without an origin there is no managed challenge to come back from.
-                    Some(proof) if visit.safe && self.origin.is_some() => {
-                        self.returned(proof, &question, &visit).await
-                    }
-                    _ => self.challenged(&decision, &visit),
-                };
-                (decision, Some(answer))
-            }
+            (Mode::Enforce, MitigationAction::Challenge) => Some(match &visit.proof {
+                // Without an origin there is no managed challenge to come back from.
+                Some(proof) if visit.safe && self.origin.is_some() => {
+                    self.returned(proof, &question, &visit).await
+                }
+                _ => self.challenged(&decision, &visit),
+            }),
         };
         Span::current()
             .record("action", field::display(decision.action))
