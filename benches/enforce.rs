@@ -125,7 +125,7 @@ fn many_visitors() -> Outcome<()> {
     let esper = Endpoint::start(Duration::ZERO)?;
     let app = App::start("forwarded", &esper.url)?;
     let mut seen: u32 = 0;
-    for visitors in [1_000, 100_000, 300_000, 1_000_000] {
+    for visitors in [1_000, 100_000, 1_000_000, 10_000_000] {
         let requests = (visitors - seen) / CONNECTIONS;
         let load = Load {
             addr: app.addr,
