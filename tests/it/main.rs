@@ -18,6 +18,7 @@ mod faults;
 mod forks;
 mod guard;
 mod http2;
+mod pictures;
 mod proxies;
 mod refusals;
 mod retries;
