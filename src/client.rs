@@ -49,8 +49,13 @@ impl AsyncEsperClient {
     /// Fails when an option cannot work, such as an empty key or a URL that a key must not be
     /// sent to, and when a URL is https on a host without certificates to check it with.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
-        let transport = Arc::new(Transport::new(&config)?);
-        Ok(Self { transport, beacons: beacons::Slot::new(config)? })
+        let transport = Transport::new(&config)?;
+        Self::over(transport, config)
+    }
+
+    /// Makes a client whose calls go this way.
+    pub(crate) fn over(transport: Transport, config: EsperConfig) -> Result<Self, EsperError> {
+        Ok(Self { transport: Arc::new(transport), beacons: beacons::Slot::new(config)? })
     }
 
     /// Asks what to do with a request.

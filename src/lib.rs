@@ -1,3 +1,5 @@
+// The README's pictures, where no file stands beside it; see tests/it/pictures.rs.
+#![doc = include_str!("guide/pictures.md")]
 // Its examples are of all features, so they are tested where those are on.
 #![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
 
@@ -20,6 +22,9 @@ mod error;
 mod event;
 mod generated;
 mod guard;
+// It leads to what all features have, and is nothing but text.
+#[cfg(all(feature = "blocking", feature = "tower"))]
+pub mod guide;
 mod key;
 #[cfg(feature = "metrics")]
 pub mod metrics;

@@ -23,6 +23,8 @@ use crate::{EsperConfig, EsperError, TraceContext};
 pub(crate) mod backoff;
 mod body;
 pub(crate) mod failure;
+#[cfg(test)]
+mod fleet;
 mod http_client;
 mod patience;
 mod retry;
@@ -60,13 +62,18 @@ struct Passing {
 
 impl Transport {
     pub(crate) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
+        Self::with_stack(config, |client| ClientBuilder::new(client).with(retry::Retry::new()))
+    }
+
+    /// With the stack that is made on a server's client.
+    fn with_stack(
+        config: &EsperConfig,
+        stack: impl Fn(reqwest::Client) -> ClientBuilder,
+    ) -> Result<Self, EsperError> {
         config.key.check()?;
         let patience = Patience::new(config)?;
         let clients = http_client::Clients::new(config)?;
-        let stack = |server: Server| {
-            let retry = retry::Retry::new();
-            (server, ClientBuilder::new(clients.of(server)).with(retry).build())
-        };
+        let stack = |server: Server| (server, stack(clients.of(server)).build());
         // A stack for each server, with a budget of its own: an outage of one is not the other's.
         let mut stacks: Vec<(Server, ClientWithMiddleware)> = Vec::new();
         for operation in OPERATIONS {

@@ -15,10 +15,10 @@ pub(crate) struct Backoff {
 impl Backoff {
     pub(crate) fn new(base: Duration, cap: Duration, retries: u32) -> Self {
         let cap = cap.min(LONGEST);
-        // Bounded jitter draws between half of the base and the whole wait: it has a floor.
+        // Its own jitter cannot be seeded, which a simulation needs.
         let policy = ExponentialBackoff::builder()
             .retry_bounds(base.min(cap), cap)
-            .jitter(Jitter::Bounded)
+            .jitter(Jitter::None)
             .base(2)
             .build_with_max_retries(retries);
         Self { policy, retries }
@@ -30,14 +30,19 @@ impl Backoff {
     }
 
     /// The wait before retry number `past + 1`, or nothing where there is no further one.
+    ///
+    /// It is drawn evenly between half of the base and the longest: callers who failed at once
+    /// come back one by one, and none at once.
     pub(crate) fn wait(&self, past: u32) -> Option<Duration> {
         // The policy thinks in wall-clock times, but only of the present: the difference to now
         // is the wait, whatever the clock says.
         let now = SystemTime::now();
-        match self.policy.should_retry(now, past) {
-            RetryDecision::DoNotRetry => None,
-            RetryDecision::Retry { execute_after } => Some(self.between(now, execute_after)),
-        }
+        let RetryDecision::Retry { execute_after } = self.policy.should_retry(now, past) else {
+            return None;
+        };
+        let longest = self.between(now, execute_after);
+        let shortest = self.policy.min_retry_interval / 2;
+        Some(shortest + longest.saturating_sub(shortest).mul_f64(fastrand::f64()))
     }
 
     /// The time between two readings of a clock that may have been set meanwhile.
@@ -65,7 +70,7 @@ mod tests {
                 let wait = backoff.wait(past).unwrap();
                 // The clock moves on between the two readings of it.
                 let slack = Duration::from_millis(500);
-                assert!(wait >= Duration::from_millis(499), "{past}: {wait:?}");
+                assert!(wait >= Duration::from_millis(500), "{past}: {wait:?}");
                 assert!(wait <= longest + slack, "{past}: {wait:?}");
             }
         }
@@ -78,6 +83,18 @@ mod tests {
         assert_eq!(backoff.between(now, now + hour), CAP);
         assert_eq!(backoff.between(now, now - hour), Duration::from_secs(1));
         assert_eq!(backoff.between(now, now + Duration::from_secs(2)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn waits_are_drawn_evenly_over_their_whole_width() {
+        let backoff = Backoff::new(Duration::from_secs(1), CAP, 3);
+        let mut quarters = [0; 4];
+        for _ in 0..4_000 {
+            // From half a second to two.
+            let place = (backoff.wait(1).unwrap().as_secs_f64() - 0.5) / 1.5;
+            quarters[((place * 4.0) as usize).min(3)] += 1;
+        }
+        assert!(quarters.iter().all(|drawn| (800..1_200).contains(drawn)), "{quarters:?}");
     }
 
     #[test]

@@ -37,7 +37,11 @@ enum Verdict {
 
 impl Retry {
     pub(super) fn new() -> Self {
-        Self { budget: TpsBudget::new(BUDGET_WINDOW, RESERVE_PER_SECOND, RETRIES_PER_CALL) }
+        Self::within(TpsBudget::new(BUDGET_WINDOW, RESERVE_PER_SECOND, RETRIES_PER_CALL))
+    }
+
+    pub(super) fn within(budget: TpsBudget) -> Self {
+        Self { budget }
     }
 
     /// Judges an outcome after `past` retries, of which `free` were not charged for.
@@ -171,7 +175,7 @@ impl fmt::Display for Outcome<'_> {
 }
 
 /// How long a call lends its share to the budget.
-const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+pub(super) const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// Retries that are always there, so that a single call of a quiet client has its own.
 const RESERVE_PER_SECOND: u32 = 1;
 const RETRIES_PER_CALL: f32 = 0.1;

@@ -1,4 +1,4 @@
-//! The tables of FAULTS.md and of the enforcement layer's promises name tests that exist.
+//! The tables of faults, of the enforcement layer's promises and of guarantees name tests that exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,6 +12,11 @@ fn every_test_that_a_fault_names_is_there_and_no_fault_is_without_one() {
 #[test]
 fn every_test_that_a_promise_names_is_there_and_no_promise_is_without_one() {
     check(include_str!("../../src/enforce/promises.md"), 37);
+}
+
+#[test]
+fn every_test_that_a_guarantee_names_is_there_and_no_guarantee_is_without_one() {
+    check(include_str!("../../src/guide/guarantees.md"), 14);
 }
 
 /// Looks for every test in the rows of a table, which are numbered from 1.

@@ -20,6 +20,7 @@ mod guard;
 mod http2;
 #[cfg(all(feature = "metrics", feature = "tower"))]
 mod metrics;
+mod pictures;
 mod proxies;
 mod refusals;
 mod retries;
