@@ -1,27 +1,19 @@
 //! How long to wait before the next attempt.
 
-use std::time::{Duration, SystemTime};
-
-use reqwest_retry::policies::ExponentialBackoff;
-use reqwest_retry::{Jitter, RetryDecision, RetryPolicy};
+use std::time::Duration;
 
 /// Doubling waits between a base and a cap, jittered, for a number of retries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
-    policy: ExponentialBackoff,
+    base: Duration,
+    cap: Duration,
     retries: u32,
 }
 
 impl Backoff {
     pub(crate) fn new(base: Duration, cap: Duration, retries: u32) -> Self {
         let cap = cap.min(LONGEST);
-        // Bounded jitter draws between half of the base and the whole wait: it has a floor.
-        let policy = ExponentialBackoff::builder()
-            .retry_bounds(base.min(cap), cap)
-            .jitter(Jitter::Bounded)
-            .base(2)
-            .build_with_max_retries(retries);
-        Self { policy, retries }
+        Self { base: base.min(cap), cap, retries }
     }
 
     /// How many waits there are in all.
@@ -30,20 +22,14 @@ impl Backoff {
     }
 
     /// The wait before retry number `past + 1`, or nothing where there is no further one.
+    ///
+    /// It is drawn evenly between half of the base and the longest: callers who failed at once
+    /// come back one by one, and none at once.
     pub(crate) fn wait(&self, past: u32) -> Option<Duration> {
-        // The policy thinks in wall-clock times, but only of the present: the difference to now
-        // is the wait, whatever the clock says.
-        let now = SystemTime::now();
-        match self.policy.should_retry(now, past) {
-            RetryDecision::DoNotRetry => None,
-            RetryDecision::Retry { execute_after } => Some(self.between(now, execute_after)),
-        }
-    }
-
-    /// The time between two readings of a clock that may have been set meanwhile.
-    fn between(&self, now: SystemTime, then: SystemTime) -> Duration {
-        let wait = then.duration_since(now).unwrap_or(self.policy.min_retry_interval);
-        wait.min(self.policy.max_retry_interval)
+        let longest = self.base.saturating_mul(2_u32.saturating_pow(past)).min(self.cap);
+        let shortest = self.base / 2;
+        let drawn = || shortest + (longest - shortest).mul_f64(fastrand::f64());
+        (past < self.retries).then(drawn)
     }
 }
 
@@ -63,21 +49,21 @@ mod tests {
             let longest = Duration::from_secs(2_u64.saturating_pow(past)).min(CAP);
             for _ in 0..200 {
                 let wait = backoff.wait(past).unwrap();
-                // The clock moves on between the two readings of it.
-                let slack = Duration::from_millis(500);
-                assert!(wait >= Duration::from_millis(499), "{past}: {wait:?}");
-                assert!(wait <= longest + slack, "{past}: {wait:?}");
+                assert!(wait >= Duration::from_millis(500) && wait <= longest, "{past}: {wait:?}");
             }
         }
     }
 
     #[test]
-    fn a_clock_that_jumps_neither_shortens_nor_stretches_a_wait_beyond_its_bounds() {
+    fn waits_are_drawn_evenly_over_their_whole_width() {
         let backoff = Backoff::new(Duration::from_secs(1), CAP, 3);
-        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
-        assert_eq!(backoff.between(now, now + hour), CAP);
-        assert_eq!(backoff.between(now, now - hour), Duration::from_secs(1));
-        assert_eq!(backoff.between(now, now + Duration::from_secs(2)), Duration::from_secs(2));
+        let mut quarters = [0; 4];
+        for _ in 0..4_000 {
+            // From half a second to two.
+            let place = (backoff.wait(1).unwrap().as_secs_f64() - 0.5) / 1.5;
+            quarters[((place * 4.0) as usize).min(3)] += 1;
+        }
+        assert!(quarters.iter().all(|drawn| (800..1_200).contains(drawn)), "{quarters:?}");
     }
 
     #[test]
