@@ -4,6 +4,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+
 # What could not be checked here, to be said again at the end.
 unchecked=()
 
@@ -41,10 +43,8 @@ toolchain() {
 
 # the_package: unpacks what would be published, and says where.
 the_package() {
-    local target version
+    local version
     cargo package --quiet --locked --package esper-rs-client --allow-dirty --no-verify >&2
-    target=$(cargo metadata --no-deps --format-version 1 --locked |
-        python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
     version=$(grep -m 1 '^version = ' Cargo.toml | cut -d '"' -f 2)
     rm -rf "$target/unpacked"
     mkdir -p "$target/unpacked"
