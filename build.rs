@@ -14,6 +14,8 @@ mod requests;
 mod schemas;
 #[path = "build/spec.rs"]
 mod spec;
+#[path = "build/yaml.rs"]
+mod yaml;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -24,6 +24,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<syn::File, Mistake> {
         .map_err(|what| culprit(spec, &document).mistake(format!("cannot be generated: {what}")))?;
     schemas::check_names(spec, &code)?;
     take_off_api_version(&mut code);
+    offer_schemas(&mut code);
     Ok(code)
 }
 
@@ -32,8 +33,7 @@ fn settings(spec: &Spec) -> Result<GenerationSettings, Mistake> {
     settings
         .with_interface(InterfaceStyle::Positional)
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote! { ::std::sync::Arc<crate::call::Call> })
-        .with_derive("::schemars::JsonSchema");
+        .with_inner_type(quote! { ::std::sync::Arc<crate::call::Call> });
     for schema in schemas::named(spec)? {
         // A structure may grow without breaking its users. An enumeration is closed on purpose:
         // a new action fails to compile wherever it has to be handled.
@@ -162,6 +162,23 @@ fn take_off_api_version(code: &mut syn::File) {
             statements.retain(|statement| !adds_api_version(statement));
             if statements.len() < before {
                 statements.iter_mut().for_each(make_no_room);
+            }
+        }
+    }
+}
+
+/// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.
+fn offer_schemas(code: &mut syn::File) {
+    let attribute: syn::Attribute =
+        syn::parse_quote! { #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))] };
+    for item in &mut code.items {
+        let syn::Item::Mod(module) = item else { continue };
+        let types = module.content.iter_mut().flat_map(|(_, items)| items);
+        for item in types.filter(|_| module.ident == "types") {
+            match item {
+                syn::Item::Struct(structure) => structure.attrs.push(attribute.clone()),
+                syn::Item::Enum(enumeration) => enumeration.attrs.push(attribute.clone()),
+                _ => {}
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
-use saphyr_parser::{Event, Parser};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
+
+use crate::yaml::{self, Document};
 
 /// The whole document.
 pub(crate) struct Spec {
@@ -16,19 +16,7 @@ pub(crate) struct Spec {
 
 impl Spec {
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
-        let documents = MarkedYaml::load_from_str(text).map_err(|error| {
-            let place = format!("{file}:{}", error.marker().line());
-            Mistake::new(&place, format!("is not YAML: {}", error.info()))
-        })?;
-        if let Some(line) = first_alias(text) {
-            let what = "aliases are not read here; refer to a part with `$ref`, or repeat it";
-            return Err(Mistake::new(&format!("{file}:{line}"), what));
-        }
-        let [document] = documents.as_slice() else {
-            return Err(Mistake::new(file, "must hold exactly one YAML document"));
-        };
-        let mut lines = BTreeMap::new();
-        let root = value(document, &mut Vec::new(), &mut lines)
+        let Document { root, lines } = yaml::read(text)
             .map_err(|(line, what)| Mistake::new(&format!("{file}:{line}"), what))?;
         let spec = Self { file: file.to_owned(), root, lines };
         spec.root().check_references()?;
@@ -167,55 +155,3 @@ fn is_snake(name: &str) -> bool {
 }
 
 const SNAKE: &str = "a name is in snake_case: lower-case letters, digits and underscores";
-
-/// The line of the first alias. In the loaded document its place is that of what it repeats.
-fn first_alias(text: &str) -> Option<usize> {
-    let mut events = Parser::new_from_str(text).filter_map(Result::ok);
-    let alias = events.find(|(event, _)| matches!(event, Event::Alias(_)));
-    alias.map(|(_, span)| span.start.line())
-}
-
-/// Converts YAML to JSON, noting on which line each part begins.
-fn value(
-    node: &MarkedYaml<'_>,
-    path: &mut Vec<String>,
-    lines: &mut BTreeMap<Vec<String>, usize>,
-) -> Result<Value, (usize, String)> {
-    let line = node.span.start.line();
-    lines.entry(path.clone()).or_insert(line);
-    Ok(match &node.data {
-        YamlData::Mapping(mapping) => {
-            let mut map = Map::new();
-            for (key, entry) in mapping {
-                let name = match &key.data {
-                    YamlData::Value(Scalar::String(name)) => name.to_string(),
-                    YamlData::Value(Scalar::Integer(name)) => name.to_string(),
-                    _ => return Err((key.span.start.line(), "a key must be a string".to_owned())),
-                };
-                path.push(name.clone());
-                lines.insert(path.clone(), key.span.start.line());
-                let entry = value(entry, path, lines)?;
-                path.pop();
-                map.insert(name, entry);
-            }
-            Value::Object(map)
-        }
-        YamlData::Sequence(sequence) => {
-            let mut list = Vec::new();
-            for (index, item) in sequence.iter().enumerate() {
-                path.push(index.to_string());
-                list.push(value(item, path, lines)?);
-                path.pop();
-            }
-            Value::Array(list)
-        }
-        YamlData::Value(Scalar::Null) => Value::Null,
-        YamlData::Value(Scalar::Boolean(scalar)) => Value::Bool(*scalar),
-        YamlData::Value(Scalar::Integer(scalar)) => Value::from(*scalar),
-        YamlData::Value(Scalar::FloatingPoint(scalar)) => {
-            Number::from_f64(scalar.into_inner()).map_or(Value::Null, Value::Number)
-        }
-        YamlData::Value(Scalar::String(scalar)) => Value::String(scalar.to_string()),
-        _ => return Err((line, "tags are not read here".to_owned())),
-    })
-}

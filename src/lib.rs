@@ -2,6 +2,8 @@
 #![doc = include_str!("guide/pictures.md")]
 // Its examples are of all features, so they are tested where those are on.
 #![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
+// Shows on docs.rs which feature an item needs; only a nightly compiler can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 #[cfg(feature = "beacons")]

@@ -26,6 +26,7 @@ mod refusals;
 mod retries;
 #[cfg(all(unix, feature = "beacons"))]
 mod scarcity;
+#[cfg(feature = "schemars")]
 mod schemas;
 mod secrets;
 mod seeds;

@@ -67,6 +67,9 @@ fn head(listing: &mut String, kind: &str, name: &str, attributes: &[Attribute]) 
         if attribute.path().is_ident("derive") {
             let list = compact(&attribute.meta.require_list().expect("a list").tokens);
             traits.extend(list.split(", ").map(str::to_owned));
+        } else if attribute.path().is_ident("cfg_attr") {
+            let list = compact(&attribute.meta.require_list().expect("a list").tokens);
+            traits.push(format!("[{list}]"));
         } else if attribute.path().is_ident("non_exhaustive") {
             open = ", non-exhaustive";
         }
