@@ -1,0 +1,156 @@
+//! Many calls in flight: how many a second, how long the slow ones take, over how many connections.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+
+use super::clients::{Client, Kind, Words};
+use super::server::{Protocol, Server};
+use crate::support::{Outcome, median};
+
+/// A number of callers, each with one call under way at any time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    pub(crate) protocol: Protocol,
+    pub(crate) callers: usize,
+}
+
+/// How a client's first calls come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// One alone, as by `Guard::warm`, then all.
+    Warm,
+    /// All at once.
+    Cold,
+}
+
+/// What one turn showed, or the median of several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) per_second: f64,
+    /// In seconds.
+    pub(crate) p99: f64,
+    /// Through TLS, as the server counts them.
+    pub(crate) connections: usize,
+}
+
+impl Flight {
+    pub(crate) const ALL: [Self; 4] = [
+        Self { protocol: Protocol::Http1, callers: 64 },
+        Self { protocol: Protocol::Http1, callers: 512 },
+        Self { protocol: Protocol::Http2, callers: 64 },
+        Self { protocol: Protocol::Http2, callers: 512 },
+    ];
+
+    /// A turn of a client of its own, in a runtime of its own, so that nothing is left behind.
+    pub(crate) fn turn(
+        self,
+        kind: Kind,
+        start: Start,
+        server: &Server,
+        words: &Arc<Words>,
+    ) -> Outcome<Seen> {
+        let before = server.connections()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (mut elapsed, mut times) = (Duration::ZERO, Vec::new());
+        let mut flown: Outcome<()> = Ok(());
+        allocation_counter::opt_out(|| {
+            flown = runtime.block_on(async {
+                let mut client = kind.client(server, self.protocol).await?;
+                if start == Start::Warm {
+                    client.decide(words).await?;
+                }
+                let mut callers = Vec::new();
+                for _ in 0..self.callers {
+                    callers.push(client.another(server, self.protocol).await?);
+                }
+                // The first round opens the connections, and is not counted.
+                (callers, _, _) = self.fly(kind, callers, words, 1).await?;
+                (_, elapsed, times) = self.fly(kind, callers, words, CALLS / self.callers).await?;
+                client.settle();
+                Ok(())
+            });
+        });
+        flown?;
+        Ok(Seen {
+            per_second: times.len() as f64 / elapsed.as_secs_f64(),
+            p99: p99(times),
+            connections: server.connections()? - before,
+        })
+    }
+
+    /// Lets all callers call at once, each so often.
+    async fn fly(
+        self,
+        kind: Kind,
+        callers: Vec<Client>,
+        words: &Arc<Words>,
+        calls: usize,
+    ) -> Outcome<(Vec<Client>, Duration, Vec<Duration>)> {
+        let started = Instant::now();
+        let mut ended = Vec::new();
+        if kind == Kind::Sync {
+            let callers = callers.into_iter().map(|caller| {
+                let words = Arc::clone(words);
+                thread::spawn(move || pollster::block_on(call(caller, &words, calls)))
+            });
+            let callers: Vec<_> = callers.collect();
+            for caller in callers {
+                ended.push(caller.join().map_err(|_| "a caller panicked")?);
+            }
+        } else {
+            let mut tasks = JoinSet::new();
+            for caller in callers {
+                let words = Arc::clone(words);
+                tasks.spawn(async move { call(caller, &words, calls).await });
+            }
+            ended.extend(tasks.join_all().await);
+        }
+        let elapsed = started.elapsed();
+        let (mut callers, mut times) = (Vec::new(), Vec::new());
+        for one in ended {
+            let (caller, took) = one?;
+            callers.push(caller);
+            times.extend(took);
+        }
+        Ok((callers, elapsed, times))
+    }
+}
+
+impl Seen {
+    pub(crate) fn middle(turns: &[Self]) -> Self {
+        let middle = |part: fn(&Self) -> f64| {
+            median(turns.iter().map(|seen| Duration::from_secs_f64(part(seen))))
+        };
+        Self {
+            per_second: 1.0 / middle(|seen| 1.0 / seen.per_second),
+            p99: middle(|seen| seen.p99),
+            connections: turns.iter().map(|seen| seen.connections).max().unwrap_or_default(),
+        }
+    }
+}
+
+async fn call(
+    mut caller: Client,
+    words: &Words,
+    calls: usize,
+) -> Result<(Client, Vec<Duration>), String> {
+    let mut times = Vec::with_capacity(calls);
+    for _ in 0..calls {
+        let started = Instant::now();
+        caller.decide(words).await.map_err(|error| error.to_string())?;
+        times.push(started.elapsed());
+    }
+    Ok((caller, times))
+}
+
+/// What 99 of 100 stay below, in seconds.
+fn p99(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).map_or(f64::NAN, Duration::as_secs_f64)
+}
+
+const CALLS: usize = 4096;

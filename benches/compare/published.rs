@@ -1,0 +1,107 @@
+//! The published client of the family, in a Python of its own, where there is one.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::flight::{Flight, Seen};
+use super::sequential::{Cost, Turns};
+use super::server::{Protocol, Server};
+use crate::support::{KEY, Outcome};
+
+/// A process that makes calls by the published client. It ends with this.
+pub(crate) struct Published {
+    process: Child,
+    commands: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    turns: Turns,
+    /// What was installed, for the record.
+    pub(crate) versions: String,
+}
+
+impl Published {
+    /// Installs it into a virtual environment under the target folder, and starts it.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there is no Python 3 with venv and pip, or where they cannot get the package.
+    pub(crate) fn start(server: &Server) -> Outcome<Self> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("published");
+        let python = folder.join("bin/python");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", PACKAGE]))?;
+        let said = run(Command::new(&python).args(["-c", VERSIONS]))?;
+        let versions = String::from_utf8(said)?.trim().to_owned();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/compare/published.py");
+        let mut process = Command::new(&python)
+            .args([script, &server.url(Protocol::Http1), KEY])
+            // A proxy of the environment is not on the way to this machine.
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let commands = process.stdin.take().ok_or("no input")?;
+        let mut answers = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+        answers.next().ok_or("it did not start")??;
+        Ok(Self { process, commands, answers, turns: Turns::default(), versions })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A turn that counts, unless it `warms` up.
+    pub(crate) fn turn(&mut self, warms: bool) -> Outcome<()> {
+        let [wall, cpu] = self.ask(&format!("decide {DECISIONS}"))?;
+        let [event, _] = self.ask(&format!("tell {EVENTS}"))?;
+        if !warms {
+            self.turns.decided(wall, cpu, DECISIONS);
+            self.turns.told(event, EVENTS);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cost(&mut self) -> Cost {
+        std::mem::take(&mut self.turns).cost(None)
+    }
+
+    /// Over HTTP/1, as it speaks nothing else, and with fewer calls: it takes milliseconds for one.
+    pub(crate) fn fly(&mut self, flight: Flight) -> Outcome<Seen> {
+        let calls = FLIGHT / flight.callers;
+        let [elapsed, p99] = self.ask(&format!("fly {} {calls}", flight.callers))?;
+        let all = (flight.callers * calls) as f64;
+        Ok(Seen { per_second: all / elapsed.as_secs_f64(), p99: p99.as_secs_f64(), connections: 0 })
+    }
+
+    fn ask(&mut self, command: &str) -> Outcome<[Duration; 2]> {
+        writeln!(self.commands, "{command}")?;
+        let answer = self.answers.next().ok_or("the published client has ended")??;
+        let (first, second) = answer.split_once(' ').ok_or("it did not answer two numbers")?;
+        Ok([Duration::from_secs_f64(first.parse()?), Duration::from_secs_f64(second.parse()?)])
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        // Where it is gone already, there is nothing to end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(command: &mut Command) -> Outcome<Vec<u8>> {
+    let output = command.output()?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into()),
+    }
+}
+
+const PACKAGE: &str = "esper-py-client==0.1.0";
+const VERSIONS: &str = "import platform; from importlib.metadata import version
+names = ['esper-py-client', 'httpx', 'pydantic']
+print('Python', platform.python_version() + ',', ', '.join(f'{n} {version(n)}' for n in names))";
+const DECISIONS: u32 = 40;
+const EVENTS: u32 = 2;
+const FLIGHT: usize = 512;
