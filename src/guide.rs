@@ -7,6 +7,7 @@
 //! | [`failures`] | who decides what happens when Esper does not answer |
 //! | [`challenges`] | who lets visitors prove themselves, with or without the layer |
 //! | [`testing`] | who tests an application against the sandbox |
+//! | [`observability`] | who wants to see what happens: counts, metrics, logs and traces |
 //! | [`scale`] | who has many visitors, or many replicas |
 //! | [`guarantees`] | who wants to know what holds, and what shows it |
 //! | [`limits`] | who wants to know what does not |
@@ -27,6 +28,9 @@ pub mod challenges {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("guide/observability.md")]
+pub mod observability {}
 
 #[doc = include_str!("guide/scale.md")]
 pub mod scale {}
