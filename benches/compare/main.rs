@@ -8,10 +8,13 @@
 //! hurts them alike; medians of the turns are compared. The calls that are made one after the other
 //! share one processor with the server. The tables go to `benches/RESULTS.md`, the picture to
 //! `benches/decision.svg`. Linux only: the time of the processor is read from `/proc`.
+//!
+//! With `-- --only Guard` (or another [`Kind`]), one client makes calls for a profiler, and that is
+//! all.
 
-use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::{env, fs};
 
 use self::clients::{Kind, Words};
 use self::flight::{Flight, Seen, Start};
@@ -45,6 +48,10 @@ fn main() -> Outcome<()> {
     }
     let machine = processor::shape()?;
     let server = Server::start()?;
+    let mut arguments = env::args().skip_while(|argument| argument != ONLY).skip(1);
+    if let Some(name) = arguments.next() {
+        return only(&name, &server);
+    }
     let mut published = match Published::start(&server) {
         Ok(published) => Some(published),
         Err(error) => {
@@ -72,6 +79,16 @@ fn main() -> Outcome<()> {
     fs::write(format!("{folder}/RESULTS.md"), text)?;
     fs::write(format!("{folder}/decision.svg"), plot::draw(&report.rows))?;
     Ok(())
+}
+
+/// Lets one client make calls for a profiler, and prints nothing.
+fn only(name: &str, server: &Server) -> Outcome<()> {
+    let kind = Kind::ALL.into_iter().find(|kind| format!("{kind:?}") == name);
+    let kind = kind.ok_or_else(|| format!("no such client: {name}; there are {:?}", Kind::ALL))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let words = Words::new()?;
+    let mut caller = Caller::new(kind, server, &runtime, &words)?;
+    (0..TURNS).try_for_each(|_| caller.turn(true))
 }
 
 /// Each client makes one call after the other, in turns.
@@ -140,4 +157,5 @@ fn today() -> Outcome<String> {
     Ok(String::from_utf8(Command::new("date").arg("+%F").output()?.stdout)?.trim().to_owned())
 }
 
+const ONLY: &str = "--only";
 const PYTHON: &str = "`esper-py-client`";
