@@ -4,7 +4,6 @@
 //! would have to be read into JSON all the same.
 
 use std::collections::BTreeMap;
-use std::str::Chars;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use serde_json::{Map, Value};
@@ -126,11 +125,9 @@ fn plain(text: &str) -> Value {
         return Value::from(whole);
     }
     // Rust reads words as numbers too, such as `nan`.
-    let looks_like_a_number = |mut letters: Chars<'_>| {
-        letters.all(|letter| letter.is_ascii_digit() || "+-.eE".contains(letter))
-    };
+    let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     match text.parse::<f64>() {
-        Ok(number) if looks_like_a_number(text.chars()) => Value::from(number),
+        Ok(value) if number => Value::from(value),
         _ => Value::String(text.to_owned()),
     }
 }
