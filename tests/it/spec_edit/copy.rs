@@ -28,7 +28,15 @@ impl WorkspaceCopy {
         let copy = Self { folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join(name) };
         let _ = fs::remove_dir_all(&copy.folder);
         copy_folder(Path::new(env!("CARGO_MANIFEST_DIR")), &copy.folder);
+        for path in ["Cargo.toml", "sandbox/Cargo.toml", "Cargo.lock"] {
+            copy.write(path, &with_other_versions(&copy.read(path)));
+        }
         copy
+    }
+
+    fn read(&self, path: &str) -> String {
+        let path = self.folder.join(path);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     pub(super) fn write(&self, path: &str, text: &str) {
@@ -78,6 +86,25 @@ impl Drop for WorkspaceCopy {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Gives our packages a version of their own.
+///
+/// The names of what cargo builds depend on a package's name, its version and its place in the
+/// workspace. With the same version, the copy's build would take the place of the tested crate, and
+/// the doc tests, which come last, would be built with the edited description.
+fn with_other_versions(manifest: &str) -> String {
+    let mut ours = false;
+    let lines = manifest.lines().map(|line| {
+        match line.split_once(" = ") {
+            _ if line.starts_with('[') => ours = false,
+            Some(("name", name)) => ours = name.starts_with("\"esper-"),
+            Some(("version", _)) if ours => return "version = \"0.0.0\"\n".to_owned(),
+            _ => {}
+        }
+        format!("{line}\n")
+    });
+    lines.collect()
 }
 
 /// The target folder of the tests, from which their dependencies are taken.
