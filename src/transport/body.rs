@@ -105,9 +105,13 @@ fn unread(response: Response, why: Unread) -> Response {
 ///
 /// Only an error's headers are looked at later, so that no others are kept.
 fn rebuilt(mut response: Response, body: Option<Bytes>) -> Response {
+    let mut parts = http::Response::builder().status(response.status()).version(response.version());
+    if let Some(extensions) = parts.extensions_mut() {
+        // There is room in those of the old one.
+        *extensions = std::mem::take(response.extensions_mut());
+    }
     // Without a URL of its own, reqwest would parse one that it makes up.
-    let parts = http::Response::builder().url(response.url().clone());
-    let parts = parts.status(response.status()).version(response.version());
+    let parts = parts.url(response.url().clone());
     let mut rebuilt = parts.body(body.unwrap_or_default()).expect("its parts are those of another");
     if !response.status().is_success() {
         *rebuilt.headers_mut() = std::mem::take(response.headers_mut());
