@@ -51,12 +51,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "thread.\n")?;
         self.in_flight(f)?;
-        writeln!(f, "\nConnections over HTTP/2, when the first calls are 512 at once:")?;
+        writeln!(f, "\nConnections over HTTP/2, when the first calls are 512 at once:\n")?;
         for (name, connections) in &self.cold {
             writeln!(f, "- {name}: {connections}")?;
         }
         writeln!(f, "\n## Goals\n")?;
-        self.goals(f)
+        self.goals(f)?;
+        writeln!(f, "\n[PROFILE.md](PROFILE.md) says why a goal is missed.")
     }
 }
 
@@ -113,7 +114,8 @@ impl Report {
         let (hyper, reqwest) = (self.rows[HYPER].cost, self.rows[REQWEST].cost);
         let mut row = |goal: &str, name: &str, measured: f64, met: bool| {
             let met = if met { "yes" } else { "**no**" };
-            writeln!(f, "| {goal}: {name} | {measured:.2} | {met} |")
+            let digits = if measured.fract() == 0.0 { 0 } else { 2 };
+            writeln!(f, "| {goal}: {name} | {measured:.digits$} | {met} |")
         };
         for index in [ASYNC, GUARD] {
             let (name, cost) = (self.rows[index].name, self.rows[index].cost);
