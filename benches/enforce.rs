@@ -8,9 +8,8 @@
 //! same load, and medians of the turns are compared; the longest is that of all turns. Linux only:
 //! memory is read from `/proc`.
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
@@ -20,6 +19,7 @@ use esper_rs_client::enforce::{ClientIpRules, DecisionCache, EnforceLayer};
 use esper_rs_client::{AsyncEsperClient, EsperConfig};
 
 use self::support::load::{Load, Seen, loads};
+use self::support::process::Process;
 use self::support::{Endpoint, KEY, Outcome, serves};
 
 mod support;
@@ -147,17 +147,15 @@ fn row(esper: &str, app: &str, seen: Seen) {
 
 /// An app in a process of its own. It ends with this.
 struct App {
-    process: Child,
+    process: Process,
     addr: SocketAddr,
 }
 
 impl App {
     fn start(kind: &str, esper: &str) -> Outcome<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        let mut process = command.args([APP, kind, esper]).stdout(Stdio::piped()).spawn()?;
+        let (process, mut output) = Process::again(&[APP, kind, esper])?;
         let mut addr = String::new();
-        let output = process.stdout.take().ok_or("the app has no output")?;
-        BufReader::new(output).read_line(&mut addr)?;
+        output.read_line(&mut addr)?;
         Ok(Self { process, addr: addr.trim().parse()? })
     }
 
@@ -170,14 +168,6 @@ impl App {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.split_whitespace().nth(1).ok_or("no figure")?.parse::<u64>()? * 1024)
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        // Where it is gone already, there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -68,7 +68,7 @@ fn main() -> Outcome<()> {
     let report = Report {
         machine,
         date: today()?,
-        published: published.map(|published| published.versions.clone()),
+        published: published.map(|published| published.versions),
         rows: rows.map(|((name, cost), flights)| Row { name, cost, flights }).collect(),
         queued,
         cold: cold_connections(&server, &words)?,

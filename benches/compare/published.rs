@@ -2,17 +2,18 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use super::flight::{Flight, Seen};
 use super::sequential::{Cost, Turns};
 use super::server::{Protocol, Server};
+use crate::support::process::Process;
 use crate::support::{KEY, Outcome};
 
 /// A process that makes calls by the published client. It ends with this.
 pub(crate) struct Published {
-    process: Child,
+    process: Process,
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     turns: Turns,
@@ -34,15 +35,12 @@ impl Published {
         let said = run(Command::new(&python).args(["-c", VERSIONS]))?;
         let versions = String::from_utf8(said)?.trim().to_owned();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/compare/published.py");
-        let mut process = Command::new(&python)
-            .args([script, &server.url(Protocol::Http1), KEY])
-            // A proxy of the environment is not on the way to this machine.
-            .env("NO_PROXY", "127.0.0.1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let commands = process.stdin.take().ok_or("no input")?;
-        let mut answers = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+        let mut command = Command::new(&python);
+        command.args([script, &server.url(Protocol::Http1), KEY]).stdin(Stdio::piped());
+        // A proxy of the environment is not on the way to this machine.
+        let (mut process, output) = Process::start(command.env("NO_PROXY", "127.0.0.1"))?;
+        let commands = process.input()?;
+        let mut answers = output.lines();
         answers.next().ok_or("it did not start")??;
         Ok(Self { process, commands, answers, turns: Turns::default(), versions })
     }
@@ -79,14 +77,6 @@ impl Published {
         let answer = self.answers.next().ok_or("the published client has ended")??;
         let (first, second) = answer.split_once(' ').ok_or("it did not answer two numbers")?;
         Ok([Duration::from_secs_f64(first.parse()?), Duration::from_secs_f64(second.parse()?)])
-    }
-}
-
-impl Drop for Published {
-    fn drop(&mut self) {
-        // Where it is gone already, there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,9 +1,8 @@
 //! A server of hyper in a process of its own: HTTP/1 in the clear, HTTP/2 or HTTP/1 through TLS.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,10 +22,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::Outcome;
+use crate::support::process::Process;
 
 /// A server that lets everybody pass, on one thread. It ends with this.
 pub(crate) struct Server {
-    process: Child,
+    process: Process,
     clear: SocketAddr,
     tls: SocketAddr,
     /// In PEM form, for those who are to trust it.
@@ -45,9 +45,7 @@ pub(crate) enum Protocol {
 impl Server {
     /// Starts the program that runs now once more, as a server.
     pub(crate) fn start() -> Outcome<Self> {
-        let mut process =
-            Command::new(env::current_exe()?).arg(SERVER).stdout(Stdio::piped()).spawn()?;
-        let mut output = BufReader::new(process.stdout.take().ok_or("the server has no output")?);
+        let (process, mut output) = Process::again(&[SERVER])?;
         let mut line = String::new();
         output.read_line(&mut line)?;
         let (clear, tls) = line.trim().split_once(' ').ok_or("the server says no addresses")?;
@@ -86,14 +84,6 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer.rsplit("\r\n\r\n").next().ok_or("no body")?.trim().parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Where it is gone already, there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,15 +1,17 @@
-//! What the benchmarks share: an endpoint in a process of its own, and medians.
+//! What the benchmarks share: processes that end with them, an endpoint in one, and medians.
 
 #![allow(dead_code, reason = "no benchmark uses all of it")]
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
 
+use self::process::Process;
+
 pub(crate) mod load;
+pub(crate) mod process;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -18,29 +20,17 @@ pub(crate) const KEY: &str = "sk_bench_0123456789";
 
 /// A server that lets everybody pass, as fast as it can or after some time. It ends with this.
 pub(crate) struct Endpoint {
-    process: Child,
+    _process: Process,
     pub(crate) url: String,
 }
 
 impl Endpoint {
     /// Starts the program that runs now once more, as a server.
     pub(crate) fn start(latency: Duration) -> Outcome<Self> {
-        let mut process = Command::new(env::current_exe()?)
-            .args([SERVE, &latency.as_micros().to_string()])
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let (process, mut output) = Process::again(&[SERVE, &latency.as_micros().to_string()])?;
         let mut url = String::new();
-        let output = process.stdout.take().ok_or("the endpoint has no output")?;
-        BufReader::new(output).read_line(&mut url)?;
-        Ok(Self { process, url: url.trim().to_owned() })
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        // Where it is gone already, there is nothing to end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        output.read_line(&mut url)?;
+        Ok(Self { _process: process, url: url.trim().to_owned() })
     }
 }
 
