@@ -1,5 +1,6 @@
 //! The way of one decision.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -61,7 +62,8 @@ impl Guard {
         // what became of it. The rest is for what does not keep its time.
         let retries = if pass.is_probe() { 0 } else { 1 };
         let patience = self.patience(self.deadline - self.deadline / 32, retries);
-        let call = self.client.check_mitigation_within(patience, request);
+        // Pinned here, it is not moved into the timeout: it is large.
+        let call = pin!(self.client.check_mitigation_within(patience, request));
         let answer = match timeout_at(later(started, self.deadline), call).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Unanswered { reason: self.learn(&error), error: Some(error) }),

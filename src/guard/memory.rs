@@ -18,16 +18,16 @@ use crate::{MitigationAction, MitigationRequest, MitigationResponse};
 /// forgotten first.
 pub(super) struct Memory {
     verdicts: Mutex<LruCache<Visitor, Held>>,
-    /// Two hashes under keys of their own make 128 bits that nobody outside can aim at, and an
-    /// entry is equally small whatever user agent a visitor sends.
-    hashers: [RandomState; 2],
+    /// An entry is equally small whatever user agent a visitor sends. The address is compared as it
+    /// is, so that a hash under a key of its own is enough to tell those behind one address apart.
+    agents: RandomState,
 }
 
 /// Whom the service means by a verdict: an address with a user agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Visitor {
     ip: IpAddr,
-    agent: [u64; 2],
+    agent: u64,
 }
 
 struct Held {
@@ -40,14 +40,13 @@ impl Memory {
         // A cache that is bounded from the beginning takes its memory from the beginning.
         let mut verdicts = LruCache::unbounded();
         verdicts.resize(visitors);
-        Self { verdicts: Mutex::new(verdicts), hashers: [RandomState::new(), RandomState::new()] }
+        Self { verdicts: Mutex::new(verdicts), agents: RandomState::new() }
     }
 
     /// Whom a request comes from, unless its address is none.
     pub(super) fn visitor(&self, request: &MitigationRequest) -> Option<Visitor> {
         let ip = request.ip.parse::<IpAddr>().ok()?.to_canonical();
-        let agent = self.hashers.each_ref().map(|hasher| hasher.hash_one(&request.user_agent));
-        Some(Visitor { ip, agent })
+        Some(Visitor { ip, agent: self.agents.hash_one(&request.user_agent) })
     }
 
     /// Takes note of what the service said: a block or a challenge holds until then, and an allow
