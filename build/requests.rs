@@ -1,11 +1,14 @@
 //! What users call on the generated types of requests: a constructor, a setter for each member,
 //! and the check of the limits that the document puts on them.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Field, GenericArgument, Ident, ItemStruct, PathArguments, Type};
 
 use crate::operations::{operations, parse};
+use crate::schemas;
 use crate::spec::{Mistake, Node, Spec};
 
 /// Emits `new`, `with_<member>` and `check` for the body of every operation.
@@ -30,12 +33,18 @@ pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mi
 fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake> {
     let structure = structure(bindings, schema.name())
         .ok_or_else(|| schema.mistake("the body of a request must be an object with members"))?;
+    for composition in ["allOf", "anyOf", "oneOf", "not"] {
+        if let Some(composition) = schema.find(composition) {
+            let what = "the body of a request lists its members, so that their limits are checked";
+            return Err(composition.mistake(what));
+        }
+    }
     let name = &structure.ident;
     let mut setters = Vec::new();
     let mut checks = Vec::new();
     for member in schema.get("properties")?.entries()? {
         member.snake_name()?;
-        check_no_limit_within(&member.resolved()?)?;
+        check_no_limit_within(&member.resolved()?, &mut BTreeSet::new())?;
         let field = structure
             .fields
             .iter()
@@ -82,8 +91,11 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
         structure.fields.iter().map(|field| &field.ident).filter(|ident| !names.contains(ident));
     let wire = required.iter().filter_map(|member| member.value().as_str());
     let wire = wire.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-    let about =
-        format!("Begins with the required {wire}; the values are checked when they are sent.");
+    let begins = match wire.as_str() {
+        "" => "Begins without a member".to_owned(),
+        _ => format!("Begins with the required {wire}"),
+    };
+    let about = format!("{begins}; the values are checked when they are sent.");
     Ok(quote! {
         #[doc = #about]
         #[must_use]
@@ -195,20 +207,23 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
 }
 
 /// Refuses limits on what is within a member: the checks look at members only.
-fn check_no_limit_within(schema: &Node<'_>) -> Result<(), Mistake> {
-    let within = ["additionalProperties", "items"].into_iter().filter_map(|key| schema.find(key));
-    let within = within.chain(match schema.find("properties") {
-        Some(properties) => properties.entries()?,
-        None => Vec::new(),
-    });
-    for part in within.filter(|part| part.value().is_object()) {
+///
+/// What is `seen` is not looked at again: a schema may refer to itself.
+fn check_no_limit_within(
+    schema: &Node<'_>,
+    seen: &mut BTreeSet<Vec<String>>,
+) -> Result<(), Mistake> {
+    for part in schemas::within(schema) {
         let part = part.resolved()?;
+        if !seen.insert(part.path().to_vec()) {
+            continue;
+        }
         for limit in CHECKED.into_iter().chain(UNCHECKED) {
             if let Some(limit) = part.find(limit) {
                 return Err(limit.mistake("is a limit within a member, which nothing checks"));
             }
         }
-        check_no_limit_within(&part)?;
+        check_no_limit_within(&part, seen)?;
     }
     Ok(())
 }

@@ -102,12 +102,17 @@ fn check_type(schema: &Node<'_>) -> Result<(), Mistake> {
         let known = TYPES.map(|kind| format!("`{kind}`")).join(", ");
         return Err(kind.mistake(format!("is no type of OpenAPI 3.0, which are {known}")));
     }
+    within(schema).iter().try_for_each(check_type)
+}
+
+/// The schemas that stand within another.
+pub(crate) fn within<'a>(schema: &Node<'a>) -> Vec<Node<'a>> {
     let parts = ["additionalProperties", "items", "not"].into_iter();
     let mut parts: Vec<_> = parts.filter_map(|key| schema.find(key)).collect();
     for key in ["properties", "allOf", "anyOf", "oneOf"] {
         parts.extend(schema.find(key).iter().flat_map(Node::children));
     }
-    parts.iter().try_for_each(check_type)
+    parts
 }
 
 const PLACES: [&str; 3] = ["path", "query", "header"];

@@ -50,6 +50,11 @@ impl<'a> Node<'a> {
         self.value
     }
 
+    /// The keys on the way to this part.
+    pub(crate) fn path(&self) -> &[String] {
+        &self.path
+    }
+
     /// The last key on the way to this part.
     pub(crate) fn name(&self) -> &str {
         self.path.last().map_or("", String::as_str)
@@ -102,12 +107,22 @@ impl<'a> Node<'a> {
         self.entries().or_else(|_| self.items()).unwrap_or_default()
     }
 
-    /// The part that this one refers to, or itself where it is no reference.
+    /// The part that this one refers to, over as many references as it takes, or itself where it is
+    /// no reference.
     pub(crate) fn resolved(&self) -> Result<Self, Mistake> {
-        let Some(reference) = self.find("$ref") else { return Ok(self.clone()) };
-        self.spec
-            .resolve(reference.string()?)
-            .ok_or_else(|| reference.mistake("refers to nothing in this document"))
+        let mut node = self.clone();
+        let mut passed = Vec::new();
+        while let Some(reference) = node.find("$ref") {
+            if passed.contains(&node.path) {
+                return Err(reference.mistake("leads back to itself"));
+            }
+            let target = self.spec.resolve(reference.string()?);
+            let target =
+                target.ok_or_else(|| reference.mistake("refers to nothing in this document"))?;
+            passed.push(node.path);
+            node = target;
+        }
+        Ok(node)
     }
 
     pub(crate) fn mistake(&self, what: impl Into<String>) -> Mistake {

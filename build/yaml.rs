@@ -93,7 +93,8 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, style, _, None) => match plain(&text) {
                     _ if style != ScalarStyle::Plain => text.into_owned(),
                     Value::String(name) => name,
-                    Value::Number(name) if name.is_i64() => name.to_string(),
+                    // As it is written: a name such as `007` is another than `7`.
+                    Value::Number(number) if !number.is_f64() => text.into_owned(),
                     _ => return Err((line, A_KEY.to_owned())),
                 },
                 _ => return Err((line, A_KEY.to_owned())),
@@ -124,10 +125,13 @@ fn plain(text: &str) -> Value {
     if let Some(whole) = prefixed.or_else(|| text.parse::<i64>().ok()) {
         return Value::from(whole);
     }
+    if let Ok(whole) = text.parse::<u64>() {
+        return Value::from(whole);
+    }
     // Rust reads words as numbers too, such as `nan`.
     let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     match text.parse::<f64>() {
-        Ok(value) if number => Value::from(value),
+        Ok(value) if number && value.is_finite() => Value::from(value),
         _ => Value::String(text.to_owned()),
     }
 }

@@ -47,7 +47,13 @@ const EDITS: &[(&str, &str)] = &[
     (
         "        return_url:\n          description:",
         "        tenant:\n          description: Whose application it is.\n          \
-         type: string\n        return_url:\n          description:",
+         type: string\n        tree:\n          $ref: '#/components/schemas/Tree'\n        \
+         return_url:\n          description:",
+    ),
+    (
+        "\n    MitigationResponse:\n",
+        "\n    Tree:\n      type: object\n      properties:\n        children:\n          type: array\n          \
+         items:\n            $ref: '#/components/schemas/Tree'\n    MitigationResponse:\n",
     ),
     (
         "        score:\n          description:",
