@@ -33,4 +33,5 @@ mod seeds;
 mod spec_edit;
 mod surface;
 mod tls;
+mod versions;
 mod wire;
