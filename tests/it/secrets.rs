@@ -1,5 +1,6 @@
 //! The key is in nothing that is logged; `support/logs.rs` looks at all that the tests log.
 
+use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, KEY, RawServer, child, client, logs};
 
 #[tokio::test]
@@ -18,7 +19,21 @@ fn a_key_in_a_log_line_would_not_go_unseen() {
         tracing::info!("with {KEY}");
         return;
     }
-    let output = child::output("secrets::a_key_in_a_log_line_would_not_go_unseen", &[]);
+    would_be_seen("secrets::a_key_in_a_log_line_would_not_go_unseen");
+}
+
+#[test]
+fn a_key_in_the_log_of_one_thread_would_not_go_unseen() {
+    if child::is_one() {
+        let _log = ThreadLog::start();
+        tracing::info!("with {KEY}");
+        return;
+    }
+    would_be_seen("secrets::a_key_in_the_log_of_one_thread_would_not_go_unseen");
+}
+
+fn would_be_seen(test: &str) {
+    let output = child::output(test, &[]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("a secret is in a log line"), "{said}");
