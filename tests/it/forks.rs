@@ -56,7 +56,6 @@ fn a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on() {
     child::run("forks::a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on", &[]);
 }
 
-#[cfg(feature = "beacons")]
 #[test]
 fn a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time() {
     use std::time::Instant;

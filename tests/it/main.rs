@@ -2,7 +2,6 @@
 
 mod support;
 
-#[cfg(feature = "beacons")]
 mod beacons;
 mod blocking;
 mod configuration;
@@ -24,9 +23,8 @@ mod pictures;
 mod proxies;
 mod refusals;
 mod retries;
-#[cfg(all(unix, feature = "beacons"))]
+#[cfg(unix)]
 mod scarcity;
-#[cfg(feature = "schemars")]
 mod schemas;
 mod secrets;
 mod seeds;

@@ -137,7 +137,6 @@ async fn the_sandbox_learns_from_it() {
     assert_eq!(action, MitigationAction::Challenge);
 }
 
-#[cfg(feature = "blocking")]
 #[test]
 fn the_synchronous_client_has_it_too() {
     let server = RawServer::always(accept);
