@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use esper_rs_client::AsyncEsperClient;
 
-use crate::support::config;
 use crate::support::tls::{TlsServer, TlsStream, Validity};
+use crate::support::{assert_settled, config};
 
 /// What the server does with a stream, by the number of streams that came before it.
 #[derive(Clone, Copy)]
@@ -116,10 +116,12 @@ async fn a_stream_that_is_always_refused_is_repeated_once_at_no_cost() {
 #[tokio::test]
 async fn a_stream_that_fails_may_have_been_processed() {
     let (server, seen) = server(|_| Deed::Fail);
-    assert!(client(&server).verify_challenge("token", "1").await.is_err());
+    let client = client(&server);
+    assert!(client.verify_challenge("token", "1").await.is_err());
     assert_eq!(seen.streams.load(Ordering::SeqCst), 1);
-    assert!(client(&server).get_usage().await.is_err());
+    assert!(client.get_usage().await.is_err());
     assert_eq!(seen.streams.load(Ordering::SeqCst), 1 + 4);
+    assert_settled(&client, 2, 1 + 4);
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ impl Service {
         match mood {
             Mood::Up => Answer::allow(),
             Mood::Strict => verdict("block"),
-            _ => Answer::Http(500, vec![], String::new()),
+            _ => Answer::status(500),
         }
     }
 }
@@ -124,9 +124,9 @@ async fn one_call_at_a_time_finds_out_and_a_success_closes_it() {
 async fn a_refusal_never_opens_it() {
     let refusals: [fn() -> Answer; 5] = [
         || Answer::json(429, "{}").with_header("retry-after", "9"),
-        || Answer::Http(400, vec![], String::new()),
-        || Answer::Http(401, vec![], String::new()),
-        || Answer::Http(403, vec![], String::new()),
+        || Answer::status(400),
+        || Answer::status(401),
+        || Answer::status(403),
         || Answer::json(200, r#"{"action":"an action of tomorrow"}"#),
     ];
     for refusal in refusals {
