@@ -31,5 +31,7 @@ mod seeds;
 mod spec_edit;
 mod surface;
 mod tls;
+#[cfg(feature = "tower")]
+mod traces;
 mod versions;
 mod wire;
