@@ -4,6 +4,8 @@
 
 #[path = "build/bindings.rs"]
 mod bindings;
+#[path = "build/generated.rs"]
+mod generated;
 #[path = "build/operations.rs"]
 mod operations;
 #[path = "build/options.rs"]
@@ -17,10 +19,10 @@ mod spec;
 #[path = "build/yaml.rs"]
 mod yaml;
 
-use std::path::Path;
+use std::fs;
 use std::process::ExitCode;
-use std::{env, fs};
 
+use generated::write;
 use spec::{Mistake, Spec};
 
 fn main() -> ExitCode {
@@ -48,14 +50,6 @@ fn generate() -> Result<(), Mistake> {
     write("options.rs", &options)?;
     write("bindings.rs", &bindings)?;
     write("requests.rs", &requests)
-}
-
-fn write(name: &str, code: &syn::File) -> Result<(), Mistake> {
-    let folder = env::var_os("OUT_DIR").unwrap_or_default();
-    let path = Path::new(&folder).join(name);
-    fs::write(&path, prettyplease::unparse(code)).map_err(|error| {
-        Mistake::new(&path.display().to_string(), format!("cannot be written: {error}"))
-    })
 }
 
 const DOCUMENT: &str = "openapi/esper.yaml";

@@ -7,6 +7,7 @@ use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypeP
 use quote::{ToTokens, quote};
 use serde_json::Value;
 
+use crate::generated::types_mut;
 use crate::operations::operations;
 use crate::schemas;
 use crate::spec::{Mistake, Node, Spec};
@@ -38,8 +39,9 @@ fn settings(spec: &Spec) -> Result<GenerationSettings, Mistake> {
         // A structure may grow without breaking its users. An enumeration is closed on purpose:
         // a new action fails to compile wherever it has to be handled.
         if schema.find("enum").is_none() {
-            let patch = TypePatch::default().with_attr("#[non_exhaustive]").clone();
-            settings.with_patch(schema.name(), patch.clone().with_derive("PartialEq"));
+            let mut patch = TypePatch::default();
+            patch.with_attr("#[non_exhaustive]").with_derive("PartialEq");
+            settings.with_patch(schema.name(), &patch);
         }
     }
     Ok(settings)
@@ -167,21 +169,9 @@ fn take_off_api_version(code: &mut syn::File) {
     }
 }
 
-/// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.
-fn offer_schemas(code: &mut syn::File) {
-    let attribute: syn::Attribute =
-        syn::parse_quote! { #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))] };
-    for item in &mut code.items {
-        let syn::Item::Mod(module) = item else { continue };
-        let types = module.content.iter_mut().flat_map(|(_, items)| items);
-        for item in types.filter(|_| module.ident == "types") {
-            match item {
-                syn::Item::Struct(structure) => structure.attrs.push(attribute.clone()),
-                syn::Item::Enum(enumeration) => enumeration.attrs.push(attribute.clone()),
-                _ => {}
-            }
-        }
-    }
+fn adds_api_version(statement: &syn::Stmt) -> bool {
+    let syn::Stmt::Expr(syn::Expr::MethodCall(call), _) = statement else { return false };
+    call.method == "append" && call.to_token_stream().to_string().contains("\"api-version\"")
 }
 
 /// The map of headers need not have room for a header that is not added.
@@ -194,7 +184,15 @@ fn make_no_room(statement: &mut syn::Stmt) {
     }
 }
 
-fn adds_api_version(statement: &syn::Stmt) -> bool {
-    let syn::Stmt::Expr(syn::Expr::MethodCall(call), _) = statement else { return false };
-    call.method == "append" && call.to_token_stream().to_string().contains("\"api-version\"")
+/// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.
+fn offer_schemas(code: &mut syn::File) {
+    let attribute: syn::Attribute =
+        syn::parse_quote! { #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))] };
+    for item in types_mut(code) {
+        match item {
+            syn::Item::Struct(structure) => structure.attrs.push(attribute.clone()),
+            syn::Item::Enum(enumeration) => enumeration.attrs.push(attribute.clone()),
+            _ => {}
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
+use crate::generated::parse;
 use crate::spec::{Mistake, Node, Spec};
 
 /// Emits `enum Server` and the table of the operations.
@@ -71,10 +72,6 @@ pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, Mistake> {
         }
     }
     Ok(operations)
-}
-
-pub(crate) fn parse(code: TokenStream) -> Result<syn::File, Mistake> {
-    syn::parse2(code).map_err(|error| Mistake::new("build.rs", format!("emitted no Rust: {error}")))
 }
 
 /// The nearest `servers` wins: the operation's, the path's, the document's.

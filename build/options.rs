@@ -3,7 +3,7 @@
 use proc_macro2::Literal;
 use quote::{format_ident, quote};
 
-use crate::operations::parse;
+use crate::generated::parse;
 use crate::spec::{Mistake, Node, Spec};
 
 /// Emits a constant for each default and each environment variable.

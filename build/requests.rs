@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, format_ident, quote};
-use syn::{Field, GenericArgument, Ident, ItemStruct, PathArguments, Type};
+use quote::{format_ident, quote};
+use syn::{GenericArgument, ItemStruct, PathArguments, Type};
 
-use crate::operations::{operations, parse};
+use crate::generated::{self, Member, parse, structure};
+use crate::operations::operations;
 use crate::schemas;
 use crate::spec::{Mistake, Node, Spec};
 
@@ -45,13 +46,10 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake
     for member in schema.get("properties")?.entries()? {
         member.snake_name()?;
         check_no_limit_within(&member.resolved()?, &mut BTreeSet::new())?;
-        let field = structure
-            .fields
-            .iter()
-            .find(|field| wire_name(field).as_deref() == Some(member.name()))
+        let field = generated::member(structure, member.name())
             .ok_or_else(|| member.mistake("has no field in the generated type"))?;
-        setters.push(setter(&member, field)?);
-        checks.extend(check(&member.resolved()?, member.name(), field)?);
+        setters.push(setter(&member, &field)?);
+        checks.extend(check(&member.resolved()?, member.name(), &field)?);
     }
     let new = constructor(schema, structure)?;
     Ok(quote! {
@@ -78,17 +76,13 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
     let mut parameters = Vec::new();
     let mut names = Vec::new();
     for member in &required {
-        let field = structure
-            .fields
-            .iter()
-            .find(|field| wire_name(field).as_deref() == member.value().as_str());
-        let field = field.ok_or_else(|| member.mistake("is not among the properties"))?;
-        let (ident, kind) = (&field.ident, &field.ty);
+        let Member { ident, kind } = generated::member(structure, member.string()?)
+            .ok_or_else(|| member.mistake("is not among the properties"))?;
         parameters.push(quote! { #ident: impl Into<#kind> });
         names.push(ident);
     }
-    let rest =
-        structure.fields.iter().map(|field| &field.ident).filter(|ident| !names.contains(ident));
+    let idents = structure.fields.iter().filter_map(|field| field.ident.as_ref());
+    let rest = idents.filter(|ident| !names.contains(ident));
     let wire = required.iter().filter_map(|member| member.value().as_str());
     let wire = wire.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
     let begins = match wire.as_str() {
@@ -106,14 +100,14 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
 }
 
 /// A consuming setter; of a map, it adds one entry.
-fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
-    let Some(ident) = &field.ident else { return Err(member.mistake("has no name")) };
+fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, Mistake> {
+    let Member { ident, kind } = field;
     let method = format_ident!("with_{}", member.name());
     let about = member.resolved()?.find("description");
     let about = about.as_ref().map_or(Ok(""), Node::string)?;
     let about = about.trim_end();
-    let arguments = arguments(&field.ty);
-    Ok(match (outer(&field.ty).as_str(), arguments.as_slice()) {
+    let arguments = arguments(kind);
+    Ok(match (outer(kind).as_str(), arguments.as_slice()) {
         ("Option", [inner]) => {
             let (taken, value) = match is_number(inner) {
                 true => (quote!(#inner), quote!(#ident)),
@@ -138,22 +132,19 @@ fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
                 self
             }
         },
-        (_, _) => {
-            let kind = &field.ty;
-            quote! {
-                #[doc = #about]
-                #[must_use]
-                pub fn #method(mut self, #ident: impl Into<#kind>) -> Self {
-                    self.#ident = #ident.into();
-                    self
-                }
+        (_, _) => quote! {
+            #[doc = #about]
+            #[must_use]
+            pub fn #method(mut self, #ident: impl Into<#kind>) -> Self {
+                self.#ident = #ident.into();
+                self
             }
-        }
+        },
     })
 }
 
 /// The calls into `src/check.rs` for the limits of one member.
-fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream>, Mistake> {
+fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, Mistake> {
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
@@ -194,9 +185,8 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
         }
     }
 
-    let ident =
-        field.ident.clone().unwrap_or_else(|| Ident::new("_", proc_macro2::Span::call_site()));
-    let optional = outer(&field.ty) == "Option";
+    let Member { ident, kind } = field;
+    let optional = outer(kind) == "Option";
     Ok(calls
         .into_iter()
         .map(|call| match optional {
@@ -226,34 +216,6 @@ fn check_no_limit_within(
         check_no_limit_within(&part, seen)?;
     }
     Ok(())
-}
-
-fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
-    types(bindings).iter().find_map(|item| match item {
-        syn::Item::Struct(structure) if structure.ident == name => Some(structure),
-        _ => None,
-    })
-}
-
-/// The generated types.
-pub(crate) fn types(bindings: &syn::File) -> &[syn::Item] {
-    let types = bindings.items.iter().find_map(|item| match item {
-        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
-        _ => None,
-    });
-    types.map_or(&[], |(_, items)| items)
-}
-
-/// The name of a field in JSON: that of `serde(rename = …)`, or its own.
-pub(crate) fn wire_name(field: &Field) -> Option<String> {
-    let mut name = field.ident.as_ref()?.to_string();
-    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
-        let text = attribute.meta.to_token_stream().to_string();
-        if let Some((_, rest)) = text.split_once("rename = \"") {
-            name = rest.split('"').next()?.to_owned();
-        }
-    }
-    Some(name)
 }
 
 /// A literal has no type of its own, so that a number is taken as it is.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::requests::{types, wire_name};
+use crate::generated::{types, wire_name};
 use crate::spec::{Mistake, Node, Spec};
 
 /// Looks at every schema and every parameter, before anything is generated of them.
