@@ -4,6 +4,8 @@
 
 #[path = "build/bindings.rs"]
 mod bindings;
+#[path = "build/generated.rs"]
+mod generated;
 #[path = "build/operations.rs"]
 mod operations;
 #[path = "build/options.rs"]
@@ -17,26 +19,26 @@ mod spec;
 #[path = "build/yaml.rs"]
 mod yaml;
 
-use std::path::Path;
+use std::fs;
 use std::process::ExitCode;
-use std::{env, fs};
 
-use spec::{Mistake, Spec};
+use generated::write;
+use spec::{Spec, SpecError};
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={DOCUMENT}");
     match generate() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(mistake) => {
-            println!("cargo::error={mistake}");
+        Err(error) => {
+            println!("cargo::error={error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn generate() -> Result<(), Mistake> {
+fn generate() -> Result<(), SpecError> {
     let text = fs::read_to_string(DOCUMENT)
-        .map_err(|error| Mistake::new(DOCUMENT, format!("cannot be read: {error}")))?;
+        .map_err(|error| SpecError::new(DOCUMENT, format!("cannot be read: {error}")))?;
     let spec = Spec::parse(DOCUMENT, &text)?;
 
     let operations = operations::table(&spec)?;
@@ -48,14 +50,6 @@ fn generate() -> Result<(), Mistake> {
     write("options.rs", &options)?;
     write("bindings.rs", &bindings)?;
     write("requests.rs", &requests)
-}
-
-fn write(name: &str, code: &syn::File) -> Result<(), Mistake> {
-    let folder = env::var_os("OUT_DIR").unwrap_or_default();
-    let path = Path::new(&folder).join(name);
-    fs::write(&path, prettyplease::unparse(code)).map_err(|error| {
-        Mistake::new(&path.display().to_string(), format!("cannot be written: {error}"))
-    })
 }
 
 const DOCUMENT: &str = "openapi/esper.yaml";

@@ -1,6 +1,8 @@
 # What the scripts beside it share: where they run, and how a step is run by its name.
 # A script defines a function for each step, and ends with `steps "all of them, in order" "$@"`.
 
+# A command that fails within $(…) ends the script too.
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 
@@ -39,6 +41,25 @@ not_checked() {
 # toolchain NAME: installs a Rust toolchain where it is missing; fails where it cannot be had.
 toolchain() {
     cargo "+$1" --version >/dev/null 2>&1 || rustup toolchain install "$1" --profile minimal >/dev/null 2>&1
+}
+
+# tool NAME: installs a subcommand of cargo where it is missing; where it cannot be had, says so and fails.
+tool() {
+    cargo "${1#cargo-}" --version >/dev/null 2>&1 || cargo install --locked --quiet "$1" || {
+        not_checked "${FUNCNAME[1]//_/ }: $1 cannot be installed"
+        return 1
+    }
+}
+
+# fuzz_for SECONDS: each fuzz target, so long.
+fuzz_for() {
+    local fuzzed=0
+    .ci/fuzz "$1" 2>&1 | { grep -vE '^#[0-9]|DICT|NEW_FUNC|# Uses: ' || true; } || fuzzed=$?
+    case $fuzzed in
+    0) ;;
+    3) not_checked "what fuzzing finds; the tests play the seeds" ;;
+    *) return "$fuzzed" ;;
+    esac
 }
 
 # the_package: unpacks what would be published, and says where.

@@ -20,7 +20,7 @@ use esper_rs_client::{AsyncEsperClient, EsperConfig};
 
 use self::support::load::{Load, Seen, loads};
 use self::support::process::Process;
-use self::support::{Endpoint, KEY, Outcome, serves};
+use self::support::{Endpoint, KEY, Outcome, median, serves};
 
 mod support;
 
@@ -61,7 +61,7 @@ fn throughput() -> Outcome<()> {
             }
         }
     }
-    let medians = rates.map(middle);
+    let medians = rates.map(median);
     for ((name, _), rate) in apps.iter().zip(medians) {
         println!("| {name} | {rate:.0} | {:.3} |", rate / medians[0]);
     }
@@ -102,16 +102,10 @@ fn black_hole() -> Outcome<()> {
     Ok(())
 }
 
-/// The value in the middle.
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 impl Seen {
     /// Of several turns the median of each figure, and the longest of all.
     fn middle(turns: &[Self]) -> Self {
-        let median = |figure: fn(&Self) -> f64| middle(turns.iter().map(figure).collect());
+        let median = |figure: fn(&Self) -> f64| median(turns.iter().map(figure));
         Self {
             rate: median(|seen| seen.rate),
             p50: median(|seen| seen.p50),

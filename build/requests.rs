@@ -1,22 +1,26 @@
 //! What users call on the generated types of requests: a constructor, a setter for each member,
 //! and the check of the limits that the document puts on them.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, format_ident, quote};
-use syn::{Field, GenericArgument, Ident, ItemStruct, PathArguments, Type};
+use std::collections::BTreeSet;
 
-use crate::operations::{operations, parse};
-use crate::spec::{Mistake, Node, Spec};
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+use syn::{GenericArgument, ItemStruct, PathArguments, Type};
+
+use crate::generated::{self, Member, parse, structure};
+use crate::operations::operations;
+use crate::schemas;
+use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `new`, `with_<member>` and `check` for the body of every operation.
-pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mistake> {
+pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, SpecError> {
     let mut blocks = Vec::new();
     let mut seen = Vec::new();
     for operation in operations(spec)? {
         let Some(body) = operation.node.find("requestBody") else { continue };
         let schema = body.resolved()?.get("content")?.get("application/json")?.get("schema")?;
         if schema.find("$ref").is_none() {
-            return Err(schema.mistake("must be a `$ref` to components > schemas"));
+            return Err(schema.error("must be a `$ref` to components > schemas"));
         }
         let schema = schema.resolved()?;
         if !seen.contains(&schema.name().to_owned()) {
@@ -27,22 +31,25 @@ pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mi
     parse(quote! { #(#blocks)* })
 }
 
-fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake> {
+fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecError> {
     let structure = structure(bindings, schema.name())
-        .ok_or_else(|| schema.mistake("the body of a request must be an object with members"))?;
+        .ok_or_else(|| schema.error("the body of a request must be an object with members"))?;
+    for composition in ["allOf", "anyOf", "oneOf", "not"] {
+        if let Some(composition) = schema.find(composition) {
+            let what = "the body of a request lists its members, so that their limits are checked";
+            return Err(composition.error(what));
+        }
+    }
     let name = &structure.ident;
     let mut setters = Vec::new();
     let mut checks = Vec::new();
     for member in schema.get("properties")?.entries()? {
         member.snake_name()?;
-        check_no_limit_within(&member.resolved()?)?;
-        let field = structure
-            .fields
-            .iter()
-            .find(|field| wire_name(field).as_deref() == Some(member.name()))
-            .ok_or_else(|| member.mistake("has no field in the generated type"))?;
-        setters.push(setter(&member, field)?);
-        checks.extend(check(&member.resolved()?, member.name(), field)?);
+        reject_nested_limits(&member.resolved()?, &mut BTreeSet::new())?;
+        let field = generated::member(structure, member.name())
+            .ok_or_else(|| member.error("has no field in the generated type"))?;
+        setters.push(setter(&member, &field)?);
+        checks.extend(check(&member.resolved()?, member.name(), &field)?);
     }
     let new = constructor(schema, structure)?;
     Ok(quote! {
@@ -61,7 +68,7 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake
 }
 
 /// A constructor that takes the required members, in the order in which the document lists them.
-fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream, Mistake> {
+fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream, SpecError> {
     let required = match schema.find("required") {
         Some(list) => list.items()?,
         None => Vec::new(),
@@ -69,21 +76,20 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
     let mut parameters = Vec::new();
     let mut names = Vec::new();
     for member in &required {
-        let field = structure
-            .fields
-            .iter()
-            .find(|field| wire_name(field).as_deref() == member.value().as_str());
-        let field = field.ok_or_else(|| member.mistake("is not among the properties"))?;
-        let (ident, kind) = (&field.ident, &field.ty);
+        let Member { ident, kind } = generated::member(structure, member.string()?)
+            .ok_or_else(|| member.error("is not among the properties"))?;
         parameters.push(quote! { #ident: impl Into<#kind> });
         names.push(ident);
     }
-    let rest =
-        structure.fields.iter().map(|field| &field.ident).filter(|ident| !names.contains(ident));
+    let idents = structure.fields.iter().filter_map(|field| field.ident.as_ref());
+    let rest = idents.filter(|ident| !names.contains(ident));
     let wire = required.iter().filter_map(|member| member.value().as_str());
     let wire = wire.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-    let about =
-        format!("Begins with the required {wire}; the values are checked when they are sent.");
+    let begins = match wire.as_str() {
+        "" => "Begins without a member".to_owned(),
+        _ => format!("Begins with the required {wire}"),
+    };
+    let about = format!("{begins}; the values are checked when they are sent.");
     Ok(quote! {
         #[doc = #about]
         #[must_use]
@@ -94,14 +100,14 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
 }
 
 /// A consuming setter; of a map, it adds one entry.
-fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
-    let Some(ident) = &field.ident else { return Err(member.mistake("has no name")) };
+fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecError> {
+    let Member { ident, kind } = field;
     let method = format_ident!("with_{}", member.name());
     let about = member.resolved()?.find("description");
     let about = about.as_ref().map_or(Ok(""), Node::string)?;
     let about = about.trim_end();
-    let arguments = arguments(&field.ty);
-    Ok(match (outer(&field.ty).as_str(), arguments.as_slice()) {
+    let arguments = arguments(kind);
+    Ok(match (outer(kind).as_str(), arguments.as_slice()) {
         ("Option", [inner]) => {
             let (taken, value) = match is_number(inner) {
                 true => (quote!(#inner), quote!(#ident)),
@@ -126,29 +132,26 @@ fn setter(member: &Node<'_>, field: &Field) -> Result<TokenStream, Mistake> {
                 self
             }
         },
-        (_, _) => {
-            let kind = &field.ty;
-            quote! {
-                #[doc = #about]
-                #[must_use]
-                pub fn #method(mut self, #ident: impl Into<#kind>) -> Self {
-                    self.#ident = #ident.into();
-                    self
-                }
+        (_, _) => quote! {
+            #[doc = #about]
+            #[must_use]
+            pub fn #method(mut self, #ident: impl Into<#kind>) -> Self {
+                self.#ident = #ident.into();
+                self
             }
-        }
+        },
     })
 }
 
 /// The calls into `src/check.rs` for the limits of one member.
-fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream>, Mistake> {
+fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, SpecError> {
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
             "ip" => calls.push(quote! { ip(#name, value) }),
             "uri" => calls.push(quote! { uri(#name, value) }),
             "int32" | "int64" | "float" | "double" => {}
-            _ => return Err(format.mistake("is a format without a check; add one to src/check.rs")),
+            _ => return Err(format.error("is a format without a check; add one to src/check.rs")),
         }
     }
     if let Some(pattern) = schema.find("pattern") {
@@ -156,9 +159,7 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
             r"\S" => calls.push(quote! { not_blank(#name, value) }),
             "^https?://" => calls.push(quote! { http(#name, value) }),
             _ => {
-                return Err(
-                    pattern.mistake("is a pattern without a check; add one to src/check.rs")
-                );
+                return Err(pattern.error("is a pattern without a check; add one to src/check.rs"));
             }
         }
     }
@@ -171,20 +172,19 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
     }
     for limit in ["minimum", "maximum"] {
         if let Some(bound) = schema.find(limit) {
-            let number = bound.value().as_f64().ok_or_else(|| bound.mistake("must be a number"))?;
+            let number = bound.value().as_f64().ok_or_else(|| bound.error("must be a number"))?;
             let (function, number) = (format_ident!("{limit}"), Literal::f64_unsuffixed(number));
             calls.push(quote! { #function(#name, *value as f64, #number) });
         }
     }
     for limit in UNCHECKED {
         if let Some(limit) = schema.find(limit) {
-            return Err(limit.mistake("is a limit without a check; add one to build/requests.rs"));
+            return Err(limit.error("is a limit without a check; add one to build/requests.rs"));
         }
     }
 
-    let ident =
-        field.ident.clone().unwrap_or_else(|| Ident::new("_", proc_macro2::Span::call_site()));
-    let optional = outer(&field.ty) == "Option";
+    let Member { ident, kind } = field;
+    let optional = outer(kind) == "Option";
     Ok(calls
         .into_iter()
         .map(|call| match optional {
@@ -195,50 +195,25 @@ fn check(schema: &Node<'_>, name: &str, field: &Field) -> Result<Vec<TokenStream
 }
 
 /// Refuses limits on what is within a member: the checks look at members only.
-fn check_no_limit_within(schema: &Node<'_>) -> Result<(), Mistake> {
-    let within = ["additionalProperties", "items"].into_iter().filter_map(|key| schema.find(key));
-    let within = within.chain(match schema.find("properties") {
-        Some(properties) => properties.entries()?,
-        None => Vec::new(),
-    });
-    for part in within.filter(|part| part.value().is_object()) {
+///
+/// What is `seen` is not looked at again: a schema may refer to itself.
+fn reject_nested_limits(
+    schema: &Node<'_>,
+    seen: &mut BTreeSet<Vec<String>>,
+) -> Result<(), SpecError> {
+    for part in schemas::subschemas(schema) {
         let part = part.resolved()?;
+        if !seen.insert(part.path().to_vec()) {
+            continue;
+        }
         for limit in CHECKED.into_iter().chain(UNCHECKED) {
             if let Some(limit) = part.find(limit) {
-                return Err(limit.mistake("is a limit within a member, which nothing checks"));
+                return Err(limit.error("is a limit within a member, which nothing checks"));
             }
         }
-        check_no_limit_within(&part)?;
+        reject_nested_limits(&part, seen)?;
     }
     Ok(())
-}
-
-fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
-    types(bindings).iter().find_map(|item| match item {
-        syn::Item::Struct(structure) if structure.ident == name => Some(structure),
-        _ => None,
-    })
-}
-
-/// The generated types.
-pub(crate) fn types(bindings: &syn::File) -> &[syn::Item] {
-    let types = bindings.items.iter().find_map(|item| match item {
-        syn::Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
-        _ => None,
-    });
-    types.map_or(&[], |(_, items)| items)
-}
-
-/// The name of a field in JSON: that of `serde(rename = …)`, or its own.
-pub(crate) fn wire_name(field: &Field) -> Option<String> {
-    let mut name = field.ident.as_ref()?.to_string();
-    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
-        let text = attribute.meta.to_token_stream().to_string();
-        if let Some((_, rest)) = text.split_once("rename = \"") {
-            name = rest.split('"').next()?.to_owned();
-        }
-    }
-    Some(name)
 }
 
 /// A literal has no type of its own, so that a number is taken as it is.

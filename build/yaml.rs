@@ -15,10 +15,10 @@ pub(crate) struct Document {
 }
 
 /// What is wrong, with the line.
-pub(crate) type Wrong = (usize, String);
+pub(crate) type YamlError = (usize, String);
 
 /// Reads a text that is one document.
-pub(crate) fn read(text: &str) -> Result<Document, Wrong> {
+pub(crate) fn read(text: &str) -> Result<Document, YamlError> {
     let mut reader =
         Reader { parser: Parser::new_from_str(text), path: Vec::new(), lines: BTreeMap::new() };
     let mut root = None;
@@ -47,7 +47,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, usize), Wrong> {
+    fn next(&mut self) -> Result<(Event<'a>, usize), YamlError> {
         let next = self.parser.next().unwrap_or(Ok((Event::StreamEnd, Span::default())));
         match next {
             Ok((event, span)) => Ok((event, span.start.line())),
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value that begins with this event.
-    fn value(&mut self, (event, line): (Event<'a>, usize)) -> Result<Value, Wrong> {
+    fn value(&mut self, (event, line): (Event<'a>, usize)) -> Result<Value, YamlError> {
         self.lines.entry(self.path.clone()).or_insert(line);
         match event {
             Event::Scalar(text, ScalarStyle::Plain, _, None) => Ok(plain(&text)),
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list(&mut self) -> Result<Value, Wrong> {
+    fn list(&mut self) -> Result<Value, YamlError> {
         let mut list = Vec::new();
         loop {
             let next = self.next()?;
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn mapping(&mut self) -> Result<Value, Wrong> {
+    fn mapping(&mut self) -> Result<Value, YamlError> {
         let mut map = Map::new();
         loop {
             let (key, line) = self.next()?;
@@ -93,7 +93,8 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, style, _, None) => match plain(&text) {
                     _ if style != ScalarStyle::Plain => text.into_owned(),
                     Value::String(name) => name,
-                    Value::Number(name) if name.is_i64() => name.to_string(),
+                    // As it is written: a name such as `007` is another than `7`.
+                    Value::Number(number) if !number.is_f64() => text.into_owned(),
                     _ => return Err((line, A_KEY.to_owned())),
                 },
                 _ => return Err((line, A_KEY.to_owned())),
@@ -124,10 +125,13 @@ fn plain(text: &str) -> Value {
     if let Some(whole) = prefixed.or_else(|| text.parse::<i64>().ok()) {
         return Value::from(whole);
     }
+    if let Ok(whole) = text.parse::<u64>() {
+        return Value::from(whole);
+    }
     // Rust reads words as numbers too, such as `nan`.
     let number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     match text.parse::<f64>() {
-        Ok(value) if number => Value::from(value),
+        Ok(value) if number && value.is_finite() => Value::from(value),
         _ => Value::String(text.to_owned()),
     }
 }

@@ -19,7 +19,7 @@ mod envelope;
 mod extract;
 #[cfg(test)]
 mod fixtures;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzed;
 mod judge;
 mod keys;

@@ -53,7 +53,7 @@ type Site =
     Enforce<ServiceFn<fn(Request<Empty<Bytes>>) -> Ready<Result<Response<()>, Infallible>>>>;
 
 /// What all of them ask and tell.
-pub(crate) struct Words {
+pub(crate) struct Payloads {
     pub(crate) request: MitigationRequest,
     pub(crate) event: BeaconEvent,
     of_generated: (types::MitigationRequest, types::BeaconEvent),
@@ -89,11 +89,11 @@ impl Kind {
         let sdk = || {
             let url = server.url(protocol);
             let config = EsperConfig::new(KEY)
-                .with_api_url(&url)
+                .with_api_url(url)
                 // Events stay in the clear, so that those of the layer are no connection of the calls.
                 .with_beacon_url(server.url(Protocol::Http1));
             match protocol {
-                Protocol::Http1 => config.with_beacon_url(url),
+                Protocol::Http1 => config,
                 Protocol::Http2 => config.with_root_certificate(server.certificate.as_str()),
             }
         };
@@ -153,26 +153,26 @@ impl Client {
     }
 
     /// Asks, and fails unless the server says to let the request through.
-    pub(crate) async fn decide(&mut self, words: &Words) -> Outcome<()> {
+    pub(crate) async fn decide(&mut self, payloads: &Payloads) -> Outcome<()> {
         let allowed = match self {
             Self::Hyper(hyper) => {
-                let body = hyper.post("/v1/mitigate", &words.request).await?;
+                let body = hyper.post("/v1/mitigate", &payloads.request).await?;
                 serde_json::from_slice::<MitigationResponse>(&body)?.is_allowed()
             }
             Self::Reqwest { client, base } => {
                 let request = client.post(format!("{base}/v1/mitigate")).bearer_auth(KEY);
-                let response = request.json(&words.request).send().await?.error_for_status()?;
+                let response = request.json(&payloads.request).send().await?.error_for_status()?;
                 response.json::<MitigationResponse>().await?.is_allowed()
             }
             Self::Generated(client) => {
-                let answer = client.check_mitigation(&words.of_generated.0).await?;
+                let answer = client.check_mitigation(&payloads.of_generated.0).await?;
                 answer.into_inner().action == types::MitigationAction::Allow
             }
-            Self::Async(client) => client.check_mitigation(&words.request).await?.is_allowed(),
+            Self::Async(client) => client.check_mitigation(&payloads.request).await?.is_allowed(),
             // It blocks this thread; it has one of its own for the connection.
-            Self::Sync(client) => client.check_mitigation(&words.request)?.is_allowed(),
+            Self::Sync(client) => client.check_mitigation(&payloads.request)?.is_allowed(),
             Self::Guard(guard) => {
-                let decision = guard.decide(&words.request).await;
+                let decision = guard.decide(&payloads.request).await;
                 decision.is_allowed() && decision.source == DecisionSource::Service
             }
             Self::Layer { service, .. } => {
@@ -187,19 +187,19 @@ impl Client {
     }
 
     /// Sends an event and waits until it was taken; returns false where a client sends none.
-    pub(crate) async fn tell(&mut self, words: &Words) -> Outcome<bool> {
+    pub(crate) async fn tell(&mut self, payloads: &Payloads) -> Outcome<bool> {
         match self {
-            Self::Hyper(hyper) => drop(hyper.post("/v1/events", &words.event).await?),
+            Self::Hyper(hyper) => drop(hyper.post("/v1/events", &payloads.event).await?),
             Self::Reqwest { client, base } => {
                 let request = client.post(format!("{base}/v1/events")).header("X-Esper-Key", KEY);
-                let response = request.json(&words.event).send().await?.error_for_status()?;
+                let response = request.json(&payloads.event).send().await?.error_for_status()?;
                 drop(response.bytes().await?);
             }
             Self::Generated(client) => {
-                drop(client.send_beacon_event(None, &words.of_generated.1).await?);
+                drop(client.send_beacon_event(None, &payloads.of_generated.1).await?);
             }
-            Self::Async(client) => client.send_beacon_event(&words.event).await?,
-            Self::Sync(client) => client.send_beacon_event(&words.event)?,
+            Self::Async(client) => client.send_beacon_event(&payloads.event).await?,
+            Self::Sync(client) => client.send_beacon_event(&payloads.event)?,
             Self::Guard(_) | Self::Layer { .. } => return Ok(false),
         }
         Ok(true)
@@ -213,7 +213,7 @@ impl Client {
     }
 }
 
-impl Words {
+impl Payloads {
     pub(crate) fn new() -> Outcome<Self> {
         let request = MitigationRequest::new("203.0.113.7")
             .with_user_agent(BROWSER)

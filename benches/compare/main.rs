@@ -16,8 +16,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::{env, fs};
 
-use self::clients::{Kind, Words};
-use self::flight::{Flight, Seen, Start};
+use self::clients::{Kind, Payloads};
+use self::concurrent::{Concurrency, Seen, Start};
 use self::generated::call;
 use self::processor::Pinned;
 use self::published::Published;
@@ -28,7 +28,7 @@ use self::support::Outcome;
 
 mod bare;
 mod clients;
-mod flight;
+mod concurrent;
 mod generated;
 mod plot;
 mod processor;
@@ -40,7 +40,7 @@ mod server;
 mod support;
 
 const TURNS: usize = 41;
-const FLIGHTS: usize = 5;
+const CONCURRENT_TURNS: usize = 5;
 
 fn main() -> Outcome<()> {
     if is_server()? {
@@ -59,19 +59,19 @@ fn main() -> Outcome<()> {
             None
         }
     };
-    let words = Arc::new(Words::new()?);
-    let (costs, queued) = one_by_one(&server, &words, published.as_mut())?;
-    let flights = all_at_once(&server, &words, published.as_mut())?;
+    let payloads = Arc::new(Payloads::new()?);
+    let (costs, queued) = one_by_one(&server, &payloads, published.as_mut())?;
+    let concurrent = all_at_once(&server, &payloads, published.as_mut())?;
 
     let names = Kind::ALL.map(Kind::name).into_iter().chain(published.is_some().then_some(PYTHON));
-    let rows = names.zip(costs).zip(flights);
+    let rows = names.zip(costs).zip(concurrent);
     let report = Report {
         machine,
         date: today()?,
         published: published.map(|published| published.versions),
-        rows: rows.map(|((name, cost), flights)| Row { name, cost, flights }).collect(),
+        rows: rows.map(|((name, cost), concurrent)| Row { name, cost, concurrent }).collect(),
         queued,
-        cold: cold_connections(&server, &words)?,
+        cold: cold_connections(&server, &payloads)?,
     };
     let text = report.to_string();
     println!("\n{text}");
@@ -86,20 +86,20 @@ fn only(name: &str, server: &Server) -> Outcome<()> {
     let kind = Kind::ALL.into_iter().find(|kind| format!("{kind:?}") == name);
     let kind = kind.ok_or_else(|| format!("no such client: {name}; there are {:?}", Kind::ALL))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let words = Words::new()?;
-    let mut caller = Caller::new(kind, server, &runtime, &words)?;
+    let payloads = Payloads::new()?;
+    let mut caller = Caller::new(kind, server, &runtime, &payloads)?;
     (0..TURNS).try_for_each(|_| caller.turn(true))
 }
 
 /// Each client makes one call after the other, in turns.
 fn one_by_one(
     server: &Server,
-    words: &Words,
+    payloads: &Payloads,
     mut published: Option<&mut Published>,
 ) -> Outcome<(Vec<Cost>, f64)> {
     let _pinned = pinned([server.id()].into_iter().chain(published.as_ref().map(|it| it.id())));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let callers = Kind::ALL.map(|kind| Caller::new(kind, server, &runtime, words));
+    let callers = Kind::ALL.map(|kind| Caller::new(kind, server, &runtime, payloads));
     let mut callers = callers.into_iter().collect::<Outcome<Vec<_>>>()?;
     let mut queue = Queue::new(server)?;
     // The first turn of each opens its connection, and is not counted.
@@ -108,7 +108,7 @@ fn one_by_one(
         if let Some(published) = &mut published {
             published.turn(turn == 0)?;
         }
-        queue.turn(words);
+        queue.turn(turn == 0, payloads);
     }
     let mut costs = callers.into_iter().map(Caller::end).collect::<Outcome<Vec<_>>>()?;
     costs.extend(published.map(Published::cost));
@@ -118,20 +118,20 @@ fn one_by_one(
 /// Each client has many calls in flight, in turns.
 fn all_at_once(
     server: &Server,
-    words: &Arc<Words>,
+    payloads: &Arc<Payloads>,
     mut published: Option<&mut Published>,
 ) -> Outcome<Vec<Vec<Option<Seen>>>> {
     let clients = Kind::ALL.len() + usize::from(published.is_some());
     let mut all = vec![Vec::new(); clients];
-    for flight in Flight::ALL {
+    for concurrency in Concurrency::ALL {
         let mut turns = vec![Vec::new(); clients];
-        for _ in 0..FLIGHTS {
+        for _ in 0..CONCURRENT_TURNS {
             for (kind, turns) in Kind::ALL.into_iter().zip(&mut turns) {
-                turns.push(flight.turn(kind, Start::Warm, server, words)?);
+                turns.push(concurrency.turn(kind, Start::Warm, server, payloads)?);
             }
         }
-        if let (Some(published), Protocol::Http1) = (&mut published, flight.protocol) {
-            turns[Kind::ALL.len()].push(published.fly(flight)?);
+        if let (Some(published), Protocol::Http1) = (&mut published, concurrency.protocol) {
+            turns[Kind::ALL.len()].push(published.run(concurrency)?);
         }
         for (all, turns) in all.iter_mut().zip(turns) {
             all.push((!turns.is_empty()).then(|| Seen::middle(&turns)));
@@ -141,10 +141,14 @@ fn all_at_once(
 }
 
 /// The connections that 512 calls open over HTTP/2 when they are the first.
-fn cold_connections(server: &Server, words: &Arc<Words>) -> Outcome<Vec<(&'static str, usize)>> {
-    let flight = Flight { protocol: Protocol::Http2, callers: 512 };
-    let count =
-        |kind: Kind| Ok((kind.name(), flight.turn(kind, Start::Cold, server, words)?.connections));
+fn cold_connections(
+    server: &Server,
+    payloads: &Arc<Payloads>,
+) -> Outcome<Vec<(&'static str, usize)>> {
+    let concurrency = Concurrency { protocol: Protocol::Http2, callers: 512 };
+    let count = |kind: Kind| {
+        Ok((kind.name(), concurrency.turn(kind, Start::Cold, server, payloads)?.connections))
+    };
     [Kind::Reqwest, Kind::Async, Kind::Guard].into_iter().map(count).collect()
 }
 

@@ -59,7 +59,7 @@ impl Drop for Pinned {
     }
 }
 
-/// What machine this is, in a line.
+/// What machine this is, and whether it has other work.
 pub(crate) fn shape() -> Outcome<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpus.lines().find(|line| line.starts_with("model name"));
@@ -67,8 +67,13 @@ pub(crate) fn shape() -> Outcome<String> {
     let memory = fs::read_to_string("/proc/meminfo")?;
     let kib = memory.split_whitespace().nth(1).ok_or("no memory")?.parse::<u64>()?;
     let load = fs::read_to_string("/proc/loadavg")?;
-    let load = load.split_whitespace().next().unwrap_or_default();
+    let load = load.split_whitespace().next().ok_or("no load average")?.parse::<f64>()?;
     let cores = std::thread::available_parallelism()?;
     let gib = kib >> 20;
-    Ok(format!("{cores} cores of {model}, {gib} GiB, load average {load} at the start"))
+    let mut shape =
+        format!("{cores} cores of {model}, {gib} GiB, load average {load} at the start");
+    if load > cores.get() as f64 / 2.0 {
+        shape += ".\n  **It was busy**: take the figures again on a quiet machine before relying on them";
+    }
+    Ok(shape)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::flight::{Flight, Seen};
+use super::concurrent::{Concurrency, Seen};
 use super::sequential::{Cost, Turns};
 use super::server::{Protocol, Server};
 use crate::support::process::Process;
@@ -65,10 +65,10 @@ impl Published {
     }
 
     /// Over HTTP/1, as it speaks nothing else, and with fewer calls: it takes milliseconds for one.
-    pub(crate) fn fly(&mut self, flight: Flight) -> Outcome<Seen> {
-        let calls = FLIGHT / flight.callers;
-        let [elapsed, p99] = self.ask(&format!("fly {} {calls}", flight.callers))?;
-        let all = (flight.callers * calls) as f64;
+    pub(crate) fn run(&mut self, concurrency: Concurrency) -> Outcome<Seen> {
+        let calls = CALLS / concurrency.callers;
+        let [elapsed, p99] = self.ask(&format!("run {} {calls}", concurrency.callers))?;
+        let all = (concurrency.callers * calls) as f64;
         Ok(Seen { per_second: all / elapsed.as_secs_f64(), p99: p99.as_secs_f64(), connections: 0 })
     }
 
@@ -94,4 +94,4 @@ names = ['esper-py-client', 'httpx', 'pydantic']
 print('Python', platform.python_version() + ',', ', '.join(f'{n} {version(n)}' for n in names))";
 const DECISIONS: u32 = 40;
 const EVENTS: u32 = 2;
-const FLIGHT: usize = 512;
+const CALLS: usize = 512;

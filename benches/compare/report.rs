@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::clients::Kind;
-use super::flight::{Flight, Seen};
+use super::concurrent::{Concurrency, Seen};
 use super::sequential::Cost;
 use super::server::Protocol;
-use super::{FLIGHTS, TURNS};
+use super::{CONCURRENT_TURNS, TURNS};
 
 /// All that was measured.
 pub(crate) struct Report {
@@ -26,8 +26,8 @@ pub(crate) struct Report {
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) cost: Cost,
-    /// In the order of [`Flight::ALL`].
-    pub(crate) flights: Vec<Option<Seen>>,
+    /// In the order of [`Concurrency::ALL`].
+    pub(crate) concurrent: Vec<Option<Seen>>,
 }
 
 impl fmt::Display for Report {
@@ -47,7 +47,7 @@ impl fmt::Display for Report {
         writeln!(f, "Decisions in a second and the time that 99 of 100 stay below; medians of")?;
         writeln!(
             f,
-            "{FLIGHTS} turns, of Python's client the only one. The asynchronous clients have one"
+            "{CONCURRENT_TURNS} turns, of Python's client the only one. The asynchronous clients have one"
         )?;
         writeln!(f, "thread.\n")?;
         self.in_flight(f)?;
@@ -84,7 +84,7 @@ impl Report {
 
     fn in_flight(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("| client |")?;
-        for Flight { protocol, callers } in Flight::ALL {
+        for Concurrency { protocol, callers } in Concurrency::ALL {
             let protocol = match protocol {
                 Protocol::Http1 => "HTTP/1",
                 Protocol::Http2 => "HTTP/2",
@@ -92,9 +92,9 @@ impl Report {
             write!(f, " {protocol}, {callers} |")?;
         }
         writeln!(f, " connections of HTTP/2 |\n|---|--:|--:|--:|--:|--:|")?;
-        for Row { name, flights, .. } in &self.rows {
+        for Row { name, concurrent, .. } in &self.rows {
             write!(f, "| {name} |")?;
-            for seen in flights {
+            for seen in concurrent {
                 match seen {
                     Some(Seen { per_second, p99, .. }) => {
                         write!(f, " {per_second:.0}/s, {:.1} ms |", p99 * 1e3)?;
@@ -102,7 +102,7 @@ impl Report {
                     None => write!(f, " {NONE} |")?,
                 }
             }
-            let connections = flights.iter().flatten().map(|seen| seen.connections).max();
+            let connections = concurrent.iter().flatten().map(|seen| seen.connections).max();
             let connections = connections.filter(|count| *count > 0);
             writeln!(f, " {} |", connections.map_or(NONE.to_owned(), |count| count.to_string()))?;
         }
@@ -127,11 +127,11 @@ impl Report {
                 let count = own / bare;
                 row("at most 1.5 of bare reqwest's allocations", name, count, count <= 1.5)?;
             }
-            if let Some(python) = self.rows.get(PYTHON) {
+            if let Some(python) = self.rows.get(PUBLISHED) {
                 let less = python.cost.cpu / cost.cpu;
                 row("at least 20 times less CPU than Python's", name, less, less >= 20.0)?;
             }
-            let seen = self.rows[index].flights.iter().flatten();
+            let seen = self.rows[index].concurrent.iter().flatten();
             let most = seen.map(|seen| seen.connections).max().unwrap_or_default();
             let goal = "at most 4 connections of HTTP/2 for 512 in flight, warmed up";
             row(goal, name, most as f64, (1..=4).contains(&most))?;
@@ -149,5 +149,5 @@ const HYPER: usize = Kind::Hyper as usize;
 const REQWEST: usize = Kind::Reqwest as usize;
 const ASYNC: usize = Kind::Async as usize;
 const GUARD: usize = Kind::Guard as usize;
-const PYTHON: usize = Kind::ALL.len();
+const PUBLISHED: usize = Kind::ALL.len();
 const NONE: &str = "–";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use esper_rs_client::{AsyncEsperClient, Beacons, EsperConfig};
 use tokio::runtime::Runtime;
 
-use super::clients::{Client, Kind, Words};
+use super::clients::{Client, Kind, Payloads};
 use super::processor::cpu_time;
 use super::server::{Protocol, Server};
 use crate::support::{KEY, Outcome, median};
@@ -40,8 +40,9 @@ impl Turns {
     }
 
     pub(crate) fn cost(self, allocations: Option<f64>) -> Cost {
-        let event = (!self.events.is_empty()).then(|| median(self.events));
-        Cost { wall: median(self.walls), cpu: median(self.cpus), event, allocations }
+        let median = |times: &[Duration]| median(times.iter().map(Duration::as_secs_f64));
+        let event = (!self.events.is_empty()).then(|| median(&self.events));
+        Cost { wall: median(&self.walls), cpu: median(&self.cpus), event, allocations }
     }
 }
 
@@ -49,7 +50,7 @@ impl Turns {
 pub(crate) struct Caller<'a> {
     client: Client,
     runtime: &'a Runtime,
-    words: &'a Words,
+    payloads: &'a Payloads,
     turns: Turns,
 }
 
@@ -58,15 +59,16 @@ impl<'a> Caller<'a> {
         kind: Kind,
         server: &Server,
         runtime: &'a Runtime,
-        words: &'a Words,
+        payloads: &'a Payloads,
     ) -> Outcome<Self> {
         let client = runtime.block_on(kind.client(server, Protocol::Http1))?;
-        Ok(Self { client, runtime, words, turns: Turns::default() })
+        Ok(Self { client, runtime, payloads, turns: Turns::default() })
     }
 
     /// A turn that counts, unless it `warms` up.
     pub(crate) fn turn(&mut self, warms: bool) -> Outcome<()> {
-        let (started, cpu) = (Instant::now(), cpu_time()?);
+        let cpu = cpu_time()?;
+        let started = Instant::now();
         self.decide(DECISIONS)?;
         let wall = started.elapsed();
         // The processor also pays for the events that are on their way by now.
@@ -87,7 +89,7 @@ impl<'a> Caller<'a> {
     pub(crate) fn end(mut self) -> Outcome<Cost> {
         let mut decided: Outcome<()> = Ok(());
         let counted = allocation_counter::measure(|| {
-            decided = block(&mut self.client, self.runtime, self.words, DECISIONS);
+            decided = block(&mut self.client, self.runtime, self.payloads, DECISIONS);
         });
         decided?;
         let allocations = counted.count_total as f64 / f64::from(DECISIONS);
@@ -98,7 +100,7 @@ impl<'a> Caller<'a> {
         let mut decided: Outcome<()> = Ok(());
         // Counting takes its time as well.
         allocation_counter::opt_out(|| {
-            decided = block(&mut self.client, self.runtime, self.words, calls);
+            decided = block(&mut self.client, self.runtime, self.payloads, calls);
         });
         decided
     }
@@ -106,7 +108,7 @@ impl<'a> Caller<'a> {
     fn tell(&mut self, events: u32) -> Outcome<bool> {
         self.runtime.block_on(async {
             for _ in 0..events {
-                if !self.client.tell(self.words).await? {
+                if !self.client.tell(self.payloads).await? {
                     return Ok(false);
                 }
             }
@@ -128,27 +130,31 @@ impl Queue {
         Ok(Self { beacons: AsyncEsperClient::new(config)?.beacons(), turns: Vec::new() })
     }
 
-    pub(crate) fn turn(&mut self, words: &Words) {
-        let mut events = vec![words.event.clone(); QUEUED as usize].into_iter();
+    /// A turn that counts, unless it `warms` up.
+    pub(crate) fn turn(&mut self, warms: bool, payloads: &Payloads) {
+        let mut events = vec![payloads.event.clone(); QUEUED as usize].into_iter();
         let started = Instant::now();
         allocation_counter::opt_out(|| {
             events.by_ref().for_each(|event| self.beacons.send(event));
         });
-        self.turns.push(started.elapsed() / QUEUED);
+        let elapsed = started.elapsed();
+        if !warms {
+            self.turns.push(elapsed / QUEUED);
+        }
         let report = self.beacons.flush_blocking(Duration::from_secs(30));
         assert!(report.is_complete(), "{report:?}");
     }
 
     /// In seconds.
     pub(crate) fn cost(self) -> f64 {
-        median(self.turns)
+        median(self.turns.iter().map(Duration::as_secs_f64))
     }
 }
 
-fn block(client: &mut Client, runtime: &Runtime, words: &Words, calls: u32) -> Outcome<()> {
+fn block(client: &mut Client, runtime: &Runtime, payloads: &Payloads, calls: u32) -> Outcome<()> {
     runtime.block_on(async {
         for _ in 0..calls {
-            client.decide(words).await?;
+            client.decide(payloads).await?;
         }
         Ok(())
     })

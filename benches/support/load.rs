@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Outcome;
+use super::{Outcome, percentile};
 
 /// How a server is loaded.
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ pub(crate) fn loads() -> Outcome<bool> {
     })?;
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
     times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64();
+    let at = |share: f64| percentile(&times, share).as_secs_f64();
     println!("{rate} {} {} {}", at(0.5), at(0.99), at(1.0));
     Ok(true)
 }

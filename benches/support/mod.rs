@@ -1,4 +1,4 @@
-//! What the benchmarks share: processes that end with them, an endpoint in one, and medians.
+//! What the benchmarks share: processes that end with them, an endpoint in one, medians and percentiles.
 
 #![allow(dead_code, reason = "no benchmark uses all of it")]
 
@@ -75,11 +75,16 @@ fn answer_all(stream: &TcpStream, latency: Duration) -> Option<()> {
     }
 }
 
-/// The value in the middle, in seconds.
-pub(crate) fn median(times: impl IntoIterator<Item = Duration>) -> f64 {
-    let mut times: Vec<_> = times.into_iter().collect();
-    times.sort();
-    times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
+/// The value in the middle.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What this share of sorted times stays below or at.
+pub(crate) fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    sorted[(sorted.len().saturating_sub(1) as f64 * share) as usize]
 }
 
 const SERVE: &str = "--serve";

@@ -12,7 +12,7 @@ use esper_sandbox::{PolicyError, Rehearsal, check_policies};
 use serde_json::{Value, json};
 
 /// Plays an input, and panics where its outcome is not right.
-pub fn play(input: &[u8]) {
+pub fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (policies, traffic) = text.split_once("\n---\n").unwrap_or((text, ""));
     match Rehearsal::of(policies) {

@@ -1,4 +1,4 @@
-//! Ways in for the fuzz targets, to what nobody else reaches. Only a fuzzer builds this.
+//! Ways in for the fuzz targets, to what nobody else reaches. Only a fuzzer and the tests build this.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -73,3 +73,32 @@ static SIGNERS: LazyLock<(Clearances, Envelopes)> = LazyLock::new(|| {
     let (keys, options) = (ClearanceKeys::new(key.expect("a key")), ClearanceOptions::new());
     (Clearances::new(keys.clone(), options), Envelopes::new(keys, options))
 });
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn no_path_among_the_seeds_is_exempt_unless_it_is_written_as_the_rule_is() {
+        for seed in seeds("paths") {
+            if let Ok(text) = str::from_utf8(&seed) {
+                super::path(text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_token_among_the_seeds_is_taken_for_one_of_this_site() {
+        seeds("tokens").iter().for_each(|seed| super::token(seed));
+    }
+
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let entries = fs::read_dir(folder).expect("the seeds");
+        let seeds: Vec<_> =
+            entries.map(|seed| fs::read(seed.expect("a seed").path()).expect("a seed")).collect();
+        assert!(!seeds.is_empty(), "there are no seeds");
+        seeds
+    }
+}

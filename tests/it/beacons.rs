@@ -1,13 +1,12 @@
 //! Events in the background: what is promised of the queue, against real sockets.
 
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconReport, BeaconStats, Beacons};
 
-use crate::support::{Answer, RawServer, config};
+use crate::support::{Answer, Gate, RawServer, config};
 
 mod ends;
 mod losses;
@@ -59,7 +58,7 @@ fn stats(beacons: &Beacons) -> BeaconStats {
 }
 
 fn accept() -> Answer {
-    Answer::Http(202, vec![], String::new())
+    Answer::status(202)
 }
 
 fn paths(server: &RawServer) -> Vec<String> {
@@ -67,24 +66,11 @@ fn paths(server: &RawServer) -> Vec<String> {
     received.iter().map(|request| request.json()["path"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Holds up every answer until it is opened.
-#[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
-
-impl Gate {
-    fn server(&self) -> RawServer {
-        let gate = self.clone();
-        RawServer::start(move |_, _| gate.answer())
-    }
-
-    fn answer(&self) -> Answer {
-        let (open, changed) = &*self.0;
-        drop(changed.wait_while(open.lock().unwrap(), |open| !*open).unwrap());
+/// Takes every event, but none before the gate is open.
+fn gated(gate: &Gate) -> RawServer {
+    let gate = gate.clone();
+    RawServer::always(move || {
+        gate.wait();
         accept()
-    }
-
-    fn open(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
+    })
 }

@@ -10,11 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::time::{Instant, timeout};
 
-use crate::support::config;
-use crate::support::paused::{Deed, PausedServer, TICK, run};
-
-/// Timers end with a tick, and what they wake may be seen in the next.
-const LATE: Duration = TICK.saturating_mul(2);
+use crate::support::paused::{LATE, PausedServer, run};
+use crate::support::{Answer, ClosedPort, config};
 
 const JSON: &str = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n";
 
@@ -66,38 +63,34 @@ struct Options {
 #[derive(Clone, Debug)]
 struct Case {
     place: Place,
-    deeds: Vec<(Deed, Duration)>,
+    answers: Vec<(Answer, Duration)>,
     options: Options,
     /// What is asked, one after the other, and when the caller loses interest.
     calls: Vec<(Operation, Option<u64>)>,
 }
 
-fn answer(status: u16, headers: &str, body: &str) -> Deed {
-    let length = body.len();
-    Deed::Write(format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}"))
-}
-
 /// An answer that is a success of every operation.
-fn success() -> Deed {
+fn success() -> Answer {
     let body = r#"{"action":"allow","valid":true,"requests":1,"blocked":0,"challenged":0,"allowed":1,"period":"p"}"#;
-    answer(200, "content-type: application/json\r\n", body)
+    Answer::json(200, body)
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn answer() -> impl Strategy<Value = Answer> {
     let broken = format!("{JSON}content-length: 99\r\n\r\n{{\"action\"");
     prop_oneof![
         Just(success()),
         prop_oneof![Just(200), Just(302), Just(401), Just(408), Just(500), Just(501), Just(503)]
-            .prop_map(|status| answer(status, "", "")),
+            .prop_map(Answer::status),
         (prop_oneof![Just(429), Just(503)], 0_u64..3).prop_map(|(status, seconds)| {
-            answer(status, &format!("retry-after: {seconds}\r\n"), "")
+            Answer::status(status).with_header("retry-after", &seconds.to_string())
         }),
         prop_oneof![Just(String::new()), Just(JSON.to_owned()), Just(broken)]
-            .prop_map(Deed::WriteAndClose),
-        prop_oneof![Just(""), Just("HTTP/1.1 2"), Just(JSON)].prop_map(Deed::Reset),
+            .prop_map(|text| Answer::Bytes(text.into_bytes())),
+        prop_oneof![Just(""), Just("HTTP/1.1 2"), Just(JSON)]
+            .prop_map(|text| Answer::Reset(text.into())),
         prop_oneof![Just("HTTP/1.1 200 X\r\nx: "), Just("HTTP/1.1 202 X\r\n\r\n")]
-            .prop_map(Deed::Dribble),
-        Just(Deed::Silence),
+            .prop_map(|text| Answer::Dribble(text.into())),
+        Just(Answer::Silence),
     ]
 }
 
@@ -121,26 +114,18 @@ fn cases() -> impl Strategy<Value = Case> {
         },
     );
     let interest = prop_oneof![3 => Just(None), 1 => (0_u64..500).prop_map(Some)];
-    let deeds = proptest::collection::vec((deed(), late), 1..6);
+    let answers = proptest::collection::vec((answer(), late), 1..6);
     let calls = proptest::collection::vec((operation, interest), 1..4);
-    (place, deeds, options, calls).prop_map(|(place, deeds, options, calls)| Case {
+    (place, answers, options, calls).prop_map(|(place, answers, options, calls)| Case {
         place,
-        deeds,
+        answers,
         options,
         calls,
     })
 }
 
-fn client(case: &Case, served: u16, silent: &TcpListener) -> AsyncEsperClient {
-    let url = match case.place {
-        Place::Service => format!("http://127.0.0.1:{served}"),
-        Place::NoTls => format!("https://{}", silent.local_addr().unwrap()),
-        Place::Nowhere => {
-            let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            format!("http://{gone}")
-        }
-    };
-    AsyncEsperClient::new(with(config(&url), &case.options)).unwrap()
+fn client(url: &str, options: &Options) -> AsyncEsperClient {
+    AsyncEsperClient::new(with(config(url), options)).unwrap()
 }
 
 fn with(config: EsperConfig, options: &Options) -> EsperConfig {
@@ -156,10 +141,16 @@ fn whatever_the_service_does_a_call_is_over_when_its_time_is() {
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() };
     let property = |case: Case| {
         run(async {
-            let server = PausedServer::start(case.deeds.clone()).await;
+            let server = PausedServer::start(case.answers.clone()).await;
             // It accepts connections, by its backlog, and never speaks TLS.
             let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-            let client = client(&case, server.port, &silent);
+            let gone = ClosedPort::new();
+            let url = match case.place {
+                Place::Service => server.url(),
+                Place::NoTls => format!("https://{}", silent.local_addr().unwrap()),
+                Place::Nowhere => gone.url(),
+            };
+            let client = client(&url, &case.options);
             let limit = Duration::from_millis(case.options.timeout);
             for (operation, interest) in &case.calls {
                 let started = Instant::now();
@@ -184,13 +175,13 @@ fn whatever_the_service_does_a_call_is_over_when_its_time_is() {
 fn what_is_late_by_less_than_the_deadline_is_still_heard() {
     run(async {
         let late = Duration::from_millis(900);
-        let unavailable = answer(503, "retry-after: 1\r\n", "");
-        let deeds = vec![(Deed::Silence, Duration::ZERO), (unavailable, late), (success(), late)];
-        let server = PausedServer::start(deeds).await;
+        let unavailable = Answer::status(503).with_header("retry-after", "1");
+        let answers =
+            vec![(Answer::Silence, Duration::ZERO), (unavailable, late), (success(), late)];
+        let server = PausedServer::start(answers).await;
         let options =
             Options { timeout: 4_100, attempt_timeout: 1_000, retry_delay: 100, max_retries: 2 };
-        let config = with(config(&format!("http://127.0.0.1:{}", server.port)), &options);
-        let client = AsyncEsperClient::new(config).unwrap();
+        let client = client(&server.url(), &options);
         let started = Instant::now();
         Operation::Decide.call(&client).await.unwrap();
         // An attempt that timed out, a wait, a late refusal, the wait it asked for, a late answer.
@@ -205,10 +196,9 @@ fn what_is_late_by_less_than_the_deadline_is_still_heard() {
 fn silence_lasts_to_the_end_of_the_time_and_no_longer() {
     run(async {
         for (timeout, attempt_timeout) in [(250, 1_000), (1_000, 300), (1_000, 999)] {
-            let server = PausedServer::start(vec![(Deed::Silence, Duration::ZERO)]).await;
+            let server = PausedServer::always(Answer::Silence).await;
             let options = Options { timeout, attempt_timeout, retry_delay: 0, max_retries: 9 };
-            let config = with(config(&format!("http://127.0.0.1:{}", server.port)), &options);
-            let client = AsyncEsperClient::new(config).unwrap();
+            let client = client(&server.url(), &options);
             let started = Instant::now();
             let error = Operation::Decide.call(&client).await.unwrap_err();
             let (elapsed, limit) = (started.elapsed(), Duration::from_millis(timeout));

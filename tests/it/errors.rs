@@ -1,13 +1,14 @@
 //! What a caller learns when something goes wrong.
 
-use std::error::Error;
 use std::time::Duration;
 
 use esper_rs_client::{
     BeaconEvent, ChallengeProof, EsperError, MitigationRequest, MitigationResponse,
 };
 
-use crate::support::{Answer, KEY, RawServer, client, config};
+use crate::support::{
+    Answer, ClosedPort, KEY, RawServer, assert_settled, client, config, everything,
+};
 
 /// The outcome of a decision that is tried once.
 async fn once(server: &RawServer) -> Result<MitigationResponse, EsperError> {
@@ -15,21 +16,11 @@ async fn once(server: &RawServer) -> Result<MitigationResponse, EsperError> {
     let client = esper_rs_client::AsyncEsperClient::new(config).unwrap();
     let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
     assert_eq!(server.count(), 1);
+    assert_settled(&client, 1, 1);
     if let Err(error) = &result {
         assert!(!everything(error).contains(KEY), "{error:?}");
     }
     result
-}
-
-/// All that an error prints, with its sources.
-fn everything(error: &EsperError) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
-        source = error.source();
-    }
-    text
 }
 
 #[tokio::test]
@@ -57,8 +48,7 @@ async fn a_proxy_error_page_keeps_its_status() {
     for status in [502, 503] {
         let server = RawServer::always(move || {
             let page = format!("<html><body>{}</body></html>", "bad gateway ".repeat(500));
-            Answer::Http(status, vec![("content-type", "text/html".into())], page)
-                .with_header("retry-after", "120")
+            Answer::html(status, &page).with_header("retry-after", "120")
         });
         let error = once(&server).await.unwrap_err();
         assert_eq!(error.status().map(|s| s.as_u16()), Some(status), "{error:?}");
@@ -87,9 +77,7 @@ async fn a_key_that_a_server_sends_back_is_in_no_error() {
     });
     let error = once(&server).await.unwrap_err();
     assert_eq!(error.to_string(), "esper answered 401: no key [redacted]");
-    let page = RawServer::always(|| {
-        Answer::Http(403, vec![("content-type", "text/html".into())], format!("<p>{KEY}"))
-    });
+    let page = RawServer::always(|| Answer::html(403, &format!("<p>{KEY}")));
     once(&page).await.unwrap_err();
     let action = RawServer::always(|| Answer::json(200, &format!(r#"{{"action":"{KEY}"}}"#)));
     once(&action).await.unwrap_err();
@@ -114,25 +102,24 @@ async fn unknown_members_are_ignored_and_missing_optional_ones_are_fine() {
 
 #[tokio::test]
 async fn a_success_that_is_no_decision_is_never_read_as_one() {
-    let html = || vec![("content-type", "text/html".to_owned())];
     let bodies = [
         Answer::json(200, "not json"),
         Answer::json(200, ""),
         Answer::json(200, "null"),
         Answer::json(200, r#"{"score":1}"#),
-        Answer::Http(200, html(), r#"{"action":"allow"}"#.into()),
+        Answer::html(200, r#"{"action":"allow"}"#),
         Answer::Http(200, vec![], r#"{"action":"allow"}"#.into()),
-        Answer::Http(200, html(), "<html>log in to this network</html>".into()),
+        Answer::html(200, "<html>log in to this network</html>"),
     ];
-    let bodies = std::sync::Mutex::new(bodies.into_iter());
-    let server = RawServer::always(move || bodies.lock().unwrap().next().unwrap());
+    let all = bodies.len();
+    let server = RawServer::start(move |number, _| bodies[number].clone());
     let client = client(&server.url());
-    for number in 1..=7 {
+    for number in 1..=all {
         let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
         let error = result.unwrap_err();
         assert!(matches!(error, EsperError::Decode { .. }), "{number}: {error:?}");
         assert!(!error.is_retryable() && !everything(&error).contains("log in"), "{error:?}");
-        assert_eq!(server.count(), number, "{error:?}");
+        assert_settled(&client, number as u64, number);
     }
 }
 
@@ -164,6 +151,8 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         assert!(!error.is_retryable() && error.status().is_none(), "{error:?}");
     }
     assert_eq!(server.connections(), 0);
+    // Nor is it a call.
+    assert_settled(&client, 0, 0);
 }
 
 #[tokio::test]
@@ -219,11 +208,9 @@ async fn an_error_is_bounded_whatever_the_answer_says() {
 
 #[tokio::test]
 async fn a_connection_error_says_with_whom() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = client(&format!("http://{gone}")).get_usage().await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("could not reach esper: nobody listens at http://{gone}")
-    );
+    let gone = ClosedPort::new();
+    let error = client(&gone.url()).get_usage().await.unwrap_err();
+    let expected = format!("could not reach esper: nobody listens at {}", gone.url());
+    assert_eq!(error.to_string(), expected);
     assert!(!everything(&error).contains(KEY), "{error:?}");
 }

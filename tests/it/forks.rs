@@ -56,7 +56,6 @@ fn a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on() {
     child::run("forks::a_client_from_before_a_fork_says_so_and_that_of_the_parent_goes_on", &[]);
 }
 
-#[cfg(feature = "beacons")]
 #[test]
 fn a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time() {
     use std::time::Instant;
@@ -65,7 +64,7 @@ fn a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time() {
 
     const LONG: Duration = Duration::from_secs(20);
     if child::is_one() {
-        let server = RawServer::always(|| Answer::Http(202, vec![], String::new()));
+        let server = RawServer::always(|| Answer::status(202));
         let beacons = crate::support::client(&server.url()).beacons();
         beacons.send(BeaconEvent::new("before"));
         assert!(beacons.flush_blocking(LONG).is_complete());

@@ -1,6 +1,5 @@
 //! What a guard answers, by whom, and when.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use esper_rs_client::{
@@ -8,7 +7,7 @@ use esper_rs_client::{
     MitigationRequest,
 };
 
-use crate::support::{Answer, KEY, RawServer, client, sandbox};
+use crate::support::{Answer, ClosedPort, KEY, RawServer, client, sandbox};
 
 mod alarm;
 mod breaker;
@@ -71,16 +70,16 @@ type Case = (fn() -> Answer, FallbackReason, usize);
 fn failures() -> Vec<Case> {
     use FallbackReason::*;
     let mut failures: Vec<Case> = vec![
-        (|| Answer::Http(500, vec![], String::new()), ServerError, 2),
+        (|| Answer::status(500), ServerError, 2),
         (|| Answer::Http(503, vec![], "<html>".into()), ServerError, 2),
-        (|| Answer::Http(501, vec![], String::new()), ServerError, 1),
+        (|| Answer::status(501), ServerError, 1),
         (|| Answer::Close, Connection, 2),
         (|| Answer::Bytes(b"HTTP/1.1 200 X\r\ncontent-length: 9\r\n\r\n{".to_vec()), Connection, 2),
         (|| Answer::json(429, r#"{"message":"m"}"#), RateLimited, 2),
         (|| Answer::json(401, r#"{"message":"m"}"#), Unauthorized, 1),
-        (|| Answer::Http(403, vec![], String::new()), Unauthorized, 1),
-        (|| Answer::Http(400, vec![], String::new()), Refused, 1),
-        (|| Answer::Http(413, vec![], String::new()), Refused, 1),
+        (|| Answer::status(403), Unauthorized, 1),
+        (|| Answer::status(400), Refused, 1),
+        (|| Answer::status(413), Refused, 1),
         (
             || Answer::Http(302, vec![("location", "http://127.0.0.1:1/".into())], String::new()),
             Refused,
@@ -93,7 +92,7 @@ fn failures() -> Vec<Case> {
         || Answer::json(200, "{\"action\""),
         || Answer::json(200, r#"{"reason":"no action"}"#),
         || Answer::json(200, r#"{"action":"rate_limit"}"#),
-        || Answer::Http(200, vec![("content-type", "text/html".into())], "<p>log in</p>".into()),
+        || Answer::html(200, "<p>log in</p>"),
         || Answer::Http(200, vec![("content-type", "text/plain".into())], ALLOW.into()),
         || {
             Answer::json(
@@ -132,8 +131,8 @@ async fn each_kind_of_failure_has_its_reason_and_the_policy_decides() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_fallback() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let guard = guard(&format!("http://{gone}"));
+    let gone = ClosedPort::new();
+    let guard = guard(&gone.url());
     guard.warm().await;
     let decision = guard.decide(&request()).await;
     assert_eq!(reason(&decision), FallbackReason::Connection);
@@ -185,7 +184,7 @@ async fn a_verdict_holds_no_longer_than_its_lifetime_and_not_after_an_allow() {
     let server = RawServer::start(|number, _| match number {
         0 | 2 => verdict("block"),
         3 => Answer::allow(),
-        _ => Answer::Http(400, vec![], String::new()),
+        _ => Answer::status(400),
     });
     let guard = guard(&server.url()).with_verdict_lifetime(Duration::ZERO);
     assert!(!guard.decide(&request()).await.is_allowed());

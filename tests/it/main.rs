@@ -2,7 +2,6 @@
 
 mod support;
 
-#[cfg(feature = "beacons")]
 mod beacons;
 mod blocking;
 mod configuration;
@@ -24,13 +23,15 @@ mod pictures;
 mod proxies;
 mod refusals;
 mod retries;
-#[cfg(all(unix, feature = "beacons"))]
+#[cfg(unix)]
 mod scarcity;
-#[cfg(feature = "schemars")]
 mod schemas;
 mod secrets;
 mod seeds;
 mod spec_edit;
 mod surface;
 mod tls;
+#[cfg(feature = "tower")]
+mod traces;
+mod versions;
 mod wire;

@@ -5,15 +5,14 @@ mod exposition;
 use std::sync::Arc;
 
 use esper_rs_client::enforce::Rule;
-use esper_rs_client::{AsyncEsperClient, EsperConfig, Guard, MitigationRequest, TraceContext};
-use esper_sandbox::Operation;
+use esper_rs_client::{EsperConfig, Guard, MitigationRequest};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::enforce::site::{self, Site, VISITOR};
-use crate::enforce::solving::{ENDPOINT, calls};
+use crate::enforce::solving::ENDPOINT;
 use crate::support::{Answer, RawServer, client, sandbox};
 use exposition::Scrape;
 
@@ -161,33 +160,4 @@ async fn ten_thousand_random_hosts_paths_and_user_agents_add_no_series() {
     }
     let after = recorder.scrape();
     assert_eq!(after.series(), before, "{after:?}");
-}
-
-#[tokio::test]
-async fn a_decision_is_a_part_of_the_trace_of_its_request() {
-    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let site = Site::new().await;
-    let visit = |parent: &'static str| site.call("/").header("traceparent", parent);
-    visit(PARENT).header("tracestate", "vendor=secret").send().await.unwrap();
-    visit("not one").send().await.unwrap();
-    let trace = TraceContext::new(PARENT).unwrap().with_state("vendor=1").unwrap();
-    let request = MitigationRequest::new("203.0.113.7");
-    let client = AsyncEsperClient::new(site::config(&site.sandbox)).unwrap();
-    trace.scope(client.check_mitigation(&request)).await.unwrap();
-    client.check_mitigation(&request).await.unwrap();
-
-    let seen: Vec<_> = calls(&site.sandbox, Operation::CheckMitigation)
-        .iter()
-        .map(|call| {
-            let header = |wanted| {
-                let mut headers = call.headers();
-                headers.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
-            };
-            (header("traceparent"), header("tracestate"))
-        })
-        .collect();
-    let parent = Some(PARENT.to_owned());
-    let expected =
-        [(parent.clone(), None), (None, None), (parent, Some("vendor=1".to_owned())), (None, None)];
-    assert_eq!(seen, expected);
 }

@@ -1,10 +1,8 @@
 //! Proxies: who is sent through them, and what their faults look like.
 
-use std::error::Error;
+use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationRequest};
 
-use esper_rs_client::{AsyncEsperClient, EsperError, MitigationRequest};
-
-use crate::support::{Answer, KEY, RawServer, child, client, config};
+use crate::support::{Answer, KEY, RawServer, assert_settled, child, client, config, everything};
 
 #[tokio::test]
 async fn a_proxy_that_does_not_connect_is_a_connection_error_without_its_password() {
@@ -22,18 +20,29 @@ async fn a_proxy_that_does_not_connect_is_a_connection_error_without_its_passwor
         let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
         let error = result.unwrap_err();
         assert!(matches!(error, EsperError::Connection { .. }), "{number}: {error:?}");
-        let mut text = format!("{error} {error:?}");
-        let mut source = error.source();
-        while let Some(error) = source {
-            text += &format!(" {error} {error:?}");
-            source = error.source();
-        }
+        assert_settled(&client, 1, 2);
+        let text = everything(&error);
         assert!(!text.contains("hunter2") && !text.contains(KEY), "{number}: {text}");
         for request in proxy.received() {
             assert_eq!(request.method, "CONNECT", "{number}: {request:?}");
             assert!(request.all("authorization").is_empty(), "{number}: {request:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_proxy_carries_everything_but_loopback() {
+    let proxy = RawServer::always(Answer::allow);
+    let server = RawServer::always(|| Answer::status(202));
+    let config = config(&server.url())
+        .with_proxy(proxy.url())
+        .with_api_url("http://esper.test")
+        .with_plain_http_allowed();
+    let client = AsyncEsperClient::new(config).unwrap();
+    client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await.unwrap();
+    client.send_beacon_event(&BeaconEvent::new("http_request")).await.unwrap();
+    assert_eq!(proxy.only().target, "http://esper.test/v1/mitigate");
+    assert_eq!(server.only().target, "/v1/events");
 }
 
 #[test]
@@ -46,14 +55,19 @@ fn a_proxy_of_the_environment_is_never_used_for_loopback() {
             let decision = decision.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
             assert!(decision.unwrap().is_allowed());
             assert_eq!(server.only().target, "/v1/mitigate");
+            // Whoever is not on this machine is called through it.
+            let config = config("http://esper.test").with_plain_http_allowed();
+            let client = AsyncEsperClient::new(config.with_max_retries(0)).unwrap();
+            client.get_usage().await.unwrap_err();
         });
         return;
     }
-    let proxy = RawServer::always(|| Answer::Http(500, vec![], String::new()));
+    let proxy = RawServer::always(|| Answer::status(500));
     let url = proxy.url();
-    let variables =
-        ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
-            .map(|name| (name, url.as_str()));
+    let variables = child::PROXIES.map(|name| match name {
+        "no_proxy" | "NO_PROXY" => (name, ""),
+        _ => (name, url.as_str()),
+    });
     child::run("proxies::a_proxy_of_the_environment_is_never_used_for_loopback", &variables);
-    assert_eq!(proxy.connections(), 0);
+    assert_eq!(proxy.only().target, "http://esper.test/v1/usage");
 }

@@ -12,10 +12,13 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::support::tls::{TlsServer, Validity};
-use crate::support::{Answer, KEY, RawServer, client, config};
+use crate::support::{Answer, KEY, RawServer, assert_settled, client, config};
 
+/// The outcome of a client's only call, which is one request.
 async fn decide(client: &AsyncEsperClient) -> Result<MitigationResponse, EsperError> {
-    client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await
+    let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+    assert_settled(client, 1, 1);
+    result
 }
 
 /// An answer with a body that is no text.
@@ -86,7 +89,7 @@ async fn a_body_beyond_the_limit_is_cut_off_and_not_asked_for_again() {
         // buffers of two sockets.
         let ended = async {
             while server.flooded() == 0 {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(5), ended).await.expect("an end");

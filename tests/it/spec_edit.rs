@@ -17,7 +17,7 @@ fn an_edit_of_the_spec_changes_what_is_sent_and_what_can_be_read() {
 
     let server = RawServer::start(|_, request| match request.target.as_str() {
         "/v2/decide" => Answer::json(200, r#"{"action":"allow","case_number":7}"#),
-        _ => Answer::Http(202, vec![], String::new()),
+        _ => Answer::status(202),
     });
     let outcome = copy.run_example("probe", &server.url());
     assert!(outcome.success, "{}", outcome.text);
@@ -47,7 +47,13 @@ const EDITS: &[(&str, &str)] = &[
     (
         "        return_url:\n          description:",
         "        tenant:\n          description: Whose application it is.\n          \
-         type: string\n        return_url:\n          description:",
+         type: string\n        tree:\n          $ref: '#/components/schemas/Tree'\n        \
+         return_url:\n          description:",
+    ),
+    (
+        "\n    MitigationResponse:\n",
+        "\n    Tree:\n      type: object\n      properties:\n        children:\n          type: array\n          \
+         items:\n            $ref: '#/components/schemas/Tree'\n    MitigationResponse:\n",
     ),
     (
         "        score:\n          description:",

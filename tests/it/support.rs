@@ -1,17 +1,22 @@
 //! What the tests talk to: the sandbox, or a server that misbehaves on purpose.
 
+use std::error::Error;
 use std::time::Duration;
 
-use esper_rs_client::{AsyncEsperClient, EsperConfig};
+use esper_rs_client::{AsyncEsperClient, EsperConfig, EsperError};
 use esper_sandbox::Sandbox;
 
 pub(crate) mod child;
+pub(crate) mod closed_port;
+pub(crate) mod gate;
 pub(crate) mod logs;
 pub(crate) mod paused;
 pub(crate) mod raw;
 pub(crate) mod thread_log;
 pub(crate) mod tls;
 
+pub(crate) use closed_port::ClosedPort;
+pub(crate) use gate::Gate;
 pub(crate) use raw::{Answer, RawServer};
 
 /// Long enough to be found wherever it leaks.
@@ -40,4 +45,22 @@ pub(crate) fn client(url: &str) -> AsyncEsperClient {
 pub(crate) async fn sandbox() -> Sandbox {
     let started = Sandbox::builder().api_key(KEY).challenge_difficulty(8).start().await;
     started.expect("a sandbox")
+}
+
+/// All that an error prints, with its sources.
+pub(crate) fn everything(error: &EsperError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
+
+/// So many calls have an end each, and made so many requests.
+pub(crate) fn assert_settled(client: &AsyncEsperClient, calls: u64, requests: usize) {
+    let stats = client.stats();
+    let ended = stats.succeeded + stats.failed + stats.cancelled;
+    assert_eq!((stats.calls, ended, stats.attempts), (calls, calls, requests as u64), "{stats:?}");
 }

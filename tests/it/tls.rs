@@ -7,8 +7,8 @@ use esper_rs_client::{
     AsyncEsperClient, EsperConfig, EsperError, FallbackReason, Guard, MitigationRequest,
 };
 
-use crate::support::config;
 use crate::support::tls::{TlsServer, TlsStream, Validity};
+use crate::support::{assert_settled, config};
 
 /// Says that a verification passed, to whoever trusts the certificate.
 fn verify(_: usize, mut stream: TlsStream) {
@@ -30,6 +30,7 @@ async fn rejected(server: &TlsServer, config: EsperConfig) {
     assert!(error.to_string().contains("certificate was rejected"), "{error}");
     assert!(!error.is_retryable(), "{error:?}");
     assert_eq!(server.connections(), 1);
+    assert_settled(&client, 1, 1);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::watch::Watch;
 
 /// Who asks.
-struct Askers {
+struct Callers {
     client: AsyncEsperClient,
     guard: Guard,
     seed: u64,
@@ -32,26 +32,27 @@ struct Seen {
     held: u64,
     fallbacks: HashMap<FallbackReason, u64>,
     cancelled: u64,
-    /// Without the guard: answers, and errors.
-    plain: [u64; 2],
+    /// By the client, without the guard.
+    answered: u64,
+    failed: u64,
     longest: Duration,
 }
 
 pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let watch = Watch::default();
-    let askers = Arc::new(Askers::new(arguments, endpoint));
+    let callers = Arc::new(Callers::new(arguments, endpoint));
     let before = endpoint.restarts();
     let seen = watch.during(
         || {
-            let stats = stats(&askers.guard);
-            (askers.next.load(Ordering::SeqCst), format!("{stats:?}"))
+            let stats = stats(&callers.guard);
+            (callers.next.load(Ordering::SeqCst), format!("{stats:?}"))
         },
         || {
             let tasks: Vec<_> =
-                (0..TASKS).map(|_| runtime.spawn(Arc::clone(&askers).ask())).collect();
+                (0..TASKS).map(|_| runtime.spawn(Arc::clone(&callers).ask())).collect();
             let done = |part: u64| {
-                while askers.next.load(Ordering::SeqCst) < arguments.decisions * part / 10 {
+                while callers.next.load(Ordering::SeqCst) < arguments.decisions * part / 10 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             };
@@ -74,10 +75,10 @@ pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
     println!("{seen:?}");
     watch.is_flat();
     assert_eq!(endpoint.restarts(), before + 2);
-    askers.settle(&seen);
+    callers.settle(&seen);
 }
 
-impl Askers {
+impl Callers {
     fn new(arguments: &Arguments, endpoint: &Endpoint) -> Self {
         let config = EsperConfig::new("sk_soak_0123456789")
             .with_api_url(endpoint.url())
@@ -110,9 +111,9 @@ impl Askers {
                 1..=99 => match self.client.check_mitigation(&request).await {
                     Ok(response) => {
                         assert_eq!(response.action, action);
-                        seen.plain[0] += 1;
+                        seen.answered += 1;
                     }
-                    Err(_) => seen.plain[1] += 1,
+                    Err(_) => seen.failed += 1,
                 },
                 _ => {
                     let started = Instant::now();
@@ -133,7 +134,7 @@ impl Askers {
         let stats = stats(&self.guard);
         println!("{stats:?}\n{:?}", self.client.stats());
         assert_eq!(seen.total(), self.decisions, "every one is there");
-        assert_eq!(stats.decisions + seen.plain.iter().sum::<u64>(), self.decisions);
+        assert_eq!(stats.decisions + seen.answered + seen.failed, self.decisions);
         assert_eq!(stats.decisions, stats.by_service + stats.all_fallbacks() + stats.cancelled);
         assert_eq!(
             (stats.by_service, stats.held, stats.cancelled, stats.in_flight),
@@ -144,7 +145,7 @@ impl Askers {
         }
         let calls = self.client.stats();
         assert_eq!(calls.calls, calls.succeeded + calls.failed + calls.cancelled, "{calls:?}");
-        assert_eq!(calls.succeeded, seen.by_service + seen.plain[0], "{calls:?}");
+        assert_eq!(calls.succeeded, seen.by_service + seen.answered, "{calls:?}");
 
         assert!(stats.by_service > stats.decisions / 2, "most are the service's");
         assert!(stats.fallbacks(FallbackReason::BreakerOpen) > 0, "the endpoint was gone");
@@ -177,14 +178,13 @@ impl Seen {
         for (reason, fallbacks) in other.fallbacks {
             *self.fallbacks.entry(reason).or_default() += fallbacks;
         }
-        for (sum, more) in self.plain.iter_mut().zip(other.plain) {
-            *sum += more;
-        }
+        self.answered += other.answered;
+        self.failed += other.failed;
         self.longest = self.longest.max(other.longest);
     }
 
     fn total(&self) -> u64 {
-        let ends = self.by_service + self.cancelled + self.plain.iter().sum::<u64>();
+        let ends = self.by_service + self.cancelled + self.answered + self.failed;
         ends + self.fallbacks.values().sum::<u64>()
     }
 }

@@ -45,8 +45,13 @@ fn main() {
     end_at(arguments.limit);
 
     let endpoint = Endpoint::start(arguments.seed);
-    events::soak(&arguments, &endpoint);
-    decisions::soak(&arguments, &endpoint);
+    // None of one kind is a way to have the other alone.
+    if arguments.events > 0 {
+        events::soak(&arguments, &endpoint);
+    }
+    if arguments.decisions > 0 {
+        decisions::soak(&arguments, &endpoint);
+    }
     println!("all of it holds");
 }
 

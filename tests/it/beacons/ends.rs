@@ -1,11 +1,14 @@
 //! Flush, shutdown and drop end in time, whatever the service does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use esper_rs_client::{AsyncEsperClient, DropReason};
+use esper_rs_client::DropReason;
 
-use super::{Gate, LONG, accept, beacons, event, eventually, send, stats};
-use crate::support::{Answer, RawServer, SLACK, client, config};
+use super::{LONG, accept, beacons, event, eventually, gated, send, stats};
+use crate::support::{Answer, Gate, RawServer, SLACK, client};
 
 const LIMIT: Duration = Duration::from_millis(200);
 
@@ -31,7 +34,7 @@ fn a_flush_ends_in_time_and_says_what_is_left() {
 #[test]
 fn a_flush_does_not_wait_for_what_was_sent_after_it() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let beacons = beacons(&server);
     send(&beacons, 20);
     std::thread::scope(|scope| {
@@ -84,7 +87,7 @@ async fn a_shutdown_can_be_awaited_on_a_single_threaded_runtime() {
 #[tokio::test]
 async fn a_shutdown_whose_future_is_dropped_goes_on() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let beacons = beacons(&server);
     send(&beacons, 20);
     let given_up = tokio::time::timeout(Duration::from_millis(10), beacons.shutdown(LONG)).await;
@@ -102,11 +105,8 @@ fn everybody_who_waits_for_the_end_hears_of_it() {
     send(&beacons, 10);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            let waits = [
-                scope.spawn(|| beacons.shutdown_blocking(LONG)),
-                scope.spawn(|| beacons.flush_blocking(LONG)),
-            ];
-            drop(waits);
+            scope.spawn(|| in_time(LIMIT, || beacons.shutdown_blocking(LONG)));
+            scope.spawn(|| in_time(LIMIT, || beacons.flush_blocking(LONG)));
         }
         scope.spawn(|| in_time(LIMIT, || beacons.shutdown_blocking(LIMIT)));
     });
@@ -115,17 +115,29 @@ fn everybody_who_waits_for_the_end_hears_of_it() {
 
 #[test]
 fn the_last_drop_waits_for_what_arrives_soon() {
-    let server = RawServer::always(accept);
-    let beacons = beacons(&server);
-    send(&beacons, 5);
-    drop(beacons);
-    eventually("delivered", || server.count() == 5);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&answered);
+    let server = RawServer::always(move || {
+        thread::sleep(Duration::from_millis(10));
+        counter.fetch_add(1, Ordering::SeqCst);
+        accept()
+    });
+    // A drop that does not wait sees no answer. On a busy machine one can give up before the last.
+    let waited = (1..=20).any(|round| {
+        let beacons = beacons(&server);
+        send(&beacons, 5);
+        drop(beacons);
+        let all_were_there = answered.load(Ordering::SeqCst) == round * 5;
+        eventually("delivered", || answered.load(Ordering::SeqCst) == round * 5);
+        all_were_there
+    });
+    assert!(waited);
 }
 
 #[tokio::test]
 async fn the_last_drop_gives_up_soon_and_the_queue_goes_on() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let client = client(&server.url());
     let beacons = client.beacons();
     send(&beacons, 50);
@@ -139,10 +151,7 @@ async fn the_last_drop_gives_up_soon_and_the_queue_goes_on() {
 #[test]
 fn a_drop_with_nothing_queued_does_not_wait() {
     let server = RawServer::always(accept);
-    for _ in 0..20 {
-        let client = AsyncEsperClient::new(config(&server.url())).unwrap();
-        let beacons = client.beacons();
-        drop(client);
-        in_time(Duration::ZERO, || drop(beacons));
-    }
+    let queues: Vec<_> = (0..20).map(|_| beacons(&server)).collect();
+    // With a wait for each it would be two seconds.
+    in_time(Duration::ZERO, || drop(queues));
 }

@@ -1,20 +1,18 @@
 //! What becomes of an event, by what the service does.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconOptions, DropReason};
 
-use super::{Gate, LONG, accept, beacons, event, eventually, flush_around, paths, send, stats};
-use crate::support::{Answer, KEY, RawServer, client, config, logs};
+use super::{LONG, accept, beacons, event, eventually, flush_around, gated, paths, send, stats};
+use crate::support::{Answer, ClosedPort, Gate, KEY, RawServer, client, config, logs};
 
 #[test]
 fn an_event_is_kept_while_there_is_no_connection() {
-    // Bound and full, or closed: nobody answers there.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let beacons = client(&format!("http://{nobody}")).beacons();
+    let nobody = ClosedPort::new();
+    let beacons = client(&nobody.url()).beacons();
     send(&beacons, 5);
     let report = beacons.flush_blocking(Duration::from_millis(200));
     assert_eq!((report.delivered, report.dropped, report.left), (0, 0, 5));
@@ -23,11 +21,8 @@ fn an_event_is_kept_while_there_is_no_connection() {
 
 #[test]
 fn an_event_whose_answer_was_lost_is_sent_again_as_the_same() {
-    let broken: [fn() -> Answer; 3] = [
-        || Answer::Close,
-        || Answer::Http(500, vec![], String::new()),
-        || Answer::Http(503, vec![], String::new()),
-    ];
+    let broken: [fn() -> Answer; 3] =
+        [|| Answer::Close, || Answer::status(500), || Answer::status(503)];
     for broken in broken {
         let server = RawServer::start(move |number, _| match number {
             0 => broken(),
@@ -55,7 +50,9 @@ fn a_hanging_service_costs_an_attempt_and_not_the_event() {
     let beacons = AsyncEsperClient::new(config).unwrap().beacons();
     beacons.send(event("/"));
     assert!(beacons.flush_blocking(LONG).is_complete());
-    assert_eq!(server.count(), 2);
+    // On a busy machine, further attempts can be too late as well.
+    assert!(server.count() >= 2, "{}", server.count());
+    assert_eq!(stats(&beacons).delivered, 1);
 }
 
 #[test]
@@ -78,8 +75,8 @@ fn a_poison_event_is_dropped_and_the_next_goes_on() {
         let held = gate.clone();
         let server = RawServer::start(move |_, request| {
             let poison = request.json()["path"] == "/1";
-            let accepted = held.answer();
-            if poison { Answer::json(status, r#"{"message":"no"}"#) } else { accepted }
+            held.wait();
+            if poison { Answer::json(status, r#"{"message":"no"}"#) } else { accept() }
         });
         let beacons = beacons(&server);
         send(&beacons, 3);
@@ -94,7 +91,7 @@ fn a_poison_event_is_dropped_and_the_next_goes_on() {
 fn an_event_that_the_service_fails_on_does_not_stop_the_rest() {
     let server = RawServer::start(|_, request| {
         let poison = request.json()["path"] == "/0";
-        if poison { Answer::Http(500, vec![], String::new()) } else { accept() }
+        if poison { Answer::status(500) } else { accept() }
     });
     let beacons = beacons(&server);
     send(&beacons, 50);
@@ -110,7 +107,7 @@ fn an_event_that_the_service_fails_on_does_not_stop_the_rest() {
 #[test]
 fn an_event_that_does_not_fit_is_dropped_before_it_is_sent() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let options = BeaconOptions::new().with_deliveries_in_flight(1);
     let config = config(&server.url()).with_beacons(options);
     let beacons = AsyncEsperClient::new(config).unwrap().beacons();
@@ -133,21 +130,25 @@ fn an_event_that_does_not_fit_is_dropped_before_it_is_sent() {
 fn a_rejected_key_pauses_the_queue_is_said_once_and_may_be_repaired() {
     logs::watch();
     let repaired = Arc::new(AtomicBool::new(false));
-    let works = Arc::clone(&repaired);
-    let server = RawServer::start(move |_, _| match works.load(Ordering::SeqCst) {
-        true => accept(),
-        false => Answer::json(401, r#"{"message":"the API key is wrong","code":"unauthorized"}"#),
+    let gate = Gate::default();
+    let (works, held) = (Arc::clone(&repaired), gate.clone());
+    let server = RawServer::start(move |_, _| {
+        held.wait();
+        match works.load(Ordering::SeqCst) {
+            true => accept(),
+            false => Answer::json(401, r#"{"message":"the API key is wrong"}"#),
+        }
     });
     let beacons = beacons(&server);
     send(&beacons, 50);
+    // So many are on their way before the first answer; what comes later is a probe.
+    eventually("sixteen", || server.count() == 16);
+    gate.open();
     let url = server.url();
     let said = || logs::lines_with(&["ERROR", "rejects the api key", &url]);
     eventually("said", || said().len() == 1);
-    let sent = server.count();
-    assert!((1..=16).contains(&sent), "{sent}");
     // Two probes later it is still not said again.
-    eventually("probes", || server.count() >= sent + 2);
-    assert!(server.count() <= 18, "{}", server.count());
+    eventually("probes", || server.count() == 18);
     assert_eq!((stats(&beacons).queued, said().len()), (50, 1));
     assert!(!said()[0].contains(KEY), "{:?}", said());
     repaired.store(true, Ordering::SeqCst);
@@ -159,9 +160,8 @@ fn a_rejected_key_pauses_the_queue_is_said_once_and_may_be_repaired() {
 #[test]
 fn a_service_that_asks_to_wait_pauses_the_whole_queue() {
     for (status, asked) in [(429, "60"), (503, "60"), (429, "999999999")] {
-        let server = RawServer::always(move || {
-            Answer::Http(status, vec![], String::new()).with_header("retry-after", asked)
-        });
+        let server =
+            RawServer::always(move || Answer::status(status).with_header("retry-after", asked));
         let options = BeaconOptions::new().with_deliveries_in_flight(1);
         let config = config(&server.url()).with_beacons(options);
         let beacons = AsyncEsperClient::new(config).unwrap().beacons();
@@ -180,7 +180,10 @@ fn a_service_that_is_down_gets_one_probe_at_a_time() {
     let (gate, probing) = (Gate::default(), Arc::new(AtomicBool::new(false)));
     let (held, up) = (gate.clone(), Arc::clone(&probing));
     let server = RawServer::start(move |_, _| match up.load(Ordering::SeqCst) {
-        true => held.answer(),
+        true => {
+            held.wait();
+            accept()
+        }
         false => Answer::Close,
     });
     let config = config(&server.url()).with_retry_delay(Duration::from_secs(2));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use esper_rs_client::{AsyncEsperClient, MitigationAction, MitigationRequest};
 
-use super::{Gate, LONG, accept, beacons, event, eventually, paths, send, stats};
-use crate::support::{RawServer, client, config, sandbox};
+use super::{LONG, accept, beacons, event, eventually, gated, paths, send, stats};
+use crate::support::{Gate, RawServer, client, config, sandbox};
 
 fn deliver_and_flush(url: &str) {
     let beacons = client(url).beacons();
@@ -53,7 +53,7 @@ async fn it_works_within_a_multi_threaded_runtime() {
 #[test]
 fn it_outlives_the_runtime_in_which_it_was_made() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let beacons = runtime.block_on(async { beacons(&server) });
     send(&beacons, 100);
@@ -79,7 +79,7 @@ fn the_clones_of_a_client_share_a_queue_and_a_handle_outlives_them() {
 #[test]
 fn sixteen_are_on_their_way_at_once_and_connections_are_kept() {
     let gate = Gate::default();
-    let server = gate.server();
+    let server = gated(&gate);
     let beacons = beacons(&server);
     send(&beacons, 500);
     eventually("sixteen", || server.count() == 16);
@@ -137,7 +137,6 @@ async fn the_sandbox_learns_from_it() {
     assert_eq!(action, MitigationAction::Challenge);
 }
 
-#[cfg(feature = "blocking")]
 #[test]
 fn the_synchronous_client_has_it_too() {
     let server = RawServer::always(accept);

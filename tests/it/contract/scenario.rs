@@ -48,6 +48,10 @@ async fn all_is_well(client: &AsyncEsperClient) {
     assert_eq!(decision.action, MitigationAction::Allow, "{decision:?}");
     burst(client, 61).await;
     let decision = decide(client).await;
+    assert!(
+        decision.reason.as_deref().is_some_and(|why| why.contains("61 events")),
+        "{decision:?}"
+    );
     let challenge = decision.open_challenge().unwrap_or_else(|| panic!("{decision:?}"));
     let answer = solve(challenge);
     let verify = async |answer| client.verify_challenge(&challenge.token, answer).await;
@@ -74,7 +78,8 @@ async fn all_is_well(client: &AsyncEsperClient) {
         assert!(!client.verify_challenge_proof(&proof).await.expect("an answer"));
     }
     let usage = client.get_usage().await.expect("the usage");
-    assert_eq!((usage.challenged, usage.blocked), (1, 1), "{usage:?}");
+    let counts = (usage.requests, usage.allowed, usage.challenged, usage.blocked);
+    assert_eq!(counts, (5, 3, 1, 1), "{usage:?}");
 }
 
 /// Asks with every member that a request has.

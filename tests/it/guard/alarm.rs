@@ -27,7 +27,7 @@ async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
 #[tokio::test]
 async fn a_breaker_that_opens_is_a_warning_and_neither_key_nor_visitor_is_logged() {
     let (log, _subscribed) = ThreadLog::start();
-    let server = RawServer::always(|| Answer::Http(500, vec![], String::new()));
+    let server = RawServer::always(|| Answer::status(500));
     let guard = guard(&server.url());
     let request = MitigationRequest::new("203.0.113.250").with_user_agent("canary\nERROR forged");
     for _ in 0..20 {

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{assert_settled, guard, request};
+use crate::support::paused::{self, PausedServer};
 use crate::support::{Answer, RawServer};
 
 /// Polls a future at most so often, each time that it asks for it, and then drops it.
@@ -27,12 +28,7 @@ pub(super) async fn polled<F: Future>(limit: usize, future: F) -> Option<F::Outp
 }
 
 fn answers() -> [fn() -> Answer; 4] {
-    [
-        || Answer::Silence,
-        || Answer::Close,
-        || Answer::Http(503, vec![], String::new()),
-        || Answer::allow(),
-    ]
+    [|| Answer::Silence, || Answer::Close, || Answer::status(503), || Answer::allow()]
 }
 
 #[tokio::test]
@@ -67,23 +63,26 @@ async fn a_decision_that_is_dropped_anywhere_gives_everything_back() {
     }
 }
 
-#[tokio::test]
-async fn visitors_who_leave_at_once_do_not_open_the_breaker_and_those_who_waited_do() {
-    let server = RawServer::always(|| Answer::Silence);
-    let guard = guard(&server.url())
-        .with_deadline(Duration::from_secs(4))
-        .with_breaker(2, Duration::from_secs(60));
-    for _ in 0..10 {
-        assert!(polled(1, guard.decide(&request())).await.is_none());
-    }
-    assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
-    // Before the deadline, and after the limit of a first attempt.
-    for _ in 0..2 {
-        assert!(timeout(Duration::from_millis(2_800), guard.decide(&request())).await.is_err());
-    }
-    let decision = guard.decide(&request()).await;
-    assert_eq!(decision.fallback_reason(), Some(FallbackReason::BreakerOpen));
-    assert_settled(&guard);
+#[test]
+fn visitors_who_leave_at_once_do_not_open_the_breaker_and_those_who_waited_do() {
+    paused::run(async {
+        let server = PausedServer::always(Answer::Silence).await;
+        let guard = guard(&server.url())
+            .with_deadline(Duration::from_secs(4))
+            .with_breaker(2, Duration::from_secs(60));
+        for _ in 0..10 {
+            assert!(polled(1, guard.decide(&request())).await.is_none());
+        }
+        assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
+        // Before the deadline, and after the limit of a first attempt.
+        for _ in 0..2 {
+            let waited = Duration::from_millis(2_800);
+            assert!(timeout(waited, guard.decide(&request())).await.is_err());
+        }
+        let decision = guard.decide(&request()).await;
+        assert_eq!(decision.fallback_reason(), Some(FallbackReason::BreakerOpen));
+        assert_settled(&guard);
+    });
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Many visitors at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use esper_rs_client::{FallbackReason, Guard};
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{assert_settled, request};
-use crate::support::{Answer, RawServer, client};
+use crate::support::{Answer, Gate, RawServer, client};
 
 #[test]
 fn a_decision_that_waits_takes_little_memory() {
@@ -22,13 +22,13 @@ fn a_decision_that_waits_takes_little_memory() {
 async fn ten_thousand_decisions_at_once_stay_within_the_limit() {
     const VISITORS: u64 = 10_000;
     const LIMIT: usize = 32;
-    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let gate = Gate::default();
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let server = RawServer::always({
-        let (gate, now, most) = (Arc::clone(&gate), Arc::clone(&now), Arc::clone(&most));
+        let (gate, now, most) = (gate.clone(), Arc::clone(&now), Arc::clone(&most));
         move || {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            drop(gate.1.wait_while(gate.0.lock().unwrap(), |open| !*open).unwrap());
+            gate.wait();
             now.fetch_sub(1, Ordering::SeqCst);
             Answer::allow()
         }
@@ -51,8 +51,7 @@ async fn ten_thousand_decisions_at_once_stay_within_the_limit() {
         }
     };
     timeout(Duration::from_secs(20), settled).await.expect("all but a few fall back at once");
-    *gate.0.lock().unwrap() = true;
-    gate.1.notify_all();
+    gate.open();
     let decided = decisions.join_all().await;
     let by_service = decided.iter().filter(|decision| decision.fallback_reason().is_none());
     assert_eq!(by_service.count(), LIMIT);
@@ -64,7 +63,7 @@ async fn ten_thousand_decisions_at_once_stay_within_the_limit() {
 #[tokio::test]
 async fn an_outage_is_not_made_worse_by_retries() {
     const VISITORS: usize = 200;
-    let server = RawServer::always(|| Answer::Http(503, vec![], String::new()));
+    let server = RawServer::always(|| Answer::status(503));
     let guard = Guard::new(client(&server.url())).with_deadline(Duration::from_secs(10));
     let mut decisions = JoinSet::new();
     for _ in 0..VISITORS {

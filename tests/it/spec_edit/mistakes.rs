@@ -215,4 +215,92 @@ const MISTAKES: &[Mistake] = &[
         to: "  time out: # here\n    description",
         words: &["time out"],
     },
+    Mistake {
+        from: "tags:\n  - name: decisions\n",
+        to: "--- # here\ntags:\n  - name: decisions\n",
+        words: &["exactly one YAML document"],
+    },
+    Mistake {
+        from: "  - name: decisions\n",
+        to: "  - name: !!str decisions # here\n",
+        words: &["tags are not read"],
+    },
+    Mistake {
+        from: "info:\n  title: Esper\n",
+        to: "info:\n  true: Esper # here\n  title: Esper\n",
+        words: &["a key must be a string"],
+    },
+    Mistake {
+        from: "servers:\n  - url: https://api.esperr.com\n",
+        to: "servers: # here\n  - url: https://other.example\n    x-esper-server: other\n  - url: https://api.esperr.com\n",
+        words: &["exactly one server"],
+    },
+    Mistake {
+        from: "      - url: https://beacon.esperr.com\n        description: Telemetry, apart from the decisions so that neither can slow the other.\n        x-esper-server: beacon\n",
+        to: "      - url: https://beacon.esperr.com # here\n        description: Telemetry.\n        x-esper-server: api\n",
+        words: &["server `api` has another url"],
+    },
+    Mistake {
+        from: "security:\n  - bearerKey: []\n",
+        to: "security: # here\n  - bearerKey: []\n  - beaconKey: []\n",
+        words: &["exactly one alternative"],
+    },
+    Mistake {
+        from: "security:\n  - bearerKey: []\n",
+        to: "security:\n  - bearerKey: [] # here\n    beaconKey: []\n",
+        words: &["exactly one security scheme"],
+    },
+    Mistake {
+        from: "      type: http\n",
+        to: "      type: oauth2 # here\n",
+        words: &["bearerKey > type", "`http` or `apiKey`"],
+    },
+    Mistake {
+        from: "      responses:\n        '200':\n          description: The counts.",
+        to: "      responses: # here\n        0200:\n          description: The counts.",
+        words: &["exactly one success"],
+    },
+    Mistake {
+        from: "          additionalProperties:\n            type: string\n",
+        to: "          additionalProperties:\n            type: string\n            maxLength: 9 # here\n",
+        words: &["headers > additionalProperties > maxLength", "within a member"],
+    },
+    Mistake {
+        from: LAST_OF_THE_PROOF,
+        to: "          allOf:\n            - type: string\n              maxLength: 9 # here\n    VerificationResult:\n",
+        words: &["user_agent > allOf > 0 > maxLength", "within a member"],
+    },
+    Mistake {
+        from: LAST_OF_THE_PROOF,
+        to: "          $ref: '#/components/schemas/First'\n    First:\n      $ref: '#/components/schemas/Second'\n    Second:\n      type: string\n      maxItems: 9 # here\n    VerificationResult:\n",
+        words: &["schemas > Second > maxItems", "without a check"],
+    },
+    Mistake {
+        from: LAST_OF_THE_PROOF,
+        to: "          $ref: '#/components/schemas/First'\n    First:\n      $ref: '#/components/schemas/Second' # here\n    Second:\n      $ref: '#/components/schemas/First'\n    VerificationResult:\n",
+        words: &["leads back to itself"],
+    },
+    Mistake {
+        from: "      description: The proof with which a visitor came back from a managed challenge.\n",
+        to: "      description: The proof.\n      allOf: # here\n        - type: object\n",
+        words: &["ChallengeProof > allOf", "lists its members"],
+    },
+    Mistake {
+        from: "    ChallengeVerification:\n      description: A visitor's answer to a challenge.\n      type: object\n      required:\n        - token\n        - response\n      properties:\n        token:\n",
+        to: "    ChallengeVerification: # here\n      description: A visitor's answer to a challenge.\n      type: string\n      enum:\n        - yes\n    Other:\n      type: object\n      properties:\n        token:\n",
+        words: &["ChallengeVerification", "must be an object"],
+    },
+    Mistake {
+        from: "    UsageStats:\n      description: What a key has used in a period, in decisions.\n      type: object\n      required:\n        - requests\n        - blocked\n        - challenged\n        - allowed\n        - period\n      properties:\n",
+        to: "    UsageStatsPlan: # here\n      type: object\n      properties:\n        a:\n          type: string\n    UsageStats:\n      type: object\n      properties:\n        plan:\n          type: object\n          properties:\n            b:\n              type: string\n",
+        words: &["UsageStatsPlan", "as a schema within another"],
+    },
+    Mistake {
+        from: "    unit: attempts\n    default: 3\n",
+        to: "    unit: attempts\n    default: 4294967296 # here\n",
+        words: &["max_retries > default", "must be below 4294967296"],
+    },
 ];
+
+/// The end of the last member of `ChallengeProof`, and what follows it.
+const LAST_OF_THE_PROOF: &str = "          description: The visitor's `User-Agent` header.\n          type: string\n          example: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\n\n    VerificationResult:\n";

@@ -3,6 +3,18 @@
 use std::env;
 use std::process::{Command, Output, Stdio};
 
+/// The variables by which an environment has proxies, and names whom they are not for.
+pub(crate) const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];
+
 /// Whether this process was made by [`run`].
 pub(crate) fn is_one() -> bool {
     env::var_os(MARK).is_some()

@@ -35,18 +35,23 @@ pub(crate) fn lines_with(texts: &[&str]) -> Vec<String> {
     lines.iter().filter(|line| texts.iter().all(|text| line.contains(text))).cloned().collect()
 }
 
+/// Ends the process where a line has a secret.
+pub(super) fn check(line: &[u8]) {
+    for secret in [KEY, CANARY] {
+        if line.windows(secret.len()).any(|part| part == secret.as_bytes()) {
+            // A panic would end one task, which nobody may look at; this ends all.
+            eprintln!("a secret is in a log line: {}", String::from_utf8_lossy(line));
+            process::abort();
+        }
+    }
+}
+
 /// Takes whole lines, as the formatter writes them.
 struct Watch;
 
 impl Write for Watch {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        for secret in [KEY, CANARY] {
-            if line.windows(secret.len()).any(|part| part == secret.as_bytes()) {
-                // A panic would end one task, which nobody may look at; this ends all.
-                eprintln!("a secret is in a log line: {}", String::from_utf8_lossy(line));
-                process::abort();
-            }
-        }
+        check(line);
         SEEN.fetch_add(1, Ordering::SeqCst);
         let text = String::from_utf8_lossy(line);
         if !["TRACE", "DEBUG"].iter().any(|level| text.trim_start().starts_with(level)) {

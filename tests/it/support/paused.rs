@@ -13,24 +13,11 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{advance, sleep};
 
-/// What the server does with a request.
-#[derive(Clone, Debug)]
-pub(crate) enum Deed {
-    /// Writes this and keeps the connection.
-    Write(String),
-    /// Writes this and closes the connection.
-    WriteAndClose(String),
-    /// Writes this and resets the connection.
-    Reset(&'static str),
-    /// Writes this for ever, a byte in 20 ms.
-    Dribble(&'static str),
-    /// Keeps the connection and says nothing.
-    Silence,
-}
+use super::raw::{Answer, DRIBBLE, http};
 
 /// A server that runs within [`run`], and ends with it.
 pub(crate) struct PausedServer {
-    pub(crate) port: u16,
+    port: u16,
     requests: Rc<Cell<usize>>,
 }
 
@@ -48,19 +35,28 @@ pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl PausedServer {
-    /// Does the deeds in turn, over and over, each so much later than its request came.
-    pub(crate) async fn start(deeds: Vec<(Deed, Duration)>) -> Self {
+    /// Gives the answers in turn, over and over, each so much later than its request came.
+    pub(crate) async fn start(answers: Vec<(Answer, Duration)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let requests = Rc::new(Cell::new(0));
-        let (counter, deeds) = (Rc::clone(&requests), Rc::new(deeds));
+        let (counter, answers) = (Rc::clone(&requests), Rc::new(answers));
         spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (counter, deeds) = (Rc::clone(&counter), Rc::clone(&deeds));
-                spawn_local(async move { serve(stream, &counter, &deeds).await });
+                let (counter, answers) = (Rc::clone(&counter), Rc::clone(&answers));
+                spawn_local(async move { serve(stream, &counter, &answers).await });
             }
         });
         Self { port, requests }
+    }
+
+    /// Gives every request the same answer at once.
+    pub(crate) async fn always(answer: Answer) -> Self {
+        Self::start(vec![(answer, Duration::ZERO)]).await
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -81,38 +77,42 @@ async fn tick() {
 }
 
 /// Ends with the connection.
-async fn serve(stream: TcpStream, requests: &Cell<usize>, deeds: &[(Deed, Duration)]) {
+async fn serve(stream: TcpStream, requests: &Cell<usize>, answers: &[(Answer, Duration)]) {
     let mut stream = BufStream::new(stream);
     while read(&mut stream).await.is_some() {
         let number = requests.replace(requests.get() + 1);
-        let (deed, late) = &deeds[number % deeds.len()];
+        let (answer, late) = &answers[number % answers.len()];
         sleep(*late).await;
-        if act(&mut stream, deed).await.is_none() {
+        if act(&mut stream, answer).await.is_none() {
             return;
         }
     }
 }
 
 /// Returns nothing where the connection is over.
-async fn act(stream: &mut BufStream<TcpStream>, deed: &Deed) -> Option<()> {
-    match deed {
-        Deed::Write(text) => return write(stream, text.as_bytes()).await,
-        Deed::WriteAndClose(text) => write(stream, text.as_bytes()).await?,
-        Deed::Reset(text) => {
-            write(stream, text.as_bytes()).await?;
+async fn act(stream: &mut BufStream<TcpStream>, answer: &Answer) -> Option<()> {
+    match answer {
+        Answer::Http(status, headers, body) => {
+            return write(stream, &http(*status, headers, body)).await;
+        }
+        Answer::Bytes(bytes) => write(stream, bytes).await?,
+        Answer::Reset(bytes) => {
+            write(stream, bytes).await?;
             // A connection that does not linger ends with a reset.
             let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
         }
-        Deed::Dribble(text) => {
-            for byte in text.bytes().cycle() {
-                write(stream, &[byte]).await?;
-                sleep(Duration::from_millis(20)).await;
+        Answer::Dribble(bytes) => {
+            for byte in bytes.iter().cycle() {
+                write(stream, &[*byte]).await?;
+                sleep(DRIBBLE).await;
             }
         }
-        Deed::Silence => {
+        Answer::Close => {}
+        Answer::Silence => {
             // Ends with the connection, which the client closes.
             let _ = stream.read(&mut [0]).await;
         }
+        Answer::Flood(_) => panic!("a flood takes no time of a clock; let a `RawServer` have it"),
     }
     None
 }
@@ -140,5 +140,7 @@ async fn read(stream: &mut BufStream<TcpStream>) -> Option<()> {
 }
 
 /// By how much the clock moves at once.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
+/// How late something can be: timers end with a tick, and what they wake may be seen in the next.
+pub(crate) const LATE: Duration = TICK.saturating_mul(2);
 const TURNS: usize = 16;

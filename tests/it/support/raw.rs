@@ -1,7 +1,8 @@
 //! A server on plain sockets, for what no well-behaved server does.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -39,6 +40,7 @@ pub(crate) struct Received {
 }
 
 /// What a server does.
+#[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// Answers with a status, headers and a body, and keeps the connection.
     Http(u16, Vec<(&'static str, String)>, String),
@@ -57,8 +59,17 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// A status alone, without a body.
+    pub(crate) fn status(status: u16) -> Self {
+        Self::Http(status, Vec::new(), String::new())
+    }
+
     pub(crate) fn json(status: u16, body: &str) -> Self {
         Self::Http(status, vec![("content-type", "application/json".into())], body.into())
+    }
+
+    pub(crate) fn html(status: u16, body: &str) -> Self {
+        Self::Http(status, vec![("content-type", "text/html".into())], body.into())
     }
 
     pub(crate) fn allow() -> Self {
@@ -71,6 +82,59 @@ impl Answer {
         }
         self
     }
+
+    /// Answers one request; breaks where the connection ends with it.
+    fn write(&self, mut stream: &TcpStream, state: &State) -> ControlFlow<()> {
+        match self {
+            Self::Http(status, headers, body) => {
+                if stream.write_all(&http(*status, headers, body)).is_ok() {
+                    return ControlFlow::Continue(());
+                }
+            }
+            Self::Bytes(bytes) => {
+                let _ = stream.write_all(bytes);
+            }
+            Self::Reset(bytes) => {
+                let _ = stream.write_all(bytes);
+                // A connection that does not linger ends with a reset.
+                let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            }
+            Self::Dribble(bytes) => {
+                for byte in bytes.iter().cycle() {
+                    if state.is_stopped() || stream.write_all(&[*byte]).is_err() {
+                        break;
+                    }
+                    thread::sleep(DRIBBLE);
+                }
+            }
+            Self::Flood(bytes) => {
+                let blanks = [b' '; 16 * 1024];
+                let mut next = bytes.as_slice();
+                let mut written = 0;
+                while !state.is_stopped() && stream.write_all(next).is_ok() {
+                    next = &blanks;
+                    written += blanks.len();
+                }
+                state.flooded.fetch_add(written, Ordering::SeqCst);
+            }
+            Self::Close => {}
+            Self::Silence => {
+                // Ends with the connection, which the client closes.
+                let _ = stream.read(&mut [0]);
+            }
+        }
+        ControlFlow::Break(())
+    }
+}
+
+/// An answer of HTTP/1.1 as it goes over the wire.
+pub(crate) fn http(status: u16, headers: &[(&'static str, String)], body: &str) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {status} X\r\n");
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    text.into_bytes()
 }
 
 impl Received {
@@ -120,7 +184,7 @@ impl RawServer {
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if shared.stopped.load(Ordering::SeqCst) {
+                if shared.is_stopped() {
                     break;
                 }
                 shared.connections.fetch_add(1, Ordering::SeqCst);
@@ -153,14 +217,14 @@ impl RawServer {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.received().len()
+        self.state.requests.load(Ordering::SeqCst)
     }
 
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// How many blanks were written in floods, once all of them have ended.
+    /// How many blanks were written in the floods that have ended.
     pub(crate) fn flooded(&self) -> usize {
         self.state.flooded.load(Ordering::SeqCst)
     }
@@ -175,6 +239,10 @@ impl Drop for RawServer {
 }
 
 impl State {
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
         while let Some(request) = read(&mut reader) {
@@ -185,57 +253,10 @@ impl State {
                 }
                 self.requests.fetch_add(1, Ordering::SeqCst)
             };
-            match (self.script)(number, &request) {
-                Answer::Http(status, headers, body) => {
-                    let mut text = format!("HTTP/1.1 {status} X\r\n");
-                    for (name, value) in headers {
-                        text += &format!("{name}: {value}\r\n");
-                    }
-                    text += &format!("content-length: {}\r\n\r\n{body}", body.len());
-                    if (&*stream).write_all(text.as_bytes()).is_err() {
-                        return;
-                    }
-                }
-                Answer::Bytes(bytes) => {
-                    let _ = (&*stream).write_all(&bytes);
-                    break;
-                }
-                Answer::Reset(bytes) => {
-                    let _ = (&*stream).write_all(&bytes);
-                    // A connection that does not linger ends with a reset.
-                    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
-                    return;
-                }
-                Answer::Dribble(bytes) => {
-                    for byte in bytes.iter().cycle() {
-                        let stopped = self.stopped.load(Ordering::SeqCst);
-                        if stopped || (&*stream).write_all(&[*byte]).is_err() {
-                            return;
-                        }
-                        thread::sleep(Duration::from_millis(20));
-                    }
-                }
-                Answer::Flood(bytes) => {
-                    let blanks = [b' '; 16 * 1024];
-                    let mut written = 0;
-                    let mut next = bytes.as_slice();
-                    while !self.stopped.load(Ordering::SeqCst) && (&*stream).write_all(next).is_ok()
-                    {
-                        next = &blanks;
-                        written += blanks.len();
-                    }
-                    self.flooded.fetch_add(written, Ordering::SeqCst);
-                    return;
-                }
-                Answer::Close => break,
-                Answer::Silence => {
-                    // Ends with the connection, which the client closes.
-                    let _ = reader.read(&mut [0]);
-                    return;
-                }
+            if (self.script)(number, &request).write(stream, self).is_break() {
+                return;
             }
         }
-        let _ = stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -260,3 +281,6 @@ fn read(reader: &mut impl BufRead) -> Option<Received> {
     reader.read_exact(&mut body).ok()?;
     Some(Received { method, target, headers, body })
 }
+
+/// How long a server that dribbles waits between two bytes.
+pub(crate) const DRIBBLE: Duration = Duration::from_millis(20);

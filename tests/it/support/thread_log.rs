@@ -7,6 +7,8 @@ use tracing::Level;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use super::logs;
+
 /// A log that is written while its guard is there.
 #[derive(Clone, Default)]
 pub(crate) struct ThreadLog(Arc<Mutex<Vec<u8>>>);
@@ -36,6 +38,8 @@ impl ThreadLog {
 
 impl io::Write for ThreadLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // It stands in the place of the log that is looked at for all tests.
+        logs::check(bytes);
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }

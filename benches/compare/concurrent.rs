@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
-use super::clients::{Client, Kind, Words};
+use super::clients::{Client, Kind, Payloads};
 use super::server::{Protocol, Server};
-use crate::support::{Outcome, median};
+use crate::support::{Outcome, median, percentile};
 
 /// A number of callers, each with one call under way at any time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Flight {
+pub(crate) struct Concurrency {
     pub(crate) protocol: Protocol,
     pub(crate) callers: usize,
 }
@@ -37,7 +37,15 @@ pub(crate) struct Seen {
     pub(crate) connections: usize,
 }
 
-impl Flight {
+/// What became of all callers.
+struct Run {
+    callers: Vec<Client>,
+    elapsed: Duration,
+    /// Of each call.
+    times: Vec<Duration>,
+}
+
+impl Concurrency {
     pub(crate) const ALL: [Self; 4] = [
         Self { protocol: Protocol::Http1, callers: 64 },
         Self { protocol: Protocol::Http1, callers: 512 },
@@ -51,51 +59,51 @@ impl Flight {
         kind: Kind,
         start: Start,
         server: &Server,
-        words: &Arc<Words>,
+        payloads: &Arc<Payloads>,
     ) -> Outcome<Seen> {
         let before = server.connections()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (mut elapsed, mut times) = (Duration::ZERO, Vec::new());
-        let mut flown: Outcome<()> = Ok(());
+        let mut counted: Outcome<(Duration, Vec<Duration>)> = Err("nothing was run".into());
         allocation_counter::opt_out(|| {
-            flown = runtime.block_on(async {
+            counted = runtime.block_on(async {
                 let mut client = kind.client(server, self.protocol).await?;
                 if start == Start::Warm {
-                    client.decide(words).await?;
+                    client.decide(payloads).await?;
                 }
                 let mut callers = Vec::new();
                 for _ in 0..self.callers {
                     callers.push(client.another(server, self.protocol).await?);
                 }
                 // The first round opens the connections, and is not counted.
-                (callers, _, _) = self.fly(kind, callers, words, 1).await?;
-                (_, elapsed, times) = self.fly(kind, callers, words, CALLS / self.callers).await?;
+                let callers = self.run(kind, callers, payloads, 1).await?.callers;
+                let run = self.run(kind, callers, payloads, CALLS / self.callers).await?;
                 client.settle();
-                Ok(())
+                Ok((run.elapsed, run.times))
             });
         });
-        flown?;
+        let (elapsed, mut times) = counted?;
+        times.sort_unstable();
         Ok(Seen {
             per_second: times.len() as f64 / elapsed.as_secs_f64(),
-            p99: p99(times),
+            p99: percentile(&times, 0.99).as_secs_f64(),
             connections: server.connections()? - before,
         })
     }
 
     /// Lets all callers call at once, each so often.
-    async fn fly(
+    async fn run(
         self,
         kind: Kind,
         callers: Vec<Client>,
-        words: &Arc<Words>,
+        payloads: &Arc<Payloads>,
         calls: usize,
-    ) -> Outcome<(Vec<Client>, Duration, Vec<Duration>)> {
+    ) -> Outcome<Run> {
         let started = Instant::now();
         let mut ended = Vec::new();
         if kind == Kind::Sync {
             let callers = callers.into_iter().map(|caller| {
-                let words = Arc::clone(words);
-                thread::spawn(move || pollster::block_on(call(caller, &words, calls)))
+                let payloads = Arc::clone(payloads);
+                thread::spawn(move || pollster::block_on(call(caller, &payloads, calls)))
             });
             let callers: Vec<_> = callers.collect();
             for caller in callers {
@@ -104,8 +112,8 @@ impl Flight {
         } else {
             let mut tasks = JoinSet::new();
             for caller in callers {
-                let words = Arc::clone(words);
-                tasks.spawn(async move { call(caller, &words, calls).await });
+                let payloads = Arc::clone(payloads);
+                tasks.spawn(async move { call(caller, &payloads, calls).await });
             }
             ended.extend(tasks.join_all().await);
         }
@@ -116,18 +124,15 @@ impl Flight {
             callers.push(caller);
             times.extend(took);
         }
-        Ok((callers, elapsed, times))
+        Ok(Run { callers, elapsed, times })
     }
 }
 
 impl Seen {
     pub(crate) fn middle(turns: &[Self]) -> Self {
-        let middle = |part: fn(&Self) -> f64| {
-            median(turns.iter().map(|seen| Duration::from_secs_f64(part(seen))))
-        };
         Self {
-            per_second: 1.0 / middle(|seen| 1.0 / seen.per_second),
-            p99: middle(|seen| seen.p99),
+            per_second: median(turns.iter().map(|seen| seen.per_second)),
+            p99: median(turns.iter().map(|seen| seen.p99)),
             connections: turns.iter().map(|seen| seen.connections).max().unwrap_or_default(),
         }
     }
@@ -135,22 +140,16 @@ impl Seen {
 
 async fn call(
     mut caller: Client,
-    words: &Words,
+    payloads: &Payloads,
     calls: usize,
 ) -> Result<(Client, Vec<Duration>), String> {
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
         let started = Instant::now();
-        caller.decide(words).await.map_err(|error| error.to_string())?;
+        caller.decide(payloads).await.map_err(|error| error.to_string())?;
         times.push(started.elapsed());
     }
     Ok((caller, times))
-}
-
-/// What 99 of 100 stay below, in seconds.
-fn p99(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() * 99 / 100).map_or(f64::NAN, Duration::as_secs_f64)
 }
 
 const CALLS: usize = 4096;

@@ -1,0 +1,76 @@
+//! Generated code: how it is read, and how it is written.
+
+use std::path::Path;
+use std::{env, fs};
+
+use proc_macro2::TokenStream;
+use syn::{Expr, Field, Ident, Item, ItemStruct, LitStr, Token, Type};
+
+use crate::spec::SpecError;
+
+/// A member of a generated structure.
+pub(crate) struct Member<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) kind: &'a Type,
+}
+
+pub(crate) fn parse(code: TokenStream) -> Result<syn::File, SpecError> {
+    syn::parse2(code)
+        .map_err(|error| SpecError::new("build.rs", format!("emitted no Rust: {error}")))
+}
+
+/// Writes a file that the crate includes.
+pub(crate) fn write(name: &str, code: &syn::File) -> Result<(), SpecError> {
+    let folder = env::var_os("OUT_DIR").unwrap_or_default();
+    let path = Path::new(&folder).join(name);
+    fs::write(&path, prettyplease::unparse(code)).map_err(|error| {
+        SpecError::new(&path.display().to_string(), format!("cannot be written: {error}"))
+    })
+}
+
+/// The generated types.
+pub(crate) fn types(bindings: &syn::File) -> &[Item] {
+    let types = bindings.items.iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == "types" => module.content.as_ref(),
+        _ => None,
+    });
+    types.map_or(&[], |(_, items)| items)
+}
+
+pub(crate) fn types_mut(bindings: &mut syn::File) -> &mut [Item] {
+    let types = bindings.items.iter_mut().find_map(|item| match item {
+        Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
+        _ => None,
+    });
+    types.map_or(&mut [], |(_, items)| items)
+}
+
+pub(crate) fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
+    types(bindings).iter().find_map(|item| match item {
+        Item::Struct(structure) if structure.ident == name => Some(structure),
+        _ => None,
+    })
+}
+
+/// The member that has this name in JSON.
+pub(crate) fn member<'a>(structure: &'a ItemStruct, name: &str) -> Option<Member<'a>> {
+    let field = structure.fields.iter().find(|field| wire_name(field).as_deref() == Some(name))?;
+    Some(Member { ident: field.ident.as_ref()?, kind: &field.ty })
+}
+
+/// The name of a field in JSON: that of `serde(rename = …)`, or its own.
+pub(crate) fn wire_name(field: &Field) -> Option<String> {
+    let mut name = field.ident.as_ref()?.to_string();
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        let read = attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("rename") {
+                name = meta.value()?.parse::<LitStr>()?.value();
+            } else if meta.input.peek(Token![=]) {
+                meta.value()?.parse::<Expr>()?;
+            }
+            Ok(())
+        });
+        read.ok()?;
+    }
+    Some(name)
+}
