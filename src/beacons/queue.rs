@@ -111,8 +111,12 @@ impl Queue {
 
     /// Takes out the oldest event that may be tried now. It still counts as queued.
     pub(super) fn take(&mut self, now: Instant) -> Option<Entry> {
-        let due = self.again.front().is_some_and(|entry| entry.due <= Some(now));
-        let entry = if due { self.again.pop_front() } else { self.fresh.pop_front() };
+        // They failed in another order than they are due in.
+        let due = self.again.iter().position(|entry| entry.due <= Some(now));
+        let entry = match due {
+            Some(place) => self.again.remove(place),
+            None => self.fresh.pop_front(),
+        };
         self.depart(entry)
     }
 

@@ -1,6 +1,6 @@
 //! When the queue may try: freely, with one probe at a time, or not before some instant.
 //!
-//! A state machine that reads no clock.
+//! A state machine that is told the time; only the length of a wait is drawn.
 
 use std::time::{Duration, Instant};
 

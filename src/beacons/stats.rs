@@ -17,7 +17,8 @@ pub enum DropReason {
     Failed,
     /// It came after [`Beacons::shutdown`](super::Beacons::shutdown).
     Closed,
-    /// The time of a shutdown was over, or all handles were gone and the service took nothing.
+    /// The time of a shutdown was over, or all handles were gone and the service took nothing for
+    /// 60 s; or its delivery panicked, which is a mistake of this crate's.
     Abandoned,
     /// The thread of the queue could not be started, or broke, or is another process's (a fork).
     NoWorker,
@@ -35,8 +36,8 @@ impl DropReason {
         Self::NoWorker,
     ];
 
-    /// The reason in a word, for the label of a metric: `full`, `invalid`, `refused`, `failed`,
-    /// `closed`, `abandoned` or `no_worker`.
+    /// Returns the name for logs and metrics: `full`, `invalid`, `refused`, `failed`, `closed`,
+    /// `abandoned` or `no_worker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -80,19 +81,19 @@ pub struct BeaconStats {
 pub struct BeaconDrops([u64; DropReason::ALL.len()]);
 
 impl BeaconDrops {
-    /// The events that were dropped for a reason.
+    /// Returns the number of events that were dropped for a reason.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }
 
-    /// The events that were dropped for any reason.
+    /// Returns the number of events that were dropped for any reason.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Every reason with its count, zeros included.
+    /// Iterates over every reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
         let counts = *self;
         DropReason::ALL.into_iter().map(move |reason| (reason, counts.of(reason)))

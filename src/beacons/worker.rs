@@ -35,7 +35,7 @@ struct Worker<'a> {
     beacon_url: String,
     /// When there last was something to do.
     busy: Instant,
-    /// When the service last dealt with an event, or the last handle went.
+    /// When the service last dealt with an event.
     progress: Option<Instant>,
 }
 
@@ -167,9 +167,9 @@ impl<'a> Worker<'a> {
     fn rest(&mut self, now: Instant, pause: Option<Instant>) -> Rest {
         let mut state = self.shared.lock();
         let queued = state.queue.queued();
-        if state.orphaned {
-            let progress = *self.progress.get_or_insert(now);
-            if queued == 0 || now.saturating_duration_since(progress) >= PATIENCE_OF_AN_ORPHAN {
+        if let Some(orphaned) = state.orphaned {
+            let since = self.progress.map_or(orphaned, |progress| progress.max(orphaned));
+            if queued == 0 || now.saturating_duration_since(since) >= PATIENCE_OF_AN_ORPHAN {
                 return Rest::End;
             }
         }
