@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use crate::{AsyncEsperClient, MitigationRequest};
+use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
 mod breaker;
@@ -44,7 +43,7 @@ use stats::Counters;
 /// # async fn handle() -> Result<(), esper_rs_client::EsperError> {
 /// // Once, at the start.
 /// let guard = Guard::new(AsyncEsperClient::new(EsperConfig::from_env()?)?);
-/// guard.warm().await;
+/// let _ = guard.warm().await;
 ///
 /// // For each request.
 /// let request = MitigationRequest::new("203.0.113.7").with_user_agent("a browser");
@@ -163,7 +162,8 @@ impl Guard {
     /// Sets for how long a visitor's last block or challenge holds when the service does not
     /// decide; one minute unless set, and not at all if it is zero.
     ///
-    /// Those of the 10,000 visitors that were last blocked or challenged are kept.
+    /// Those of the 10,000 visitors that were last blocked or challenged are kept, for all clones;
+    /// each applies its own lifetime.
     pub fn with_verdict_lifetime(mut self, lifetime: Duration) -> Self {
         self.verdict_lifetime = lifetime;
         self
@@ -171,21 +171,23 @@ impl Guard {
 
     /// Makes a connection before the first visitor needs it, and finds out whether the key works.
     ///
-    /// It reads the key's usage, takes at most 5 s, and at worst says in the log that it was in
-    /// vain. An idle connection is closed after 20 s; where visitors are rarer and the deadline is
-    /// shorter than a handshake, call it now and then.
-    pub async fn warm(&self) {
-        let call = self.client.get_usage_within(self.patience(WARM_UP, 0));
-        match timeout_at(Instant::now() + WARM_UP, call).await {
-            Ok(Ok(_)) => self.common.alarm.lower(),
-            Ok(Err(error)) => {
-                let reason = self.learn(&error);
-                warn!(%reason, "esper could not be reached beforehand");
-            }
-            Err(_) => {
-                warn!(reason = %FallbackReason::Timeout, "esper could not be reached beforehand")
+    /// It reads the key's usage, and takes at most 5 s. An idle connection is closed after 20 s; where
+    /// visitors are rarer and the deadline is shorter than a handshake, call it now and then.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no answer, and when the key is wrong. The log says so too, so the error
+    /// can be left alone: decisions fall back as ever.
+    pub async fn warm(&self) -> Result<(), EsperError> {
+        let answer = self.client.get_usage_within(self.patience(WARM_UP, 0)).await;
+        match &answer {
+            Ok(_) => self.common.alarm.lower(),
+            Err(error) => {
+                let reason = self.learn(error);
+                warn!(%reason, %error, "esper gives no usage; decisions fall back while it fails");
             }
         }
+        answer.map(drop)
     }
 
     /// Forgets a challenge that a visitor has solved, so that it does not come back in a fallback.
@@ -199,8 +201,8 @@ impl Guard {
         }
     }
 
-    /// What it asks through.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "the layer sends events by it"))]
+    /// What it asks through; the layer sends events by it.
+    #[cfg(feature = "tower")]
     pub(crate) fn client(&self) -> &AsyncEsperClient {
         &self.client
     }

@@ -24,7 +24,10 @@ impl Alarm {
         }
         self.raised.store(true, Ordering::Relaxed);
         let status = refusal.status().map(|status| status.as_u16());
-        error!(status, "esper refuses the api key: no decision is esper's until it is mended");
+        error!(
+            status,
+            "esper rejects the api key: every decision falls back until a valid ESPER_API_KEY is set"
+        );
     }
 
     /// Learns that the key is accepted.

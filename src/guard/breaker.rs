@@ -60,7 +60,13 @@ pub(super) enum Outcome {
 /// What the world may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    Opened { wait: Duration },
+    Opened {
+        wait: Duration,
+    },
+    /// It stays open: the service failed on the probe.
+    ProbeFailed {
+        wait: Duration,
+    },
     Closed,
 }
 
@@ -108,13 +114,16 @@ impl Breaker {
                 self.state = State::Closed { failures: failures + 1 };
                 None
             }
-            (State::Closed { .. }, Outcome::Failed) => Some(self.open(0, now, wait)),
+            (State::Closed { .. }, Outcome::Failed) => {
+                Some(Change::Opened { wait: self.open(0, now, wait) })
+            }
             (State::Probing { .. }, Outcome::Answered) => {
                 self.enter(State::Closed { failures: 0 });
                 Some(Change::Closed)
             }
             (State::Probing { reopened, .. }, Outcome::Failed) => {
-                Some(self.open(reopened.saturating_add(1), now, wait))
+                let wait = self.open(reopened.saturating_add(1), now, wait);
+                Some(Change::ProbeFailed { wait })
             }
             (State::Probing { reopened, .. }, Outcome::Cancelled) => {
                 self.enter(State::Open { until: now, reopened });
@@ -124,10 +133,16 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, reopened: u32, now: Instant, wait: impl FnOnce(u32) -> Duration) -> Change {
+    /// Opens, and returns for how long.
+    fn open(
+        &mut self,
+        reopened: u32,
+        now: Instant,
+        wait: impl FnOnce(u32) -> Duration,
+    ) -> Duration {
         let wait = wait(reopened);
         self.enter(State::Open { until: later(now, wait), reopened });
-        Change::Opened { wait }
+        wait
     }
 
     fn enter(&mut self, state: State) {

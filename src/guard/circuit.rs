@@ -4,9 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, field, info, warn};
 
+use super::FallbackReason;
 use super::breaker::{Admission, Breaker, Change, Outcome};
+use crate::EsperError;
 use crate::metrics;
 use crate::transport::{Backoff, later};
 
@@ -18,7 +20,7 @@ pub(super) struct Circuit {
     longest_wait: Duration,
 }
 
-/// A call that was let through. Dropping it tells the breaker what became of it.
+/// A call that was let through. Dropped before it was settled, it is a call that was cancelled.
 #[derive(Debug)]
 #[must_use = "the call is over when this is dropped"]
 pub(super) struct Pass<'a> {
@@ -26,7 +28,15 @@ pub(super) struct Pass<'a> {
     admission: Admission,
     /// When a call without an answer is a failed one, even if nobody waits for it any more.
     failed_at: Instant,
-    outcome: Option<Outcome>,
+    settled: bool,
+}
+
+/// How a call ended; a failure with what the log says of it.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Answered,
+    Failed(FallbackReason, Option<&'a EsperError>),
+    Cancelled,
 }
 
 impl Circuit {
@@ -44,25 +54,40 @@ impl Circuit {
         let now = Instant::now();
         let admission = self.lock().admit(now, longest)?;
         let failed_at = later(now, patient);
-        Some(Pass { circuit: self, admission, failed_at, outcome: None })
+        Some(Pass { circuit: self, admission, failed_at, settled: false })
     }
 
-    fn settle(&self, admission: &Admission, outcome: Outcome, now: Instant) {
+    fn settle(&self, admission: &Admission, end: End<'_>, now: Instant) {
         let wait = |reopened| self.waits.wait(reopened).unwrap_or(self.longest_wait);
+        let outcome = match end {
+            End::Answered => Outcome::Answered,
+            End::Failed(..) => Outcome::Failed,
+            End::Cancelled => Outcome::Cancelled,
+        };
         let change = self.lock().settle(admission, outcome, now, wait);
-        match change {
-            Some(Change::Opened { wait }) => {
+        match (change, end) {
+            (Some(Change::Opened { wait }), End::Failed(reason, error)) => {
                 metrics::breaker_opened();
                 warn!(
+                    %reason,
+                    error = error.map(field::display),
                     wait_ms = wait.as_millis(),
-                    "esper fails, and is not asked for a while; decisions fall back"
+                    "the circuit breaker opened: esper failed several times in a row, and \
+                     decisions fall back without asking it"
                 );
             }
-            Some(Change::Closed) => {
+            (Some(Change::ProbeFailed { wait }), End::Failed(reason, error)) => debug!(
+                %reason,
+                error = error.map(field::display),
+                wait_ms = wait.as_millis(),
+                "the circuit breaker stays open"
+            ),
+            (Some(Change::Closed), _) => {
                 metrics::breaker_closed();
-                info!("esper answers again, and is asked again");
+                info!("the circuit breaker closed: esper answers again");
             }
-            None => {}
+            // Only a failure opens it, or keeps it open.
+            (Some(Change::Opened { .. } | Change::ProbeFailed { .. }) | None, _) => {}
         }
     }
 
@@ -78,20 +103,33 @@ impl Pass<'_> {
         self.admission.probe
     }
 
-    /// Ends the call with what became of it.
-    pub(super) fn settle(mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
+    /// Ends a call that the service answered in time, even if it refused.
+    pub(super) fn answered(self) {
+        self.settle(End::Answered);
+    }
+
+    /// Ends a call on which the service failed, or which it did not answer in time.
+    pub(super) fn failed(self, reason: FallbackReason, error: Option<&EsperError>) {
+        self.settle(End::Failed(reason, error));
+    }
+
+    fn settle(mut self, end: End<'_>) {
+        self.settled = true;
+        self.circuit.settle(&self.admission, end, Instant::now());
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
         let now = Instant::now();
-        let outcome = self.outcome.unwrap_or(match now >= self.failed_at {
-            true => Outcome::Failed,
-            false => Outcome::Cancelled,
-        });
-        self.circuit.settle(&self.admission, outcome, now);
+        let end = match now >= self.failed_at {
+            true => End::Failed(FallbackReason::Timeout, None),
+            false => End::Cancelled,
+        };
+        self.circuit.settle(&self.admission, end, now);
     }
 }
 
@@ -112,7 +150,7 @@ mod tests {
 
     fn open(circuit: &Circuit) {
         for _ in 0..5 {
-            circuit.admit(D, PATIENT).unwrap().settle(Outcome::Failed);
+            circuit.admit(D, PATIENT).unwrap().failed(FallbackReason::Timeout, None);
         }
         assert!(circuit.admit(D, PATIENT).is_none());
     }
@@ -143,7 +181,7 @@ mod tests {
             assert!(circuit.admit(D, PATIENT).is_none());
             drop(probe);
         }
-        circuit.admit(D, PATIENT).unwrap().settle(Outcome::Answered);
+        circuit.admit(D, PATIENT).unwrap().answered();
         assert!(circuit.admit(D, PATIENT).is_some() && circuit.admit(D, PATIENT).is_some());
     }
 
@@ -155,7 +193,10 @@ mod tests {
             tokio::time::advance(Duration::from_millis(490)).await;
             assert!(circuit.admit(D, PATIENT).is_none(), "a wait has a floor");
             tokio::time::advance(Duration::from_secs(31)).await;
-            circuit.admit(D, PATIENT).expect("a wait has a cap").settle(Outcome::Failed);
+            circuit
+                .admit(D, PATIENT)
+                .expect("a wait has a cap")
+                .failed(FallbackReason::Timeout, None);
         }
     }
 
@@ -163,7 +204,10 @@ mod tests {
     async fn a_wait_can_be_as_long_as_one_likes() {
         let circuit = Circuit::new(1, Duration::MAX);
         for _ in 0..3 {
-            circuit.admit(D, PATIENT).expect("a wait is over").settle(Outcome::Failed);
+            circuit
+                .admit(D, PATIENT)
+                .expect("a wait is over")
+                .failed(FallbackReason::Timeout, None);
             tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
             assert!(circuit.admit(D, PATIENT).is_none(), "a day is not for ever");
             tokio::time::advance(Duration::from_secs(2 * 365 * 24 * 60 * 60)).await;
@@ -199,8 +243,8 @@ mod tests {
                         }
                         match permit {
                             Ok(_) if round % 5 == 0 => drop(pass),
-                            Ok(_) if down(round) => pass.settle(Outcome::Failed),
-                            Ok(_) => pass.settle(Outcome::Answered),
+                            Ok(_) if down(round) => pass.failed(FallbackReason::Timeout, None),
+                            Ok(_) => pass.answered(),
                             Err(_) => drop(pass),
                         }
                     }
@@ -211,7 +255,7 @@ mod tests {
         // Whatever the state was, it can be left.
         let recovered = (0..1_000).any(|_| {
             if let Some(pass) = circuit.admit(D, PATIENT) {
-                pass.settle(Outcome::Answered);
+                pass.answered();
             }
             thread::sleep(Duration::from_micros(50));
             let both = (circuit.admit(D, PATIENT), circuit.admit(D, PATIENT));

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
-use super::breaker::Outcome;
 use super::memory::Visitor;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
@@ -32,7 +31,10 @@ impl Guard {
             fallback = field::Empty,
             held = field::Empty
         );
-        self.decide_and_count(request).instrument(span).await
+        let decision = self.decide_and_count(request).instrument(span.clone()).await;
+        // Not in the current span, which is the caller's where this one is not enabled.
+        record(&span, &decision);
+        decision
     }
 
     async fn decide_and_count(&self, request: &MitigationRequest) -> Decision {
@@ -46,7 +48,9 @@ impl Guard {
         };
         deciding.end(&decision);
         metrics::decision(&decision, stopwatch);
-        note(&decision);
+        if let DecisionSource::Fallback { reason, held } = decision.source {
+            debug!(%reason, held, error = decision.error().map(field::display), "a fallback");
+        }
         decision
     }
 
@@ -69,17 +73,20 @@ impl Guard {
             Ok(Err(error)) => Err(Unanswered { reason: self.learn(&error), error: Some(error) }),
             Err(_) => Err(FallbackReason::Timeout.into()),
         };
-        let failed = answer.as_ref().is_err_and(|unanswered| unanswered.reason.trips_breaker());
-        pass.settle(if failed { Outcome::Failed } else { Outcome::Answered });
+        match &answer {
+            Err(Unanswered { reason, error }) if reason.trips_breaker() => {
+                pass.failed(*reason, error.as_ref());
+            }
+            _ => pass.answered(),
+        }
         answer
     }
 
     /// The decision that the service made.
-    fn follow(&self, response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
+    fn follow(&self, mut response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
         self.common.alarm.lower();
         if let Some(visitor) = visitor {
-            let until = later(Instant::now(), self.verdict_lifetime);
-            self.common.memory.note(visitor, &response, until);
+            self.common.memory.note(visitor, &mut response, Instant::now());
         }
         Decision::of_service(response)
     }
@@ -87,7 +94,9 @@ impl Guard {
     /// The decision where there is none of the service.
     fn fall_back(&self, unanswered: Unanswered, visitor: Option<Visitor>) -> Decision {
         let Unanswered { reason, error } = unanswered;
-        let held = visitor.and_then(|visitor| self.common.memory.recall(&visitor, Instant::now()));
+        let held = visitor.and_then(|visitor| {
+            self.common.memory.recall(&visitor, Instant::now(), self.verdict_lifetime)
+        });
         let closed = self.policy.on(reason) == OnFailure::Closed;
         match held {
             // Whoever fails closed lets nobody off with a challenge.
@@ -132,12 +141,10 @@ impl From<EsperError> for Unanswered {
 }
 
 /// Records a decision in its span. There is nothing of the visitor in it.
-fn note(decision: &Decision) {
-    let span = Span::current();
+fn record(span: &Span, decision: &Decision) {
     span.record("action", field::display(decision.action));
     if let DecisionSource::Fallback { reason, held } = decision.source {
         span.record("fallback", reason.as_str()).record("held", held);
-        debug!(%reason, held, "a decision without the service");
     }
 }
 

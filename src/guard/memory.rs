@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 use serde_json::json;
@@ -32,7 +33,7 @@ pub(super) struct Visitor {
 
 struct Held {
     verdict: MitigationResponse,
-    until: Instant,
+    said: Instant,
 }
 
 impl Memory {
@@ -49,31 +50,32 @@ impl Memory {
         Some(Visitor { ip, agent: self.agents.hash_one(&request.user_agent) })
     }
 
-    /// Takes note of what the service said: a block or a challenge holds until then, and an allow
-    /// ends what held.
-    pub(super) fn note(&self, visitor: Visitor, response: &MitigationResponse, until: Instant) {
+    /// Takes note of what the service says now: a block or a challenge, or an allow, which ends what
+    /// held.
+    pub(super) fn note(&self, visitor: Visitor, response: &mut MitigationResponse, now: Instant) {
         match response.action {
             MitigationAction::Allow => {
                 self.lock().pop(&visitor);
             }
             MitigationAction::Challenge | MitigationAction::Block => {
-                let held = Held { verdict: abridged(response), until };
+                let held = Held { verdict: abridged(response), said: now };
                 self.lock().put(visitor, held);
             }
         }
     }
 
-    /// What still holds against a visitor.
-    pub(super) fn recall(&self, visitor: &Visitor, now: Instant) -> Option<MitigationResponse> {
+    /// What was said against a visitor within this lifetime, which is the asking guard's: it stays
+    /// for those whose lifetime is longer.
+    pub(super) fn recall(
+        &self,
+        visitor: &Visitor,
+        now: Instant,
+        lifetime: Duration,
+    ) -> Option<MitigationResponse> {
         let mut verdicts = self.lock();
-        match verdicts.get(visitor) {
-            Some(held) if now < held.until => Some(held.verdict.clone()),
-            Some(_) => {
-                verdicts.pop(visitor);
-                None
-            }
-            None => None,
-        }
+        let held = verdicts.get(visitor)?;
+        let holds = now.saturating_duration_since(held.said) < lifetime;
+        holds.then(|| held.verdict.clone())
     }
 
     /// Forgets a challenge, and no block.
@@ -92,9 +94,11 @@ impl Memory {
 }
 
 /// The part of a verdict that is worth keeping. Of one that is too large, that is its action.
-fn abridged(response: &MitigationResponse) -> MitigationResponse {
-    let mut short = response.clone();
-    short.metadata.clear();
+fn abridged(response: &mut MitigationResponse) -> MitigationResponse {
+    // It can be large, and is not copied only to be thrown away.
+    let metadata = std::mem::take(&mut response.metadata);
+    let short = response.clone();
+    response.metadata = metadata;
     if serde_json::to_writer(Room(LARGEST), &short).is_ok() {
         return short;
     }

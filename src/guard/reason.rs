@@ -14,11 +14,12 @@ use crate::EsperError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FallbackReason {
-    /// No answer came before the deadline.
+    /// No answer came before the deadline, perhaps because there was no connection by then.
     Timeout,
-    /// There was no connection, or it broke.
+    /// The connection was refused, or it broke. A host that swallows everything is a
+    /// [`Timeout`](Self::Timeout).
     Connection,
-    /// The service's certificate was rejected.
+    /// The service's certificate was rejected, or this process cannot make connections at all.
     Certificate,
     /// The service failed, with a status of 500 or above.
     ServerError,

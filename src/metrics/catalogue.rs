@@ -62,7 +62,7 @@ pub(super) const BREAKER: Metric = Metric {
     name: "esper_breaker_changes_total",
     labels: &["change"],
     kind: Kind::Counter,
-    help: "How often the breaker of a guard opened, and closed again.",
+    help: "How often breakers of guards opened, and closed again; a failed probe is neither.",
 };
 pub(super) const REQUESTS: Metric = Metric {
     name: "esper_requests_total",

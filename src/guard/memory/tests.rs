@@ -1,12 +1,13 @@
 //! The memory in virtual time.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn memory(visitors: usize) -> Memory {
     Memory::new(NonZeroUsize::new(visitors).unwrap())
@@ -33,20 +34,33 @@ fn from(ip: &str, agent: Option<&str>) -> MitigationRequest {
 #[test]
 fn a_block_or_a_challenge_holds_for_its_time_and_an_allow_ends_it() {
     let (memory, now) = (memory(10), Instant::now());
-    let until = now + Duration::from_secs(60);
+    let until = now + MINUTE;
     let visitor = memory.visitor(&from("192.0.2.1", None)).unwrap();
     for action in ["block", "challenge"] {
-        memory.note(visitor, &verdict(action), until);
-        let held = memory.recall(&visitor, until - Duration::from_nanos(1)).unwrap();
+        let mut verdict = verdict(action);
+        memory.note(visitor, &mut verdict, now);
+        assert!(!verdict.metadata.is_empty(), "it is the caller's");
+        let held = memory.recall(&visitor, until - Duration::from_nanos(1), MINUTE).unwrap();
         assert_eq!(held.action.to_string(), action);
         assert_eq!(held.reason.as_deref(), Some("flood"));
         assert!(held.metadata.is_empty() && held.challenge.is_some());
-        assert!(memory.recall(&visitor, until).is_none());
-        assert!(memory.recall(&visitor, now).is_none(), "what is over does not come back");
+        assert!(memory.recall(&visitor, until, MINUTE).is_none());
     }
-    memory.note(visitor, &verdict("block"), until);
-    memory.note(visitor, &verdict("allow"), until);
-    assert!(memory.recall(&visitor, now).is_none());
+    memory.note(visitor, &mut verdict("block"), now);
+    memory.note(visitor, &mut verdict("allow"), now);
+    assert!(memory.recall(&visitor, now, MINUTE).is_none());
+}
+
+#[test]
+fn a_lifetime_is_that_of_the_guard_which_asks_and_of_no_other() {
+    let (memory, now) = (memory(10), Instant::now());
+    let visitor = memory.visitor(&from("192.0.2.1", None)).unwrap();
+    memory.note(visitor, &mut verdict("block"), now);
+    assert!(memory.recall(&visitor, now, Duration::ZERO).is_none());
+    let later = now + Duration::from_secs(1);
+    assert!(memory.recall(&visitor, later, Duration::from_secs(1)).is_none());
+    assert!(memory.recall(&visitor, later, MINUTE).is_some());
+    assert!(memory.recall(&visitor, now + 1_000 * MINUTE, Duration::MAX).is_some());
 }
 
 #[test]
@@ -54,9 +68,9 @@ fn a_solved_challenge_is_forgotten_and_a_block_is_not() {
     let (memory, now) = (memory(10), Instant::now());
     let visitor = memory.visitor(&from("192.0.2.1", None)).unwrap();
     for (action, stays) in [("challenge", false), ("block", true)] {
-        memory.note(visitor, &verdict(action), now + Duration::from_secs(1));
+        memory.note(visitor, &mut verdict(action), now);
         memory.forget_challenge(&visitor);
-        assert_eq!(memory.recall(&visitor, now).is_some(), stays, "{action}");
+        assert_eq!(memory.recall(&visitor, now, MINUTE).is_some(), stays, "{action}");
     }
 }
 
@@ -75,16 +89,15 @@ fn a_visitor_is_an_address_in_any_spelling_with_a_user_agent() {
 #[test]
 fn ten_times_as_many_visitors_as_fit_keep_memory_within_its_bound() {
     let (memory, now) = (memory(1_000), Instant::now());
-    let until = now + Duration::from_secs(60);
     let visitors: Vec<_> = (0..10_000_u32)
         .map(|number| memory.visitor(&from(&std::net::Ipv4Addr::from(number).to_string(), None)))
         .map(Option::unwrap)
         .collect();
     for visitor in &visitors {
-        memory.note(*visitor, &verdict("block"), until);
+        memory.note(*visitor, &mut verdict("block"), now);
         assert!(memory.lock().len() <= 1_000);
     }
-    let kept = |visitor: &&Visitor| memory.recall(visitor, now).is_some();
+    let kept = |visitor: &&Visitor| memory.recall(visitor, now, MINUTE).is_some();
     assert_eq!(visitors.iter().filter(kept).count(), 1_000);
     assert!(visitors[9_000..].iter().all(|visitor| kept(&visitor)), "the last ones are kept");
 }
@@ -93,7 +106,7 @@ fn ten_times_as_many_visitors_as_fit_keep_memory_within_its_bound() {
 fn of_a_verdict_that_is_too_large_its_action_is_kept() {
     let mut large = verdict("block");
     large.reason = Some("x".repeat(LARGEST));
-    let short = abridged(&large);
+    let short = abridged(&mut large);
     assert_eq!((short.action, short.reason, short.challenge), (large.action, None, None));
 }
 
@@ -112,13 +125,13 @@ proptest! {
             let request = from(&format!("192.0.2.{address}"), Some(agent));
             let mut verdict = verdict("block");
             verdict.reason = Some(number.to_string());
-            memory.note(memory.visitor(&request).unwrap(), &verdict, now + Duration::from_secs(1));
+            memory.note(memory.visitor(&request).unwrap(), &mut verdict, now);
             expected.insert((*address, agent.clone()), number.to_string());
         }
         prop_assert_eq!(memory.lock().len(), expected.len());
         for ((address, agent), reason) in expected {
             let visitor = memory.visitor(&from(&format!("192.0.2.{address}"), Some(&agent)));
-            let held = memory.recall(&visitor.unwrap(), now).unwrap();
+            let held = memory.recall(&visitor.unwrap(), now, MINUTE).unwrap();
             prop_assert_eq!(held.reason, Some(reason));
         }
     }
