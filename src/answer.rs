@@ -103,9 +103,16 @@ fn printable(text: &str) -> String {
     line
 }
 
-/// Line separators and the marks that turn the direction of text.
+/// Line separators, the marks that turn the direction of text, and characters without a width.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(
+        character,
+        '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 const LONGEST: usize = 500;
@@ -122,6 +129,8 @@ mod tests {
     fn a_message_is_one_bounded_line() {
         let line = printable(&format!("a\nb\u{1b}[31m\u{202e}{}", "x".repeat(10_000)));
         assert!(line.starts_with("a\\u{a}b\\u{1b}[31m\\u{202e}x"), "{line}");
+        let marks = printable("\u{61c}\u{2063}\u{feff}");
+        assert_eq!(marks, "\\u{61c}\\u{2063}\\u{feff}");
         assert!(line.len() < LONGEST + 20, "{}", line.len());
     }
 

@@ -165,12 +165,14 @@ fn unreached(error: reqwest::Error, effort: Effort) -> EsperError {
     }
     let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     let what = match failure {
-        Failure::Untrusted => "the certificate was rejected of",
-        Failure::Unsent if error.is_timeout() => "no connection in time to",
+        Failure::Untrusted => {
+            "the certificate was rejected; EsperConfig::with_root_certificate trusts one of your own"
+        }
+        Failure::Unsent if error.is_timeout() => "there was no connection in time",
         Failure::Unsent => failure::what_kept_from_connecting(&error),
-        Failure::Refused | Failure::Unclear => "the connection broke to",
+        Failure::Refused | Failure::Unclear => "the connection broke",
     };
-    let message = format!("could not reach esper: {what} {host}");
+    let message = format!("could not reach esper at {host}: {what}");
     let permanent = failure == Failure::Untrusted;
     let source = error.without_url().into();
     EsperError::Connection { message, permanent, attempts, elapsed, source }

@@ -30,15 +30,15 @@ impl Failure {
     }
 }
 
-/// Why no connection was made, in front of the name of its other end.
+/// Why no connection was made. Behind a proxy, nothing tells whether it was to the proxy.
 pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str {
     let refused = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_dns() {
-        "the name does not resolve of"
+        "a name does not resolve, its own or that of a proxy on the way"
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
-        "nobody listens at"
+        "the connection was refused, there or by a proxy on the way"
     } else {
-        "no connection to"
+        "there was no connection, or a proxy on the way made none"
     }
 }
 

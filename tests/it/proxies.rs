@@ -1,6 +1,7 @@
 //! Proxies: who is sent through them, and what their faults look like.
 
 use std::error::Error;
+use std::net::TcpListener;
 
 use esper_rs_client::{AsyncEsperClient, EsperError, MitigationRequest};
 
@@ -33,6 +34,22 @@ async fn a_proxy_that_does_not_connect_is_a_connection_error_without_its_passwor
             assert_eq!(request.method, "CONNECT", "{number}: {request:?}");
             assert!(request.all("authorization").is_empty(), "{number}: {request:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_not_taken_for_esper() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unknown = format!("http://{}.invalid", "x".repeat(64));
+    for (proxy, what) in [
+        (format!("http://{gone}"), "the connection was refused, there or by a proxy on the way"),
+        (unknown, "a name does not resolve, its own or that of a proxy on the way"),
+    ] {
+        let config = config("https://esper.test").with_proxy(proxy).with_max_retries(0);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+        let expected = format!("could not reach esper at https://esper.test: {what}");
+        assert_eq!(result.unwrap_err().to_string(), expected);
     }
 }
 
