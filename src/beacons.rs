@@ -29,7 +29,6 @@ pub(crate) use slot::Slot;
 pub use stats::{BeaconDrops, BeaconReport, BeaconStats, DropReason};
 
 use shared::{Goal, Reply, Shared};
-use stats::DropReason::Closed;
 
 /// Sends events in the background; from [`AsyncEsperClient::beacons`] or [`EsperClient::beacons`].
 ///
@@ -142,21 +141,14 @@ impl Beacons {
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.
     pub async fn shutdown(&self, timeout: Duration) -> BeaconReport {
-        self.close(deadline(timeout));
+        self.shared().close(deadline(timeout));
         self.reached(Goal::Ended).await
     }
 
     /// Does what [`shutdown`](Self::shutdown) does, and blocks the calling thread.
     pub fn shutdown_blocking(&self, timeout: Duration) -> BeaconReport {
-        self.close(deadline(timeout));
+        self.shared().close(deadline(timeout));
         self.reached_blocking(Goal::Ended, timeout)
-    }
-
-    fn close(&self, deadline: Instant) {
-        let mut state = self.shared().lock();
-        state.queue.close(Closed);
-        // The most impatient of several decides.
-        state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
     }
 
     async fn reached(&self, goal: Goal) -> BeaconReport {
@@ -194,10 +186,7 @@ impl Drop for Handle {
             // A process that does not know of the queue must not hang at its end.
             return;
         }
-        let mut state = self.shared.lock();
-        state.orphaned = Some(Instant::now());
-        let empty = state.queue.queued() == 0;
-        drop(state);
+        let empty = self.shared.orphan(Instant::now());
         let (sender, ended) = mpsc::channel();
         self.shared.when(Goal::Ended, Reply::Thread(sender));
         if !empty {

@@ -31,14 +31,20 @@ pub(super) struct Delivery {
     pub(super) probe: bool,
 }
 
-/// What a result says about the event and the service.
+/// A delivery with its result.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) delivery: Delivery,
+    pub(super) result: Result<(), EsperError>,
+}
+
+/// Whose fault a failed delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Delivered,
+pub(super) enum Fault {
     /// No repetition will deliver this event; the next one is not affected.
-    Poison(DropReason),
+    Event(DropReason),
     /// Later, perhaps.
-    Setback(Setback),
+    Service(Setback),
 }
 
 impl Sender {
@@ -53,10 +59,7 @@ impl Sender {
         Ok(Self { transport, patience })
     }
 
-    pub(super) async fn send(
-        self: Arc<Self>,
-        delivery: Delivery,
-    ) -> (Delivery, Result<(), EsperError>) {
+    pub(super) async fn send(self: Arc<Self>, delivery: Delivery) -> Finished {
         let result = match &delivery.entry {
             Some(Entry { parcel, .. }) => {
                 let id = parcel.id.map(|id| id.to_string());
@@ -65,7 +68,7 @@ impl Sender {
             }
             None => Ok(()),
         };
-        (delivery, result)
+        Finished { delivery, result }
     }
 }
 
@@ -125,26 +128,25 @@ impl Drop for Delivery {
     }
 }
 
-impl Outcome {
-    pub(super) fn of(result: &Result<(), EsperError>) -> Self {
-        let Err(error) = result else { return Self::Delivered };
+impl Fault {
+    pub(super) fn of(error: &EsperError) -> Self {
         match error {
             EsperError::Api { status, retry_after, .. } => Self::of_status(*status, *retry_after),
-            EsperError::Validation { .. } => Self::Poison(DropReason::Invalid),
-            EsperError::Decode { .. } => Self::Setback(Setback::BadAnswer),
+            EsperError::Validation { .. } => Self::Event(DropReason::Invalid),
+            EsperError::Decode { .. } => Self::Service(Setback::BadAnswer),
             EsperError::Connection { .. } | EsperError::Timeout { .. } => {
-                Self::Setback(Setback::Unreachable)
+                Self::Service(Setback::Unreachable)
             }
         }
     }
 
     fn of_status(status: StatusCode, asked: Option<Duration>) -> Self {
-        Self::Setback(match status {
+        Self::Service(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Setback::KeyRejected,
             StatusCode::TOO_MANY_REQUESTS => Setback::Busy(asked),
             StatusCode::REQUEST_TIMEOUT => Setback::BadAnswer,
             status if status.is_client_error() => {
-                return Self::Poison(DropReason::Refused);
+                return Self::Event(DropReason::Refused);
             }
             status if status.is_server_error() && asked.is_some() => Setback::Busy(asked),
             status if status.is_server_error() => Setback::BadAnswer,
@@ -158,33 +160,33 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    fn outcome(status: u16, asked: Option<u64>) -> Outcome {
+    fn fault(status: u16, asked: Option<u64>) -> Fault {
         let status = StatusCode::from_u16(status).unwrap();
-        Outcome::of_status(status, asked.map(Duration::from_secs))
+        Fault::of_status(status, asked.map(Duration::from_secs))
     }
 
     #[test]
     fn only_what_the_event_is_to_blame_for_costs_the_event() {
         for poison in [400, 404, 413, 415, 422] {
-            assert_eq!(outcome(poison, None), Outcome::Poison(DropReason::Refused), "{poison}");
+            assert_eq!(fault(poison, None), Fault::Event(DropReason::Refused), "{poison}");
         }
         for key in [401, 403] {
-            assert_eq!(outcome(key, None), Outcome::Setback(Setback::KeyRejected), "{key}");
+            assert_eq!(fault(key, None), Fault::Service(Setback::KeyRejected), "{key}");
         }
         for failing in [408, 500, 501, 502, 503, 504] {
-            assert_eq!(outcome(failing, None), Outcome::Setback(Setback::BadAnswer), "{failing}");
+            assert_eq!(fault(failing, None), Fault::Service(Setback::BadAnswer), "{failing}");
         }
         for elsewhere in [301, 302, 307, 600] {
-            let expected = Outcome::Setback(Setback::Unreachable);
-            assert_eq!(outcome(elsewhere, None), expected, "{elsewhere}");
+            let expected = Fault::Service(Setback::Unreachable);
+            assert_eq!(fault(elsewhere, None), expected, "{elsewhere}");
         }
     }
 
     #[test]
     fn a_request_to_wait_is_for_the_whole_queue() {
         let wait = Some(Duration::from_secs(7));
-        assert_eq!(outcome(429, Some(7)), Outcome::Setback(Setback::Busy(wait)));
-        assert_eq!(outcome(503, Some(7)), Outcome::Setback(Setback::Busy(wait)));
-        assert_eq!(outcome(429, None), Outcome::Setback(Setback::Busy(None)));
+        assert_eq!(fault(429, Some(7)), Fault::Service(Setback::Busy(wait)));
+        assert_eq!(fault(503, Some(7)), Fault::Service(Setback::Busy(wait)));
+        assert_eq!(fault(429, None), Fault::Service(Setback::Busy(None)));
     }
 }

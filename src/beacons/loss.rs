@@ -47,7 +47,7 @@ impl Losses {
 
     /// Notes why an event is about to be lost.
     pub(super) fn because(&mut self, reason: DropReason, error: &EsperError) {
-        self.example[reason as usize].get_or_insert_with(|| error.to_string());
+        self.example[reason.index()].get_or_insert_with(|| error.to_string());
     }
 
     /// Tells what was lost since the last time; never waits.
@@ -92,11 +92,11 @@ impl Losses {
             if events == 0 {
                 continue;
             }
-            let last = &mut self.last[reason as usize];
+            let last = &mut self.last[reason.index()];
             if last.is_none_or(|last| now.duration_since(last) >= PAUSE) {
                 *last = Some(now);
                 self.logged.add(reason, events);
-                let example = self.example[reason as usize].take().unwrap_or_default();
+                let example = self.example[reason.index()].take().unwrap_or_default();
                 let reason = reason.as_str();
                 warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
             }

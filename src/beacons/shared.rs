@@ -127,6 +127,21 @@ impl Shared {
         }
     }
 
+    /// Takes no more events, and gives the worker until then for the rest.
+    pub(super) fn close(&self, deadline: Instant) {
+        let mut state = self.lock();
+        state.queue.close(DropReason::Closed);
+        // The most impatient of several decides.
+        state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
+    }
+
+    /// Notes that the last handle is gone; returns true if nothing is queued.
+    pub(super) fn orphan(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.orphaned = Some(now);
+        state.queue.queued() == 0
+    }
+
     /// Replies when the goal is reached. At once, where there is no worker.
     pub(super) fn when(&self, goal: Goal, reply: Reply) -> Before {
         if self.is_copy() {

@@ -25,8 +25,8 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// Every reason, in the order of [`BeaconDrops::iter`].
-    pub(crate) const ALL: [Self; 7] = [
+    /// Every reason that this version knows, in the order of [`BeaconDrops::iter`].
+    pub const ALL: &'static [Self] = &[
         Self::Full,
         Self::Invalid,
         Self::Refused,
@@ -48,6 +48,19 @@ impl DropReason {
             Self::Closed => "closed",
             Self::Abandoned => "abandoned",
             Self::NoWorker => "no_worker",
+        }
+    }
+
+    /// Its place in [`ALL`](Self::ALL), where a new one has to be as well.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Full => 0,
+            Self::Invalid => 1,
+            Self::Refused => 2,
+            Self::Failed => 3,
+            Self::Closed => 4,
+            Self::Abandoned => 5,
+            Self::NoWorker => 6,
         }
     }
 }
@@ -84,7 +97,7 @@ impl BeaconDrops {
     /// Returns the number of events that were dropped for a reason.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize]
+        self.0[reason.index()]
     }
 
     /// Returns the number of events that were dropped for any reason.
@@ -96,11 +109,11 @@ impl BeaconDrops {
     /// Iterates over every reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
         let counts = *self;
-        DropReason::ALL.into_iter().map(move |reason| (reason, counts.of(reason)))
+        DropReason::ALL.iter().map(move |reason| (*reason, counts.of(*reason)))
     }
 
     pub(super) fn add(&mut self, reason: DropReason, events: u64) {
-        self.0[reason as usize] += events;
+        self.0[reason.index()] += events;
     }
 }
 
@@ -139,8 +152,9 @@ mod tests {
     #[test]
     fn every_reason_has_a_count_of_its_own() {
         let mut drops = BeaconDrops::default();
-        for (number, reason) in (1..).zip(DropReason::ALL) {
-            drops.add(reason, number);
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            drops.add(*reason, index as u64 + 1);
         }
         for (number, (reason, events)) in (1..).zip(drops.iter()) {
             assert_eq!((events, drops.of(reason)), (number, number), "{reason}");

@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use super::delivery::{Delivery, Outcome, Sender};
+use super::delivery::{Delivery, Fault, Finished, Sender};
 use super::loss::Losses;
 use super::schedule::{Cause, Permit, Schedule, Setback};
 use super::shared::Shared;
@@ -29,7 +29,7 @@ struct Worker<'a> {
     losses: &'a mut Losses,
     published: &'a mut Published,
     schedule: Schedule,
-    deliveries: JoinSet<(Delivery, Result<(), EsperError>)>,
+    deliveries: JoinSet<Finished>,
     in_flight: usize,
     /// For the log: whose trouble it is.
     beacon_url: String,
@@ -39,9 +39,7 @@ struct Worker<'a> {
     progress: Option<Instant>,
 }
 
-type Done = Result<(Delivery, Result<(), EsperError>), JoinError>;
-
-/// What to do when all is done for now.
+/// What to do when nothing more can begin now.
 enum Rest {
     Until(Option<Instant>),
     End,
@@ -126,15 +124,15 @@ impl<'a> Worker<'a> {
             self.shared.answer_waiters(now, pause);
             match self.rest(now, pause) {
                 Rest::Until(until) => {
-                    for done in self.wait(until).await {
-                        self.settle(done);
+                    for finished in self.wait(until).await {
+                        self.settle(finished);
                     }
                 }
                 Rest::End => break,
             }
         }
-        while let Some(done) = self.deliveries.try_join_next() {
-            self.settle(done);
+        while let Some(finished) = self.deliveries.try_join_next() {
+            self.settle(finished);
         }
         self.deliveries.shutdown().await;
     }
@@ -191,13 +189,13 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits until deliveries have ended, somebody wakes the worker, or the time is over.
-    async fn wait(&mut self, until: Option<Instant>) -> Vec<Done> {
+    async fn wait(&mut self, until: Option<Instant>) -> Vec<Result<Finished, JoinError>> {
         let mut ended = Vec::new();
         let deliveries = &mut self.deliveries;
         let mut woken = pin!(self.shared.wake.notified());
         let something = poll_fn(|context| {
-            while let Poll::Ready(Some(done)) = deliveries.poll_join_next(context) {
-                ended.push(done);
+            while let Poll::Ready(Some(finished)) = deliveries.poll_join_next(context) {
+                ended.push(finished);
             }
             let woken = woken.as_mut().poll(context).is_ready();
             if woken || !ended.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -209,23 +207,23 @@ impl<'a> Worker<'a> {
         ended
     }
 
-    fn settle(&mut self, done: Done) {
+    fn settle(&mut self, finished: Result<Finished, JoinError>) {
         let now = now();
-        let Ok((delivery, result)) = done else {
+        let Ok(Finished { delivery, result }) = finished else {
             // It panicked, which counted its event as dropped. It may have been the probe.
             self.schedule.failed(now, Setback::Unreachable, true);
             return;
         };
-        match Outcome::of(&result) {
-            Outcome::Delivered => {
+        let Err(error) = result else {
+            self.worked(now, &delivery);
+            return delivery.delivered();
+        };
+        match Fault::of(&error) {
+            Fault::Event(reason) => {
                 self.worked(now, &delivery);
-                delivery.delivered();
+                self.drop_it(delivery, reason, &error);
             }
-            Outcome::Poison(reason) => {
-                self.worked(now, &delivery);
-                self.drop_result(delivery, reason, result);
-            }
-            Outcome::Setback(setback) => self.set_back(now, delivery, setback, result),
+            Fault::Service(setback) => self.set_back(now, delivery, setback, &error),
         }
     }
 
@@ -241,10 +239,9 @@ impl<'a> Worker<'a> {
         now: Instant,
         mut delivery: Delivery,
         setback: Setback,
-        result: Result<(), EsperError>,
+        error: &EsperError,
     ) {
-        let news = self.schedule.failed(now, setback, delivery.probe);
-        if let (Some(cause), Err(error)) = (news, &result) {
+        if let Some(cause) = self.schedule.failed(now, setback, delivery.probe) {
             self.say(cause, error);
         }
         let failures = match (setback, delivery.probe) {
@@ -253,7 +250,7 @@ impl<'a> Worker<'a> {
             _ => delivery.failures(),
         };
         if failures >= MOST_FAILURES {
-            self.drop_result(delivery, DropReason::Failed, result);
+            self.drop_it(delivery, DropReason::Failed, error);
         } else {
             delivery.put_back(now + self.schedule.wait_of(failures));
         }
@@ -270,17 +267,6 @@ impl<'a> Worker<'a> {
                  set a valid ESPER_API_KEY"
             ),
             Cause::Outage => warn!(beacon_url, %error, "beacon events wait for a pause to end"),
-        }
-    }
-
-    fn drop_result(
-        &mut self,
-        delivery: Delivery,
-        reason: DropReason,
-        result: Result<(), EsperError>,
-    ) {
-        if let Err(error) = result {
-            self.drop_it(delivery, reason, &error);
         }
     }
 

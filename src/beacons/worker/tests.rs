@@ -15,7 +15,7 @@ const EVENTS: u64 = 4;
 fn orphaned(port: u16, service: impl Future<Output = ()> + Send + 'static) -> (BeaconStats, u64) {
     run(port, |shared| {
         (0..EVENTS).for_each(|_| shared.send(BeaconEvent::new("http_request")));
-        shared.lock().orphaned = Some(Instant::now());
+        shared.orphan(Instant::now());
         service
     })
 }
@@ -82,7 +82,7 @@ fn the_minute_without_handles_begins_when_the_last_one_goes() {
         }
         sleep(Duration::from_secs(300)).await;
         shared.send(BeaconEvent::new("http_request"));
-        shared.lock().orphaned = Some(now());
+        shared.orphan(now());
         shared.wake.notify_one();
     });
     assert_eq!((stats.delivered, stats.dropped.total()), (2, 0), "{stats:?}");
