@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
+use super::circuit::CallTimes;
 use super::memory::Visitor;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
@@ -58,8 +59,9 @@ impl Guard {
     async fn ask(&self, request: &MitigationRequest) -> Result<MitigationResponse, Unanswered> {
         let started = Instant::now();
         request.check()?;
-        let patient = self.deadline.mul_f32(SHARE);
-        let pass = self.circuit.admit(self.deadline, patient).ok_or(FallbackReason::BreakerOpen)?;
+        let failed_after = self.deadline.mul_f32(SHARE);
+        let times = CallTimes { longest: self.deadline, failed_after };
+        let pass = self.circuit.admit(times).ok_or(FallbackReason::BreakerOpen)?;
         let _permit = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
 
         // The call ends a moment before the decision has to be there, so that it can say itself

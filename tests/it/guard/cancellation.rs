@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::{assert_settled, guard, request};
+use crate::support::paused::{self, Deed, PausedServer};
 use crate::support::{Answer, RawServer};
 
 /// Polls a future at most so often, each time that it asks for it, and then drops it.
@@ -67,23 +68,25 @@ async fn a_decision_that_is_dropped_anywhere_gives_everything_back() {
     }
 }
 
-#[tokio::test]
-async fn visitors_who_leave_at_once_do_not_open_the_breaker_and_those_who_waited_do() {
-    let server = RawServer::always(|| Answer::Silence);
-    let guard = guard(&server.url())
-        .with_deadline(Duration::from_secs(4))
-        .with_breaker(2, Duration::from_secs(60));
-    for _ in 0..10 {
-        assert!(polled(1, guard.decide(&request())).await.is_none());
-    }
-    assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
-    // Before the deadline, and after the limit of a first attempt.
-    for _ in 0..2 {
-        assert!(timeout(Duration::from_millis(2_800), guard.decide(&request())).await.is_err());
-    }
-    let decision = guard.decide(&request()).await;
-    assert_eq!(decision.fallback_reason(), Some(FallbackReason::BreakerOpen));
-    assert_settled(&guard);
+#[test]
+fn visitors_who_leave_at_once_do_not_open_the_breaker_and_those_who_waited_do() {
+    paused::run(async {
+        let server = PausedServer::start(vec![(Deed::Silence, Duration::ZERO)]).await;
+        let guard = guard(&format!("http://127.0.0.1:{}", server.port))
+            .with_deadline(Duration::from_secs(4))
+            .with_breaker(2, Duration::from_secs(60));
+        for _ in 0..10 {
+            assert!(polled(1, guard.decide(&request())).await.is_none());
+        }
+        assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
+        // Before the deadline, and after the limit of a first attempt.
+        for _ in 0..2 {
+            assert!(timeout(Duration::from_millis(2_800), guard.decide(&request())).await.is_err());
+        }
+        let decision = guard.decide(&request()).await;
+        assert_eq!(decision.fallback_reason(), Some(FallbackReason::BreakerOpen));
+        assert_settled(&guard);
+    });
 }
 
 #[tokio::test]
