@@ -73,17 +73,14 @@ impl Transport {
         config.key.check()?;
         let patience = Patience::new(config)?;
         let clients = http_client::Clients::new(config)?;
-        let stack = |server: Server| (server, stack(clients.of(server)).build());
+        let stack = |server| stack(clients.of(server)).build();
         // A stack for each server, with a budget of its own: an outage of one is not the other's.
-        let mut stacks: Vec<(Server, ClientWithMiddleware)> = Vec::new();
-        for operation in OPERATIONS {
-            if !stacks.iter().any(|(server, _)| *server == operation.server) {
-                stacks.push(stack(operation.server));
-            }
-        }
+        let (api, beacon) = (stack(Server::Api), stack(Server::Beacon));
         let route = |operation: &'static Operation| {
-            let stack = stacks.iter().find(|(server, _)| *server == operation.server);
-            let (_, stack) = stack.expect("there is one for each");
+            let stack = match operation.server {
+                Server::Api => &api,
+                Server::Beacon => &beacon,
+            };
             let base = config.base_url(operation.server)?;
             Ok(Route {
                 operation,

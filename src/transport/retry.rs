@@ -18,10 +18,17 @@ use crate::operation::Repeat;
 /// The outermost middleware: one call, its attempts and the waits between them.
 ///
 /// The clones of a client share one budget for their retries to a server: beyond a few, there is
-/// one for every ten calls, so that an outage is not made worse. One that is taken for a wait which
-/// the caller then drops is not given back: that is fewer requests, never more.
+/// one for every ten calls, so that an outage is not made worse. Where the caller drops a call that
+/// waits for its retry, the budget does not get that retry back: fewer requests are sent, never more.
 pub(super) struct Retry {
     budget: TpsBudget,
+}
+
+/// How often a call was repeated so far.
+#[derive(Clone, Copy, Default)]
+struct Retries {
+    charged: u32,
+    free: u32,
 }
 
 /// What comes after an attempt.
@@ -44,25 +51,24 @@ impl Retry {
         Self { budget }
     }
 
-    /// Judges an outcome after `past` retries, of which `free` were not charged for.
+    /// Judges an outcome after so many retries.
     fn judge(
         &self,
         outcome: &reqwest::Result<Response>,
         passing: &Passing,
-        past: u32,
-        free: u32,
+        retries: Retries,
     ) -> Verdict {
         let patience = &passing.call.patience;
         let asked = outcome.as_ref().ok().and_then(retry_after::of);
         match may_repeat(outcome, asked, passing.operation.repeat) {
-            Some(Cost::Free) if free == 0 => return Verdict::Free,
+            Some(Cost::Free) if retries.free == 0 => return Verdict::Free,
             Some(_) => {}
             None => return Verdict::Final("no repetition would help, or be safe"),
         }
         if asked > Some(patience.longest_retry_after) {
             return Verdict::Final("the service asks to wait too long");
         }
-        let Some(wait) = patience.backoff.wait(past - free) else {
+        let Some(wait) = patience.backoff.wait(retries.charged) else {
             return Verdict::Final("there is no retry left");
         };
         let wait = wait.max(asked.unwrap_or_default());
@@ -90,12 +96,11 @@ impl Middleware for Retry {
         let passing = passing.expect("transport.rs puts it there");
         let call = &passing.call;
         self.budget.deposit();
-        let (mut past, mut free) = (0, 0);
+        let mut retries = Retries::default();
         loop {
             let started = Instant::now();
-            // A body that cannot be cloned, a stream, can be sent but once; ours are JSON.
-            let again = request.try_clone();
-            *request.timeout_mut() = Some(call.patience.attempt(call.left(), past - free));
+            let repetition = request.try_clone();
+            *request.timeout_mut() = Some(call.patience.attempt(call.left(), retries.charged));
             call.count_attempt();
             let outcome = match next.clone().run(request, extensions).await {
                 Ok(answer) => body::read(answer, passing.operation.answers_with_json).await,
@@ -103,30 +108,26 @@ impl Middleware for Retry {
                 // Nothing below is a middleware.
                 Err(Error::Middleware(error)) => return Err(Error::Middleware(error)),
             };
-            let verdict = match again {
-                Some(_) => self.judge(&outcome, &passing, past, free),
-                None => Verdict::Final("the request cannot be sent again"),
-            };
+            // A stream could be sent but once; our bodies are JSON.
+            let Some(repetition) = repetition else { return outcome.map_err(Error::Reqwest) };
+            let verdict = self.judge(&outcome, &passing, retries);
             debug!(
-                attempt = past + 1,
+                attempt = retries.charged + retries.free + 1,
                 outcome = %Outcome(&outcome),
                 elapsed_ms = started.elapsed().as_millis(),
                 next = ?verdict,
                 "attempt"
             );
-            match (verdict, again) {
-                (Verdict::Again(wait), Some(clone)) => {
+            match verdict {
+                Verdict::Final(_) => return outcome.map_err(Error::Reqwest),
+                Verdict::Again(wait) => {
                     drop(outcome);
                     sleep_until(Instant::now() + wait).await;
-                    request = clone;
+                    retries.charged += 1;
                 }
-                (Verdict::Free, Some(clone)) => {
-                    free += 1;
-                    request = clone;
-                }
-                _ => return outcome.map_err(Error::Reqwest),
+                Verdict::Free => retries.free += 1,
             }
-            past += 1;
+            request = repetition;
         }
     }
 }
