@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::transport::later;
+use crate::deadline::saturating_add;
 use crate::{BeaconEvent, EsperConfig};
 
 mod delivery;
@@ -198,7 +198,7 @@ impl Drop for Handle {
 
 fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
-    later(now.into(), timeout).into_std()
+    saturating_add(now.into(), timeout).into_std()
 }
 
 /// How long the drop of the last handle may take.

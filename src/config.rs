@@ -105,8 +105,8 @@ impl EsperConfig {
         match (api, beacon) {
             (None, None) => Ok(config),
             (Some(api), Some(beacon)) => Ok(config.with_api_url(api).with_beacon_url(beacon)),
-            (Some(_), None) => Err(half("beacon_url", options::BEACON_URL_VARIABLE)),
-            (None, Some(_)) => Err(half("api_url", options::API_URL_VARIABLE)),
+            (Some(_), None) => Err(other_url_missing("beacon_url", options::BEACON_URL_VARIABLE)),
+            (None, Some(_)) => Err(other_url_missing("api_url", options::API_URL_VARIABLE)),
         }
     }
 
@@ -240,7 +240,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn half(field: &'static str, variable: &str) -> EsperError {
+fn other_url_missing(field: &'static str, variable: &str) -> EsperError {
     let message = format!(
         "{variable} is not set while the other URL is; set both, so that nothing goes to the real \
          service by accident"

@@ -12,12 +12,12 @@ use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
 mod breaker;
-mod circuit;
 mod decide;
 mod decision;
-mod memory;
+mod last_verdicts;
 mod policy;
 mod reason;
+mod shared_breaker;
 mod stats;
 
 pub use decision::{Decision, DecisionSource};
@@ -26,8 +26,8 @@ pub use reason::FallbackReason;
 pub use stats::GuardStats;
 
 use alarm::Alarm;
-use circuit::Circuit;
-use memory::Memory;
+use last_verdicts::LastVerdicts;
+use shared_breaker::SharedBreaker;
 use stats::Counters;
 
 /// Decides about requests within a deadline, and never fails.
@@ -92,7 +92,7 @@ pub struct Guard {
     verdict_lifetime: Duration,
     max_in_flight: usize,
     in_flight: Arc<Semaphore>,
-    circuit: Arc<Circuit>,
+    breaker: Arc<SharedBreaker>,
     common: Arc<Common>,
 }
 
@@ -100,7 +100,7 @@ pub struct Guard {
 struct Common {
     counters: Counters,
     alarm: Alarm,
-    memory: Memory,
+    last_verdicts: LastVerdicts,
 }
 
 impl Guard {
@@ -112,7 +112,7 @@ impl Guard {
         let common = Common {
             counters: Counters::default(),
             alarm: Alarm::default(),
-            memory: Memory::new(VISITORS),
+            last_verdicts: LastVerdicts::new(VISITORS),
         };
         Self {
             client,
@@ -121,7 +121,7 @@ impl Guard {
             verdict_lifetime: VERDICT_LIFETIME,
             max_in_flight: MAX_IN_FLIGHT,
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            circuit: Arc::new(Circuit::new(BREAKER_FAILURES, BREAKER_WAIT)),
+            breaker: Arc::new(SharedBreaker::new(BREAKER_FAILURES, BREAKER_WAIT)),
             common: Arc::new(common),
         }
     }
@@ -155,7 +155,7 @@ impl Guard {
     /// is drawn evenly between half of the first and the longest. No wait is longer than a year.
     /// Clones that were made before keep their breaker.
     pub fn with_breaker(mut self, failures: u32, wait: Duration) -> Self {
-        self.circuit = Arc::new(Circuit::new(failures, wait));
+        self.breaker = Arc::new(SharedBreaker::new(failures, wait));
         self
     }
 
@@ -179,11 +179,11 @@ impl Guard {
     /// Fails when there is no answer, and when the key is wrong. The log says so too, so the error
     /// can be left alone: decisions fall back as ever.
     pub async fn warm(&self) -> Result<(), EsperError> {
-        let answer = self.client.get_usage_within(self.patience(WARM_UP, 0)).await;
+        let answer = self.client.get_usage_within(self.limits(WARM_UP, 0)).await;
         match &answer {
             Ok(_) => self.common.alarm.lower(),
             Err(error) => {
-                let reason = self.learn(error);
+                let reason = self.classify(error);
                 warn!(%reason, %error, "esper gives no usage; decisions fall back while it fails");
             }
         }
@@ -195,9 +195,9 @@ impl Guard {
     /// Call it when [`AsyncEsperClient::verify_challenge`] says `true`, with the request's address
     /// and user agent. A block stays.
     pub fn forget_challenge(&self, request: &MitigationRequest) {
-        let memory = &self.common.memory;
-        if let Some(visitor) = memory.visitor(request) {
-            memory.forget_challenge(&visitor);
+        let verdicts = &self.common.last_verdicts;
+        if let Some(visitor) = verdicts.visitor(request) {
+            verdicts.forget_challenge(&visitor);
         }
     }
 

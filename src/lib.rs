@@ -17,7 +17,7 @@ mod call;
 mod check;
 mod client;
 mod config;
-mod decision;
+mod deadline;
 #[cfg(feature = "tower")]
 pub mod enforce;
 mod error;
@@ -33,6 +33,7 @@ pub mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "metrics/absent.rs"]
 mod metrics;
+mod mitigation;
 mod operation;
 mod stats;
 mod trace_context;
@@ -46,13 +47,13 @@ pub use beacons::{
 pub use blocking::EsperClient;
 pub use client::AsyncEsperClient;
 pub use config::EsperConfig;
-pub use decision::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use error::EsperError;
 pub use event::BeaconEvent;
 pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
 pub use guard::{
     Decision, DecisionSource, FailurePolicy, FallbackReason, Guard, GuardStats, OnFailure,
 };
+pub use mitigation::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use reqwest::StatusCode;
 pub use stats::ClientStats;
 pub use trace_context::TraceContext;

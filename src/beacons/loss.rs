@@ -18,7 +18,7 @@ use crate::EsperError;
 #[derive(Debug)]
 pub(super) struct Losses {
     shared: Arc<Shared>,
-    told: BeaconDrops,
+    reported: BeaconDrops,
     logged: BeaconDrops,
     last: [Option<Instant>; REASONS],
     /// An example of why, for the next line of a reason.
@@ -42,7 +42,7 @@ impl Losses {
         });
         let none = BeaconDrops::default();
         let example = [const { None }; REASONS];
-        Self { shared, told: none, logged: none, last: [None; REASONS], example, callback }
+        Self { shared, reported: none, logged: none, last: [None; REASONS], example, callback }
     }
 
     /// Notes why an event is about to be lost.
@@ -58,12 +58,12 @@ impl Losses {
         }
         let Some(callback) = &self.callback else { return };
         for (reason, total) in dropped.iter() {
-            let events = total - self.told.of(reason);
+            let events = total - self.reported.of(reason);
             if events == 0 {
                 continue;
             }
             match callback.try_send(BeaconLoss { reason, events }) {
-                Ok(()) => self.told.add(reason, events),
+                Ok(()) => self.reported.add(reason, events),
                 // The sum waits for the next time.
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
@@ -78,7 +78,7 @@ impl Losses {
         let Some(callback) = self.callback else { return };
         let dropped = self.shared.lock().queue.dropped_so_far();
         for (reason, total) in dropped.iter() {
-            let events = total - self.told.of(reason);
+            let events = total - self.reported.of(reason);
             if events > 0 && callback.send(BeaconLoss { reason, events }).is_err() {
                 return;
             }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::queue::{Entry, Parcel, Queue};
+use super::queue::{Entry, Job, Queue};
 use super::stats::{BeaconReport, BeaconStats, DropReason};
 use super::{BeaconOptions, weight};
 use crate::BeaconEvent;
@@ -104,10 +104,10 @@ impl Shared {
     }
 
     pub(super) fn send(&self, event: BeaconEvent) {
-        let parcel = Parcel::new(event.stamped());
-        let weight = weight::of(&parcel.event);
+        let job = Job::new(event.stamped());
+        let weight = weight::of(&job.event);
         let mut state = self.lock_soon();
-        let evicted = state.queue.accept(parcel, weight);
+        let evicted = state.queue.accept(job, weight);
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if parked {

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use super::delivery::{Delivery, Fault, Finished, Sender};
 use super::loss::Losses;
-use super::schedule::{Cause, Permit, Schedule, Setback};
+use super::schedule::{Cause, Failure, Permit, Schedule};
 use super::shared::Shared;
 use super::stats::DropReason;
 use crate::metrics::Published;
@@ -40,7 +40,7 @@ struct Worker<'a> {
 }
 
 /// What to do when nothing more can begin now.
-enum Rest {
+enum Next {
     Until(Option<Instant>),
     End,
 }
@@ -122,13 +122,13 @@ impl<'a> Worker<'a> {
             self.losses.tell(now);
             self.published.update(|| self.shared.stats());
             self.shared.answer_waiters(now, pause);
-            match self.rest(now, pause) {
-                Rest::Until(until) => {
+            match self.next(now, pause) {
+                Next::Until(until) => {
                     for finished in self.wait(until).await {
                         self.settle(finished);
                     }
                 }
-                Rest::End => break,
+                Next::End => break,
             }
         }
         while let Some(finished) = self.deliveries.try_join_next() {
@@ -151,7 +151,7 @@ impl<'a> Worker<'a> {
             drop(state);
             let mut delivery = Delivery::new(&self.shared, entry?, probe);
             if let Err(error) = delivery.prepare() {
-                self.drop_it(delivery, DropReason::Invalid, &error);
+                self.drop_event(delivery, DropReason::Invalid, &error);
                 continue;
             }
             if probe {
@@ -162,30 +162,30 @@ impl<'a> Worker<'a> {
     }
 
     /// What to do until something happens.
-    fn rest(&mut self, now: Instant, pause: Option<Instant>) -> Rest {
+    fn next(&mut self, now: Instant, pause: Option<Instant>) -> Next {
         let mut state = self.shared.lock();
         let queued = state.queue.queued();
         if let Some(orphaned) = state.orphaned {
             let since = self.progress.map_or(orphaned, |progress| progress.max(orphaned));
-            if queued == 0 || now.saturating_duration_since(since) >= PATIENCE_OF_AN_ORPHAN {
-                return Rest::End;
+            if queued == 0 || now.saturating_duration_since(since) >= ORPHAN_TIMEOUT {
+                return Next::End;
             }
         }
         if let Some(deadline) = state.shutdown
             && (queued == 0 || deadline <= now || Some(deadline) < pause)
         {
-            return Rest::End;
+            return Next::End;
         }
         let next = state.next_deadline();
         if queued > 0 {
             self.busy = now;
         } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
             state.parked = true;
-            return Rest::Until(None);
+            return Next::Until(None);
         }
         // Senders wake nobody, so that they are fast: what they left is found by looking.
         let tick = if pause.is_some() { PAUSED_TICK } else { TICK };
-        Rest::Until([Some(now + tick), pause, next].into_iter().flatten().min())
+        Next::Until([Some(now + tick), pause, next].into_iter().flatten().min())
     }
 
     /// Waits until deliveries have ended, somebody wakes the worker, or the time is over.
@@ -211,7 +211,7 @@ impl<'a> Worker<'a> {
         let now = now();
         let Ok(Finished { delivery, result }) = finished else {
             // It panicked, which counted its event as dropped. It may have been the probe.
-            self.schedule.failed(now, Setback::Unreachable, true);
+            self.schedule.failed(now, Failure::Unreachable, true);
             return;
         };
         let Err(error) = result else {
@@ -221,9 +221,9 @@ impl<'a> Worker<'a> {
         match Fault::of(&error) {
             Fault::Event(reason) => {
                 self.worked(now, &delivery);
-                self.drop_it(delivery, reason, &error);
+                self.drop_event(delivery, reason, &error);
             }
-            Fault::Service(setback) => self.set_back(now, delivery, setback, &error),
+            Fault::Service(failure) => self.postpone(now, delivery, failure, &error),
         }
     }
 
@@ -234,30 +234,30 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn set_back(
+    fn postpone(
         &mut self,
         now: Instant,
         mut delivery: Delivery,
-        setback: Setback,
+        failure: Failure,
         error: &EsperError,
     ) {
-        if let Some(cause) = self.schedule.failed(now, setback, delivery.probe) {
-            self.say(cause, error);
+        if let Some(cause) = self.schedule.failed(now, failure, delivery.probe) {
+            self.log_pause(cause, error);
         }
-        let failures = match (setback, delivery.probe) {
-            (Setback::BadAnswer | Setback::Unreachable, false) => delivery.fail(),
+        let failures = match (failure, delivery.probe) {
+            (Failure::BadAnswer | Failure::Unreachable, false) => delivery.fail(),
             // The fault of everybody, not of this event.
             _ => delivery.failures(),
         };
         if failures >= MOST_FAILURES {
-            self.drop_it(delivery, DropReason::Failed, error);
+            self.drop_event(delivery, DropReason::Failed, error);
         } else {
             delivery.put_back(now + self.schedule.wait_of(failures));
         }
     }
 
     /// Says why the queue pauses, once for each pause.
-    fn say(&self, cause: Cause, error: &EsperError) {
+    fn log_pause(&self, cause: Cause, error: &EsperError) {
         let beacon_url = &self.beacon_url;
         match cause {
             Cause::Rejection => error!(
@@ -270,7 +270,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn drop_it(&mut self, delivery: Delivery, reason: DropReason, error: &EsperError) {
+    fn drop_event(&mut self, delivery: Delivery, reason: DropReason, error: &EsperError) {
         self.losses.because(reason, error);
         delivery.dropped(reason);
     }
@@ -290,7 +290,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often the service may fail on an event while it takes others.
 const MOST_FAILURES: u32 = 10;
 /// How long a queue without handles goes on while the service takes nothing.
-const PATIENCE_OF_AN_ORPHAN: Duration = Duration::from_secs(60);
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

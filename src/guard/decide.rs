@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
-use super::circuit::CallTimes;
-use super::memory::Visitor;
+use super::last_verdicts::Visitor;
+use super::shared_breaker::CallTimes;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
+use crate::deadline::saturating_add;
 use crate::generated::options;
 use crate::metrics::{self, Stopwatch};
-use crate::transport::{Backoff, Patience, later};
+use crate::transport::{Backoff, CallLimits};
 use crate::{EsperError, MitigationAction, MitigationRequest, MitigationResponse};
 
 /// Why there is no decision of the service.
@@ -42,7 +43,7 @@ impl Guard {
         let stopwatch = Stopwatch::start();
         let deciding = Deciding::begin(&self.common.counters);
         let answer = self.ask(request).await;
-        let visitor = self.common.memory.visitor(request);
+        let visitor = self.common.last_verdicts.visitor(request);
         let decision = match answer {
             Ok(response) => self.follow(response, visitor),
             Err(unanswered) => self.fall_back(unanswered, visitor),
@@ -61,25 +62,25 @@ impl Guard {
         request.check()?;
         let failed_after = self.deadline.mul_f32(SHARE);
         let times = CallTimes { longest: self.deadline, failed_after };
-        let pass = self.circuit.admit(times).ok_or(FallbackReason::BreakerOpen)?;
-        let _permit = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
+        let permit = self.breaker.admit(times).ok_or(FallbackReason::BreakerOpen)?;
+        let _slot = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
 
         // The call ends a moment before the decision has to be there, so that it can say itself
         // what became of it. The rest is for what does not keep its time.
-        let retries = if pass.is_probe() { 0 } else { 1 };
-        let patience = self.patience(self.deadline - self.deadline / 32, retries);
+        let retries = if permit.is_probe() { 0 } else { 1 };
+        let limits = self.limits(self.deadline - self.deadline / 32, retries);
         // Pinned here, it is not moved into the timeout: it is large.
-        let call = pin!(self.client.check_mitigation_within(patience, request));
-        let answer = match timeout_at(later(started, self.deadline), call).await {
+        let call = pin!(self.client.check_mitigation_within(limits, request));
+        let answer = match timeout_at(saturating_add(started, self.deadline), call).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Unanswered { reason: self.learn(&error), error: Some(error) }),
+            Ok(Err(error)) => Err(Unanswered { reason: self.classify(&error), error: Some(error) }),
             Err(_) => Err(FallbackReason::Timeout.into()),
         };
         match &answer {
             Err(Unanswered { reason, error }) if reason.trips_breaker() => {
-                pass.failed(*reason, error.as_ref());
+                permit.failed(*reason, error.as_ref());
             }
-            _ => pass.answered(),
+            _ => permit.answered(),
         }
         answer
     }
@@ -88,7 +89,7 @@ impl Guard {
     fn follow(&self, mut response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
         self.common.alarm.lower();
         if let Some(visitor) = visitor {
-            self.common.memory.note(visitor, &mut response, Instant::now());
+            self.common.last_verdicts.note(visitor, &mut response, Instant::now());
         }
         Decision::of_service(response)
     }
@@ -97,7 +98,7 @@ impl Guard {
     fn fall_back(&self, unanswered: Unanswered, visitor: Option<Visitor>) -> Decision {
         let Unanswered { reason, error } = unanswered;
         let held = visitor.and_then(|visitor| {
-            self.common.memory.recall(&visitor, Instant::now(), self.verdict_lifetime)
+            self.common.last_verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime)
         });
         let closed = self.policy.on(reason) == OnFailure::Closed;
         match held {
@@ -110,7 +111,7 @@ impl Guard {
     }
 
     /// The reason that an error is; a refused key is made known.
-    pub(super) fn learn(&self, error: &EsperError) -> FallbackReason {
+    pub(super) fn classify(&self, error: &EsperError) -> FallbackReason {
         let reason = FallbackReason::of(error);
         if reason == FallbackReason::Unauthorized {
             self.common.alarm.raise(error);
@@ -118,10 +119,10 @@ impl Guard {
         reason
     }
 
-    pub(super) fn patience(&self, timeout: Duration, retries: u32) -> Patience {
-        Patience {
+    pub(super) fn limits(&self, timeout: Duration, retries: u32) -> CallLimits {
+        CallLimits {
             timeout,
-            attempt_timeout: self.client.patience().attempt_timeout,
+            attempt_timeout: self.client.limits().attempt_timeout,
             share: SHARE,
             backoff: Backoff::new(RETRY_DELAY, MAX_RETRY_DELAY, retries),
             longest_retry_after: options::MAX_RETRY_DELAY,

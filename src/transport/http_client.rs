@@ -17,7 +17,7 @@ pub(super) struct Clients {
 
 /// How a server is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Way {
+struct ConnectionKind {
     /// Past all proxies.
     direct: bool,
     /// With the certificates of the operating system, which are loaded only where they are used: to
@@ -29,14 +29,17 @@ impl Clients {
     pub(super) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
         let proxy = config.proxy.as_ref().map(|url| proxy(url.expose_secret())).transpose()?;
         let proxy = proxy.as_ref();
-        let way = |server| {
+        let kind = |server| {
             let url = config.base_url(server)?;
             let direct = is_loopback(&url);
             let tls_to_proxy = !direct && proxy.is_some_and(|url| url.scheme() == "https");
-            Ok::<_, EsperError>(Way { direct, tls: url.scheme() == "https" || tls_to_proxy })
+            Ok::<_, EsperError>(ConnectionKind {
+                direct,
+                tls: url.scheme() == "https" || tls_to_proxy,
+            })
         };
-        let (to_api, to_beacon) = (way(Server::Api)?, way(Server::Beacon)?);
-        let client = |way| client(config, way, proxy);
+        let (to_api, to_beacon) = (kind(Server::Api)?, kind(Server::Beacon)?);
+        let client = |kind| client(config, kind, proxy);
         let api = client(to_api)?;
         let beacon = if to_api == to_beacon { api.clone() } else { client(to_beacon)? };
         Ok(Self { api, beacon })
@@ -50,7 +53,11 @@ impl Clients {
     }
 }
 
-fn client(config: &EsperConfig, way: Way, proxy: Option<&Url>) -> Result<Client, EsperError> {
+fn client(
+    config: &EsperConfig,
+    kind: ConnectionKind,
+    proxy: Option<&Url>,
+) -> Result<Client, EsperError> {
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
@@ -70,12 +77,12 @@ fn client(config: &EsperConfig, way: Way, proxy: Option<&Url>) -> Result<Client,
         .http2_keep_alive_while_idle(true);
 
     let certificates = certificates(config)?;
-    builder = match way.tls {
+    builder = match kind.tls {
         true => builder.tls_certs_merge(certificates),
         false => builder.tls_certs_only(certificates),
     };
     builder = match proxy {
-        _ if way.direct => builder.no_proxy(),
+        _ if kind.direct => builder.no_proxy(),
         Some(url) => builder.proxy(Proxy::all(url.as_str()).map_err(|_| no_proxy())?),
         // That of the environment, if there is one.
         None => builder,

@@ -149,8 +149,8 @@ proptest! {
                     let call = under_way.swap_remove(which % under_way.len());
                     let was_probe = call.probe;
                     match outcome {
-                        Outcome::Failed if call.era == breaker.era => in_a_row += 1,
-                        Outcome::Answered if call.era == breaker.era => in_a_row = 0,
+                        Outcome::Failed if call.generation == breaker.generation => in_a_row += 1,
+                        Outcome::Answered if call.generation == breaker.generation => in_a_row = 0,
                         _ => {}
                     }
                     match breaker.settle(&call, outcome, now, wait) {

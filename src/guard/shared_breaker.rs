@@ -9,12 +9,13 @@ use tracing::{debug, field, info, warn};
 use super::FallbackReason;
 use super::breaker::{Admission, Breaker, Change, Outcome};
 use crate::EsperError;
+use crate::deadline::saturating_add;
 use crate::metrics;
-use crate::transport::{Backoff, later};
+use crate::transport::Backoff;
 
 /// A breaker with a lock, a clock and a log.
 #[derive(Debug)]
-pub(super) struct Circuit {
+pub(super) struct SharedBreaker {
     breaker: Mutex<Breaker>,
     waits: Backoff,
     longest_wait: Duration,
@@ -23,8 +24,8 @@ pub(super) struct Circuit {
 /// A call that was let through. Dropped before it was settled, it is a call that was cancelled.
 #[derive(Debug)]
 #[must_use = "the call is over when this is dropped"]
-pub(super) struct Pass<'a> {
-    circuit: &'a Circuit,
+pub(super) struct CallPermit<'a> {
+    breaker: &'a SharedBreaker,
     admission: Admission,
     /// When a call without an answer is a failed one, even if nobody waits for it any more.
     failed_at: Instant,
@@ -48,7 +49,7 @@ enum End<'a> {
     Cancelled,
 }
 
-impl Circuit {
+impl SharedBreaker {
     /// Opens after so many failures in a row: at first for `wait`, then for ever longer.
     pub(super) fn new(failures: u32, wait: Duration) -> Self {
         let longest_wait = wait.saturating_mul(LONGEST_WAIT);
@@ -57,11 +58,11 @@ impl Circuit {
     }
 
     /// Lets a call through, or none while the breaker is open.
-    pub(super) fn admit(&self, times: CallTimes) -> Option<Pass<'_>> {
+    pub(super) fn admit(&self, times: CallTimes) -> Option<CallPermit<'_>> {
         let now = Instant::now();
         let admission = self.lock().admit(now, times.longest)?;
-        let failed_at = later(now, times.failed_after);
-        Some(Pass { circuit: self, admission, failed_at, settled: false })
+        let failed_at = saturating_add(now, times.failed_after);
+        Some(CallPermit { breaker: self, admission, failed_at, settled: false })
     }
 
     fn settle(&self, admission: &Admission, end: End<'_>, now: Instant) {
@@ -104,7 +105,7 @@ impl Circuit {
     }
 }
 
-impl Pass<'_> {
+impl CallPermit<'_> {
     /// Whether this call alone finds out whether the service answers again.
     pub(super) fn is_probe(&self) -> bool {
         self.admission.probe
@@ -122,11 +123,11 @@ impl Pass<'_> {
 
     fn settle(mut self, end: End<'_>) {
         self.settled = true;
-        self.circuit.settle(&self.admission, end, Instant::now());
+        self.breaker.settle(&self.admission, end, Instant::now());
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for CallPermit<'_> {
     fn drop(&mut self) {
         if self.settled {
             return;
@@ -136,7 +137,7 @@ impl Drop for Pass<'_> {
             true => End::Failed(FallbackReason::Timeout, None),
             false => End::Cancelled,
         };
-        self.circuit.settle(&self.admission, end, now);
+        self.breaker.settle(&self.admission, end, now);
     }
 }
 
@@ -156,62 +157,62 @@ mod tests {
     const TIMES: CallTimes =
         CallTimes { longest: Duration::from_millis(300), failed_after: Duration::from_millis(180) };
 
-    fn open(circuit: &Circuit) {
+    fn open(breaker: &SharedBreaker) {
         for _ in 0..5 {
-            circuit.admit(TIMES).unwrap().failed(FallbackReason::Timeout, None);
+            breaker.admit(TIMES).unwrap().failed(FallbackReason::Timeout, None);
         }
-        assert!(circuit.admit(TIMES).is_none());
+        assert!(breaker.admit(TIMES).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_call_counts_as_failed_when_it_had_waited_for_long() {
-        let circuit = Circuit::new(5, Duration::from_secs(1));
+        let breaker = SharedBreaker::new(5, Duration::from_secs(1));
         for _ in 0..20 {
-            let pass = circuit.admit(TIMES).expect("nothing is known against the service");
+            let permit = breaker.admit(TIMES).expect("nothing is known against the service");
             tokio::time::advance(TIMES.failed_after - Duration::from_millis(1)).await;
-            drop(pass);
+            drop(permit);
         }
         for _ in 0..5 {
-            let pass = circuit.admit(TIMES).expect("four failures are not five");
+            let permit = breaker.admit(TIMES).expect("four failures are not five");
             tokio::time::advance(TIMES.failed_after).await;
-            drop(pass);
+            drop(permit);
         }
-        assert!(circuit.admit(TIMES).is_none());
+        assert!(breaker.admit(TIMES).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_probe_gives_its_place_back() {
-        let circuit = Circuit::new(5, Duration::from_secs(1));
-        open(&circuit);
+        let breaker = SharedBreaker::new(5, Duration::from_secs(1));
+        open(&breaker);
         tokio::time::advance(Duration::from_secs(2)).await;
         for _ in 0..3 {
-            let probe = circuit.admit(TIMES).expect("the place is free");
-            assert!(circuit.admit(TIMES).is_none());
+            let probe = breaker.admit(TIMES).expect("the place is free");
+            assert!(breaker.admit(TIMES).is_none());
             drop(probe);
         }
-        circuit.admit(TIMES).unwrap().answered();
-        assert!(circuit.admit(TIMES).is_some() && circuit.admit(TIMES).is_some());
+        breaker.admit(TIMES).unwrap().answered();
+        assert!(breaker.admit(TIMES).is_some() && breaker.admit(TIMES).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_waits_grow_to_thirty_times_the_first_and_are_never_none() {
-        let circuit = Circuit::new(5, Duration::from_secs(1));
-        open(&circuit);
+        let breaker = SharedBreaker::new(5, Duration::from_secs(1));
+        open(&breaker);
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(490)).await;
-            assert!(circuit.admit(TIMES).is_none(), "a wait has a floor");
+            assert!(breaker.admit(TIMES).is_none(), "a wait has a floor");
             tokio::time::advance(Duration::from_secs(31)).await;
-            circuit.admit(TIMES).expect("a wait has a cap").failed(FallbackReason::Timeout, None);
+            breaker.admit(TIMES).expect("a wait has a cap").failed(FallbackReason::Timeout, None);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_can_be_as_long_as_one_likes() {
-        let circuit = Circuit::new(1, Duration::MAX);
+        let breaker = SharedBreaker::new(1, Duration::MAX);
         for _ in 0..3 {
-            circuit.admit(TIMES).expect("a wait is over").failed(FallbackReason::Timeout, None);
+            breaker.admit(TIMES).expect("a wait is over").failed(FallbackReason::Timeout, None);
             tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
-            assert!(circuit.admit(TIMES).is_none(), "a day is not for ever");
+            assert!(breaker.admit(TIMES).is_none(), "a day is not for ever");
             tokio::time::advance(Duration::from_secs(2 * 365 * 24 * 60 * 60)).await;
         }
     }
@@ -221,23 +222,23 @@ mod tests {
     fn under_load_there_is_one_probe_at_a_time_and_every_place_comes_back() {
         const THREADS: u32 = 8;
         const ROUNDS: u32 = 4_000;
-        let circuit = Circuit::new(5, Duration::from_micros(50));
+        let breaker = SharedBreaker::new(5, Duration::from_micros(50));
         // So long that none is given up because its thread was away.
         let times = CallTimes { longest: Duration::from_secs(3_600), ..TIMES };
-        let permits = Semaphore::new(3);
+        let slots = Semaphore::new(3);
         let probes = AtomicU32::new(0);
         let down = |round| round < ROUNDS / 2;
         thread::scope(|scope| {
             for thread in 0..THREADS {
-                let (circuit, permits, probes) = (&circuit, &permits, &probes);
+                let (breaker, slots, probes) = (&breaker, &slots, &probes);
                 scope.spawn(move || {
                     for round in 0..ROUNDS {
-                        let Some(pass) = circuit.admit(times) else { continue };
-                        let probing = pass.is_probe();
+                        let Some(permit) = breaker.admit(times) else { continue };
+                        let probing = permit.is_probe();
                         if probing {
                             assert_eq!(probes.fetch_add(1, Ordering::SeqCst), 0);
                         }
-                        let permit = permits.try_acquire();
+                        let slot = slots.try_acquire();
                         if round % 7 == thread % 7 {
                             thread::yield_now();
                         }
@@ -245,22 +246,22 @@ mod tests {
                             // Before the place is given back, or the next one comes too soon.
                             probes.fetch_sub(1, Ordering::SeqCst);
                         }
-                        match permit {
-                            Ok(_) if round % 5 == 0 => drop(pass),
-                            Ok(_) if down(round) => pass.failed(FallbackReason::Timeout, None),
-                            Ok(_) => pass.answered(),
-                            Err(_) => drop(pass),
+                        match slot {
+                            Ok(_) if round % 5 == 0 => drop(permit),
+                            Ok(_) if down(round) => permit.failed(FallbackReason::Timeout, None),
+                            Ok(_) => permit.answered(),
+                            Err(_) => drop(permit),
                         }
                     }
                 });
             }
         });
-        assert_eq!((permits.available_permits(), probes.into_inner()), (3, 0));
+        assert_eq!((slots.available_permits(), probes.into_inner()), (3, 0));
         // Whatever the state was, it can be left: a wait is 1.5 ms at most.
         let waited = Instant::now() + Duration::from_secs(60);
-        let pass = iter::repeat_with(|| circuit.admit(times));
-        let pass = pass.take_while(|_| Instant::now() < waited).flatten().next();
-        pass.expect("a wait is over").answered();
-        assert!(circuit.admit(times).is_some() && circuit.admit(times).is_some());
+        let permit = iter::repeat_with(|| breaker.admit(times));
+        let permit = permit.take_while(|_| Instant::now() < waited).flatten().next();
+        permit.expect("a wait is over").answered();
+        assert!(breaker.admit(times).is_some() && breaker.admit(times).is_some());
     }
 }

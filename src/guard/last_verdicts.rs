@@ -17,8 +17,8 @@ use crate::{MitigationAction, MitigationRequest, MitigationResponse};
 ///
 /// Only what the service said comes in here. The visitors that were longest without one are
 /// forgotten first.
-pub(super) struct Memory {
-    verdicts: Mutex<LruCache<Visitor, Held>>,
+pub(super) struct LastVerdicts {
+    entries: Mutex<LruCache<Visitor, Entry>>,
     /// An entry is equally small whatever user agent a visitor sends. The address is compared as it
     /// is, so that a hash under a key of its own is enough to tell those behind one address apart.
     agents: RandomState,
@@ -31,17 +31,17 @@ pub(super) struct Visitor {
     agent: u64,
 }
 
-struct Held {
+struct Entry {
     verdict: MitigationResponse,
     said: Instant,
 }
 
-impl Memory {
+impl LastVerdicts {
     pub(super) fn new(visitors: NonZeroUsize) -> Self {
         // A cache that is bounded from the beginning takes its memory from the beginning.
-        let mut verdicts = LruCache::unbounded();
-        verdicts.resize(visitors);
-        Self { verdicts: Mutex::new(verdicts), agents: RandomState::new() }
+        let mut entries = LruCache::unbounded();
+        entries.resize(visitors);
+        Self { entries: Mutex::new(entries), agents: RandomState::new() }
     }
 
     /// Whom a request comes from, unless its address is none.
@@ -58,7 +58,7 @@ impl Memory {
                 self.lock().pop(&visitor);
             }
             MitigationAction::Challenge | MitigationAction::Block => {
-                let held = Held { verdict: abridged(response), said: now };
+                let held = Entry { verdict: abridged(response), said: now };
                 self.lock().put(visitor, held);
             }
         }
@@ -72,24 +72,24 @@ impl Memory {
         now: Instant,
         lifetime: Duration,
     ) -> Option<MitigationResponse> {
-        let mut verdicts = self.lock();
-        let held = verdicts.get(visitor)?;
+        let mut entries = self.lock();
+        let held = entries.get(visitor)?;
         let holds = now.saturating_duration_since(held.said) < lifetime;
         holds.then(|| held.verdict.clone())
     }
 
     /// Forgets a challenge, and no block.
     pub(super) fn forget_challenge(&self, visitor: &Visitor) {
-        let mut verdicts = self.lock();
-        let held = verdicts.peek(visitor);
+        let mut entries = self.lock();
+        let held = entries.peek(visitor);
         if held.is_some_and(|held| held.verdict.action == MitigationAction::Challenge) {
-            verdicts.pop(visitor);
+            entries.pop(visitor);
         }
     }
 
-    /// Nothing panics under the lock; if it did, a memory in any state is better than none.
-    fn lock(&self) -> MutexGuard<'_, LruCache<Visitor, Held>> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing panics under the lock; if it did, a cache in any state is better than none.
+    fn lock(&self) -> MutexGuard<'_, LruCache<Visitor, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +99,7 @@ fn abridged(response: &mut MitigationResponse) -> MitigationResponse {
     let metadata = std::mem::take(&mut response.metadata);
     let short = response.clone();
     response.metadata = metadata;
-    if serde_json::to_writer(Room(LARGEST), &short).is_ok() {
+    if serde_json::to_writer(SizeLimit(LARGEST), &short).is_ok() {
         return short;
     }
     // Through JSON, so that a new member of the spec need not be named here.
@@ -107,9 +107,9 @@ fn abridged(response: &mut MitigationResponse) -> MitigationResponse {
 }
 
 /// Takes so many bytes and no more, and keeps none.
-struct Room(usize);
+struct SizeLimit(usize);
 
-impl io::Write for Room {
+impl io::Write for SizeLimit {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.0.checked_sub(bytes.len()) {
             Some(left) => self.0 = left,
