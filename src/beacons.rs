@@ -87,8 +87,8 @@ use shared::{Goal, Reply, Shared};
 /// goes on by itself, as long as the process lives, until the queue is empty or the service has
 /// taken nothing for 60 s. A queue does not survive `fork`: make the client after it. The copy that
 /// the forked process has delivers nothing; its first flush or shutdown counts what is in it as
-/// [`NoWorker`](DropReason::NoWorker). Where another thread was using the queue at the moment of the
-/// fork, every method of the copy may wait for ever; only its drop never does.
+/// [`NoWorker`](DropReason::NoWorker). Where another thread was using the queue at the moment of
+/// the fork, every method of the copy may wait for ever; only its drop never does.
 ///
 /// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
 #[cfg_attr(feature = "blocking", doc = "[`EsperClient::beacons`]: crate::EsperClient::beacons")]
@@ -204,5 +204,5 @@ fn deadline(timeout: Duration) -> Instant {
 /// How long the drop of the last handle may take.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 /// What the worker may take to give up the rest when the time is over: on a busy machine, until its
-/// turn comes. A caller who stopped waiting before would report as left what is about to be dropped.
+/// turn comes. Who stopped waiting before would report as left what is about to be dropped.
 const GRACE: Duration = Duration::from_secs(1);

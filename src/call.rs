@@ -166,7 +166,7 @@ fn unreached(error: reqwest::Error, cost: CallCost) -> EsperError {
     let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     let what = match failure {
         Failure::UntrustedCertificate => {
-            "the certificate was rejected; EsperConfig::with_root_certificate trusts one of your own"
+            "the certificate was rejected; EsperConfig::with_root_certificate can trust your own"
         }
         Failure::NotConnected if error.is_timeout() => "there was no connection in time",
         Failure::NotConnected => failure::what_kept_from_connecting(&error),

@@ -151,10 +151,10 @@ impl EsperConfig {
 
     /// Sets the longest wait before the first retry; 1 s unless set.
     ///
-    /// The longest wait doubles with each further retry, to at most 60 s. The wait is drawn evenly
-    /// between half of this delay, which is so the shortest of every retry, and the longest: with
-    /// 1 s, from 0.5 to 1 s, then to 2 s, then to 4 s. A delay beyond 60 s counts as 60 s. A
-    /// `Retry-After` of the service can make a wait longer.
+    /// The longest wait doubles with each further retry, to at most 60 s. Each wait is drawn
+    /// uniformly between half of this delay and the longest at the time: with 1 s, from 0.5 to 1 s,
+    /// then to 2 s, then to 4 s. A delay beyond 60 s counts as 60 s. A `Retry-After` of the service
+    /// can make a wait longer.
     pub fn with_retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
         self

@@ -38,7 +38,9 @@ use stats::Counters;
 /// its [`FailurePolicy`] decides. [`Decision::source`] tells which.
 ///
 /// ```no_run
-/// use esper_rs_client::{AsyncEsperClient, EsperConfig, Guard, MitigationAction, MitigationRequest};
+/// use esper_rs_client::{
+///     AsyncEsperClient, EsperConfig, Guard, MitigationAction, MitigationRequest,
+/// };
 ///
 /// # async fn handle() -> Result<(), esper_rs_client::EsperError> {
 /// // Once, at the start.
@@ -64,8 +66,8 @@ use stats::Counters;
 /// - A breaker. After five calls in a row that got no answer, or one of 500 or above, the service
 ///   is not asked for a second, and then by one call at a time until it answers; the waits double
 ///   to 30 s. Other answers, such as a 429, are answers.
-/// - A memory of the service's last block or challenge of a visitor, which is an address with a
-///   user agent. Within a minute it holds in every fallback, so that neither an outage nor a rate
+/// - The service's last block or challenge of each visitor, which is an address with a user agent.
+///   Within a minute it holds in every fallback, so that neither an outage nor a rate
 ///   limit is a free pass; the policy decides about the others. A policy that fails closed is not
 ///   made milder by a challenge that holds.
 ///
@@ -126,7 +128,7 @@ impl Guard {
         }
     }
 
-    /// Sets the longest that a decision may take; 300 ms unless set.
+    /// Sets the longest that a decision may take; 300 ms unless set. With zero, each is a fallback.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -140,8 +142,9 @@ impl Guard {
 
     /// Sets how many calls may be under way at once; 256 unless set.
     ///
-    /// A quarter of the sockets that a process may usually have, this is enough for 25,000
-    /// decisions in a second if each takes 10 ms. Clones that were made before keep their limit.
+    /// 256 is a quarter of the usual limit of 1,024 open files; at 10 ms a call it allows 25,600
+    /// decisions per second. With zero, each decision is an
+    /// [`Overload`](FallbackReason::Overload). Clones that were made before keep their limit.
     pub fn with_max_in_flight(mut self, calls: usize) -> Self {
         self.max_in_flight = calls.min(Semaphore::MAX_PERMITS);
         self.in_flight = Arc::new(Semaphore::new(self.max_in_flight));
@@ -149,10 +152,10 @@ impl Guard {
     }
 
     /// Sets after how many failures in a row the service is not asked, and for how long at first;
-    /// five and one second unless set.
+    /// five and one second unless set. No failures count as one.
     ///
     /// The longest wait doubles with each probe that fails, to thirty times the first, and the wait
-    /// is drawn evenly between half of the first and the longest. No wait is longer than a year.
+    /// is drawn uniformly between half of the first and the longest. No wait is longer than a year.
     /// Clones that were made before keep their breaker.
     pub fn with_breaker(mut self, failures: u32, wait: Duration) -> Self {
         self.breaker = Arc::new(SharedBreaker::new(failures, wait));
@@ -171,8 +174,8 @@ impl Guard {
 
     /// Makes a connection before the first visitor needs it, and finds out whether the key works.
     ///
-    /// It reads the key's usage, and takes at most 5 s. An idle connection is closed after 20 s; where
-    /// visitors are rarer and the deadline is shorter than a handshake, call it now and then.
+    /// It reads the key's usage, and takes at most 5 s. An idle connection is closed after 20 s;
+    /// where visitors are rarer and the deadline is shorter than a handshake, call it now and then.
     ///
     /// # Errors
     ///
@@ -184,7 +187,7 @@ impl Guard {
             Ok(_) => self.common.alarm.lower(),
             Err(error) => {
                 let reason = self.classify(error);
-                warn!(%reason, %error, "esper gives no usage; decisions fall back while it fails");
+                warn!(%reason, %error, "the warm-up failed; decisions fall back while esper fails");
             }
         }
         answer.map(drop)

@@ -1,5 +1,7 @@
 // The README's pictures, where no file stands beside it; see tests/it/pictures.rs.
 #![doc = include_str!("guide/pictures.md")]
+// The README's links to the guides, where those are modules.
+#![cfg_attr(all(feature = "blocking", feature = "tower"), doc = include_str!("guide/links.md"))]
 // Its examples are of all features, so they are tested where those are on.
 #![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
 // Shows on docs.rs which feature an item needs; only a nightly compiler can.

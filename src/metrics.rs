@@ -4,8 +4,9 @@
 //!
 #![doc = include_str!("metrics/table.md")]
 //!
-//! The values of every label are a closed set. Nothing that a visitor sends becomes a label, so that the number of series does
-//! not grow with the traffic. All clients, guards and layers of a process count together.
+//! The values of every label are a closed set. Nothing that a visitor sends becomes a label, so
+//! that the number of series does not grow with the traffic. All clients, guards and layers of a
+//! process count together.
 //!
 //! ```
 //! // Once a recorder is installed, so that it knows units and descriptions too.
@@ -13,8 +14,8 @@
 //! ```
 //!
 //! The counts of events are brought up to date by the queue's own thread every few milliseconds,
-//! so that `Beacons::send` stays as fast as it is. An event that comes after the end of its queue is
-//! in `Beacons::stats` alone.
+//! so that `Beacons::send` stays as fast as it is. An event that comes after the end of its queue
+//! is in `Beacons::stats` alone.
 //!
 //! Without a recorder, all of it costs almost nothing. Without the feature `metrics`, it is not
 //! compiled.

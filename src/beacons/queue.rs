@@ -34,9 +34,9 @@ pub(super) struct Limits {
 
 /// An event in the queue, or on its way with the one who took it.
 ///
-/// What the queue itself looks at is here, and the rest behind a pointer: senders hold up each other
-/// for as long as an entry takes to be moved, and what gives way to a new one was last touched long
-/// ago, perhaps by another core.
+/// What the queue itself looks at is here, and the rest behind a pointer: senders hold up each
+/// other for as long as an entry takes to be moved, and what gives way to a new one was last
+/// touched long ago, perhaps by another core.
 #[derive(Debug)]
 pub(super) struct Entry {
     number: u64,

@@ -205,8 +205,8 @@ impl Shared {
         waiters.into_iter().zip(reports).for_each(|(waiter, report)| waiter.reply.send(report));
     }
 
-    /// Whether this is a fork's copy, which has no worker. Another thread may have held the lock when
-    /// it was made, and nobody will release it.
+    /// Whether this is a fork's copy, which has no worker. Another thread may have held the lock
+    /// when it was made, and nobody will release it.
     pub(super) fn is_copy(&self) -> bool {
         self.process != process::id()
     }

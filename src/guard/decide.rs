@@ -110,7 +110,7 @@ impl Guard {
         }
     }
 
-    /// The reason that an error is; a refused key is made known.
+    /// Classifies an error, and raises the alarm for a rejected key.
     pub(super) fn classify(&self, error: &EsperError) -> FallbackReason {
         let reason = FallbackReason::of(error);
         if reason == FallbackReason::Unauthorized {

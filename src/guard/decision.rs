@@ -34,8 +34,8 @@ pub enum DecisionSource {
         /// still holds. Otherwise it is what the failure policy says.
         held: bool,
     },
-    /// The service, a moment ago; its decision was kept. Only the enforcement layer (feature
-    /// `tower`) says so, as it does the following.
+    /// The service, a moment ago; its decision was kept. This source and the following are those of
+    /// the enforcement layer (feature `tower`).
     Cache,
     /// The service asks for a challenge, and the visitor has solved one lately.
     Clearance,

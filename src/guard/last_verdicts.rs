@@ -15,8 +15,7 @@ use crate::{MitigationAction, MitigationRequest, MitigationResponse};
 
 /// Blocks and challenges by visitor, for a while, and for a bounded number of visitors.
 ///
-/// Only what the service said comes in here. The visitors that were longest without one are
-/// forgotten first.
+/// Only what the service said comes in here. The least recently used entry is evicted first.
 pub(super) struct LastVerdicts {
     entries: Mutex<LruCache<Visitor, Entry>>,
     /// An entry is equally small whatever user agent a visitor sends. The address is compared as it
@@ -50,8 +49,8 @@ impl LastVerdicts {
         Some(Visitor { ip, agent: self.agents.hash_one(&request.user_agent) })
     }
 
-    /// Takes note of what the service says now: a block or a challenge, or an allow, which ends what
-    /// held.
+    /// Takes note of what the service says now: a block or a challenge, or an allow, which ends
+    /// what held.
     pub(super) fn note(&self, visitor: Visitor, response: &mut MitigationResponse, now: Instant) {
         match response.action {
             MitigationAction::Allow => {

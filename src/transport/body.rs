@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Response, ResponseBuilderExt};
 use tokio::time::timeout;
 
-/// Reads an answer's body. One without a meaning is read only as far as it comes soon, and may break.
+/// Reads an answer's body. Unless it `has_meaning`, it is read for a moment only, and may break.
 ///
 /// # Errors
 ///

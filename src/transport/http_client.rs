@@ -124,8 +124,8 @@ fn no_proxy() -> EsperError {
 }
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-/// An attempt of a client's own calls has at least half of its time left when there is a connection.
-/// Those of a guard are shorter, so that a host which swallows everything is a timeout there.
+/// An attempt of a client's own calls has at least half of its time left when there is a
+/// connection. Those of a guard are shorter: a host that swallows everything is a timeout there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below what servers use, so that a pooled connection is rarely one they have closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);

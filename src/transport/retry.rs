@@ -18,8 +18,8 @@ use crate::operation::Repeat;
 /// The outermost middleware: one call, its attempts and the waits between them.
 ///
 /// The clones of a client share one budget for their retries to a server: beyond a few, there is
-/// one for every ten calls, so that an outage is not made worse. Where the caller drops a call that
-/// waits for its retry, the budget does not get that retry back: fewer requests are sent, never more.
+/// one for every ten calls, so that an outage is not made worse. A call that is dropped while it
+/// waits for its retry does not give it back to the budget: that is fewer requests, never more.
 pub(super) struct Retry {
     budget: TpsBudget,
 }

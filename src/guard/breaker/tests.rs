@@ -156,7 +156,8 @@ proptest! {
                     match breaker.settle(&call, outcome, now, wait) {
                         Some(change @ (Change::Opened { wait } | Change::ProbeFailed { wait })) => {
                             prop_assert_eq!(outcome, Outcome::Failed);
-                            prop_assert_eq!(was_probe, matches!(change, Change::ProbeFailed { .. }));
+                            let reopened = matches!(change, Change::ProbeFailed { .. });
+                            prop_assert_eq!(was_probe, reopened);
                             prop_assert!(was_probe || in_a_row == threshold);
                             in_a_row = 0;
                             prop_assert!(wait <= Duration::from_secs(30));
