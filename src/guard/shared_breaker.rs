@@ -80,8 +80,7 @@ impl SharedBreaker {
                     %reason,
                     error = error.map(field::display),
                     wait_ms = wait.as_millis(),
-                    "the circuit breaker opened: esper failed several times in a row, and \
-                     decisions fall back without asking it"
+                    "the circuit breaker opened: decisions fall back without asking esper"
                 );
             }
             (Some(Change::ProbeFailed { wait }), End::Failed(reason, error)) => debug!(
