@@ -35,7 +35,7 @@ fn settings(spec: &Spec) -> Result<GenerationSettings, SpecError> {
     settings
         .with_interface(InterfaceStyle::Positional)
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote! { ::std::sync::Arc<crate::call::Call> });
+        .with_inner_type(quote! { ::std::sync::Arc<crate::call::CallState> });
     for schema in schemas::named(spec)? {
         // A structure may grow without breaking its users. An enumeration is closed on purpose:
         // a new action fails to compile wherever it has to be handled.

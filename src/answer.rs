@@ -11,16 +11,16 @@ use crate::transport::retry_after;
 
 /// What a call took.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Effort {
+pub(crate) struct CallCost {
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
 }
 
 /// An answer that is not the documented success. Its status is kept whatever its body is.
-pub(crate) async fn refused(response: Response, effort: Effort, key: &ApiKey) -> EsperError {
+pub(crate) async fn unsuccessful(response: Response, cost: CallCost, key: &ApiKey) -> EsperError {
     let status = response.status();
     if status.is_success() {
-        return unreadable(status, "its status is not a documented one", effort, key);
+        return unreadable(status, "its status is not a documented one", cost, key);
     }
     let retry_after = retry_after::of(&response);
     // The body is in memory by now, or what there was of it.
@@ -37,7 +37,7 @@ pub(crate) async fn refused(response: Response, effort: Effort, key: &ApiKey) ->
         Box::new(details)
     });
     let (code, message) = (code.map(said), said(message));
-    let Effort { attempts, elapsed } = effort;
+    let CallCost { attempts, elapsed } = cost;
     EsperError::Api { status, code, message, details, retry_after, attempts, elapsed }
 }
 
@@ -45,11 +45,11 @@ pub(crate) async fn refused(response: Response, effort: Effort, key: &ApiKey) ->
 pub(crate) fn unreadable(
     status: StatusCode,
     what: &str,
-    effort: Effort,
+    cost: CallCost,
     key: &ApiKey,
 ) -> EsperError {
     let message = printable(&key.redacted(what));
-    let Effort { attempts, elapsed } = effort;
+    let CallCost { attempts, elapsed } = cost;
     EsperError::Decode { status, message, attempts, elapsed }
 }
 
@@ -103,9 +103,16 @@ fn printable(text: &str) -> String {
     line
 }
 
-/// Line separators and the marks that turn the direction of text.
+/// Line separators, the marks that turn the direction of text, and characters without a width.
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(
+        character,
+        '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
 }
 
 const LONGEST: usize = 500;
@@ -122,6 +129,8 @@ mod tests {
     fn a_message_is_one_bounded_line() {
         let line = printable(&format!("a\nb\u{1b}[31m\u{202e}{}", "x".repeat(10_000)));
         assert!(line.starts_with("a\\u{a}b\\u{1b}[31m\\u{202e}x"), "{line}");
+        let marks = printable("\u{61c}\u{2063}\u{feff}");
+        assert_eq!(marks, "\\u{61c}\\u{2063}\\u{feff}");
         assert!(line.len() < LONGEST + 20, "{}", line.len());
     }
 
@@ -155,8 +164,8 @@ mod tests {
             for before in 0..600 {
                 let text = format!("{}{secret}", "x".repeat(before));
                 let page = undocumented(StatusCode::FORBIDDEN, text.as_bytes(), &key);
-                let effort = Effort { attempts: 1, elapsed: Duration::ZERO };
-                let action = unreadable(StatusCode::OK, &text, effort, &key).to_string();
+                let cost = CallCost { attempts: 1, elapsed: Duration::ZERO };
+                let action = unreadable(StatusCode::OK, &text, cost, &key).to_string();
                 assert!(!page.contains("sk") && !action.contains("sk"), "{page} {action}");
             }
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::transport::later;
+use crate::deadline::saturating_add;
 use crate::{BeaconEvent, EsperConfig};
 
 mod delivery;
@@ -28,8 +28,7 @@ pub use options::{BeaconLoss, BeaconOptions};
 pub(crate) use slot::Slot;
 pub use stats::{BeaconDrops, BeaconReport, BeaconStats, DropReason};
 
-use shared::{Goal, Shared};
-use stats::DropReason::Closed;
+use shared::{Goal, Reply, Shared};
 
 /// Sends events in the background; from [`AsyncEsperClient::beacons`] or [`EsperClient::beacons`].
 ///
@@ -57,14 +56,15 @@ use stats::DropReason::Closed;
 ///
 /// # What is promised
 ///
-/// - **The caller never waits.** [`send`](Self::send) takes a lock for some nanoseconds and wakes
-///   nobody; a thread of the queue's own, with a runtime of its own, finds the event within
-///   milliseconds. It works in any runtime or none, and goes on when the runtime ends.
+/// - **The caller never waits.** [`send`](Self::send) takes a lock for some nanoseconds, and wakes
+///   the queue only after a second without events; a thread of the queue's own, with a runtime of
+///   its own, finds the event within milliseconds. It works in any runtime or none, and goes on
+///   when the runtime ends.
 /// - **Memory is bounded.** The queue holds 10,000 events and 8 MiB, what is on its way included.
 ///   When it is full, the oldest event gives way to the new one.
 /// - **Nothing is lost in silence.** [`stats`](Self::stats) counts every event, by
-///   [`DropReason`] if it was dropped; [`BeaconOptions::with_on_loss`] calls back, and a log line
-///   tells of the first loss in a while.
+///   [`DropReason`] if it was dropped; [`BeaconOptions::with_on_loss`] calls back until the queue
+///   ends, and at most one log line a minute for each reason has the sum.
 /// - **An event is delivered at least once, or counted as dropped.** All of its attempts carry one
 ///   timestamp and one `Idempotency-Key`, so that the service counts it once. Events may arrive
 ///   in another order than they were sent.
@@ -75,9 +75,9 @@ use stats::DropReason::Closed;
 /// - **A service in trouble is left alone.** Without a connection or an answer, or after five
 ///   answers like 500 in a row, the queue pauses and sends one event as a probe: after at most 1 s
 ///   ([`EsperConfig::with_retry_delay`], which says how it is drawn), then after at most twice as
-///   long, up to 60 s. `Retry-After`
-///   pauses the whole queue, for at most 5 minutes. A rejected key (401, 403) does so too, says so
-///   once in the log, and is tried again after 30 s, 60 s, up to 5 minutes.
+///   long, up to 60 s. So it does after a 429; a `Retry-After` makes the pause as long as it asks,
+///   up to 5 minutes. A rejected key (401, 403) is said once in the log, and pauses the queue for
+///   30 times as long: with a delay of 1 s, for 15 to 30 s at first, and up to 5 minutes.
 ///
 /// # The end of a process
 ///
@@ -87,7 +87,8 @@ use stats::DropReason::Closed;
 /// goes on by itself, as long as the process lives, until the queue is empty or the service has
 /// taken nothing for 60 s. A queue does not survive `fork`: make the client after it. The copy that
 /// the forked process has delivers nothing; its first flush or shutdown counts what is in it as
-/// [`NoWorker`](DropReason::NoWorker).
+/// [`NoWorker`](DropReason::NoWorker). Where another thread was using the queue at the moment of
+/// the fork, every method of the copy may wait for ever; only its drop never does.
 ///
 /// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
 #[cfg_attr(feature = "blocking", doc = "[`EsperClient::beacons`]: crate::EsperClient::beacons")]
@@ -107,8 +108,8 @@ impl Beacons {
 
     /// Queues an event, and returns at once.
     ///
-    /// It never waits for the service, never fails and allocates no more than the event takes. An event without a
-    /// timestamp gets the present one. What cannot be delivered is counted in
+    /// It never waits for the service, never fails and allocates no more than the event takes. An
+    /// event without a timestamp gets the present one. What cannot be delivered is counted in
     /// [`stats`](Self::stats): an event with a member that does not fit as
     /// [`DropReason::Invalid`], one after a shutdown as [`DropReason::Closed`].
     pub fn send(&self, event: BeaconEvent) {
@@ -126,12 +127,12 @@ impl Beacons {
     /// It returns early where the queue pauses for longer than that. It needs no runtime around
     /// it, and dropping the future changes nothing for the queue.
     pub async fn flush(&self, timeout: Duration) -> BeaconReport {
-        self.reached(Goal::Flushed, deadline(timeout)).await
+        self.reached(Goal::Flushed { by: deadline(timeout) }).await
     }
 
     /// Does what [`flush`](Self::flush) does, and blocks the calling thread.
     pub fn flush_blocking(&self, timeout: Duration) -> BeaconReport {
-        self.reached_blocking(Goal::Flushed, timeout)
+        self.reached_blocking(Goal::Flushed { by: deadline(timeout) }, timeout)
     }
 
     /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
@@ -140,34 +141,25 @@ impl Beacons {
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.
     pub async fn shutdown(&self, timeout: Duration) -> BeaconReport {
-        let deadline = deadline(timeout);
-        self.close(deadline);
-        self.reached(Goal::Ended, deadline).await
+        self.shared().close(deadline(timeout));
+        self.reached(Goal::Ended).await
     }
 
     /// Does what [`shutdown`](Self::shutdown) does, and blocks the calling thread.
     pub fn shutdown_blocking(&self, timeout: Duration) -> BeaconReport {
-        self.close(deadline(timeout));
+        self.shared().close(deadline(timeout));
         self.reached_blocking(Goal::Ended, timeout)
     }
 
-    fn close(&self, deadline: Instant) {
-        let mut state = self.shared().lock();
-        state.queue.close(Closed);
-        // The most impatient of several decides.
-        state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
-    }
-
-    async fn reached(&self, goal: Goal, deadline: Instant) -> BeaconReport {
+    async fn reached(&self, goal: Goal) -> BeaconReport {
         let (sender, answer) = oneshot::channel();
-        let before = self.shared().when(goal, deadline, |report| _ = sender.send(report));
+        let before = self.shared().when(goal, Reply::Future(sender));
         answer.await.unwrap_or_else(|_| self.shared().report(before))
     }
 
     fn reached_blocking(&self, goal: Goal, timeout: Duration) -> BeaconReport {
         let (sender, answer) = mpsc::channel();
-        let reply = move |report| _ = sender.send(report);
-        let before = self.shared().when(goal, deadline(timeout), reply);
+        let before = self.shared().when(goal, Reply::Thread(sender));
         let answer = answer.recv_timeout(timeout.saturating_add(GRACE));
         answer.unwrap_or_else(|_| self.shared().report(before))
     }
@@ -190,13 +182,13 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.orphaned = true;
-        let empty = state.queue.queued() == 0;
-        drop(state);
+        if self.shared.is_copy() {
+            // A process that does not know of the queue must not hang at its end.
+            return;
+        }
+        let empty = self.shared.orphan(Instant::now());
         let (sender, ended) = mpsc::channel();
-        let reply = move |report| _ = sender.send(report);
-        self.shared.when(Goal::Ended, deadline(LAST_MOMENT), reply);
+        self.shared.when(Goal::Ended, Reply::Thread(sender));
         if !empty {
             // Whether the queue has ended by then or not: what is left goes on without us.
             let _ = ended.recv_timeout(LAST_MOMENT);
@@ -206,11 +198,11 @@ impl Drop for Handle {
 
 fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
-    later(now.into(), timeout).into_std()
+    saturating_add(now.into(), timeout).into_std()
 }
 
 /// How long the drop of the last handle may take.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
 /// What the worker may take to give up the rest when the time is over: on a busy machine, until its
-/// turn comes. Who stops to wait before it does so would report as left what is about to be dropped.
+/// turn comes. Who stopped waiting before would report as left what is about to be dropped.
 const GRACE: Duration = Duration::from_secs(1);

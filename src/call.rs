@@ -9,18 +9,18 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use crate::EsperError;
-use crate::answer::{self, Effort};
+use crate::answer::{self, CallCost};
 use crate::generated::Client;
 use crate::metrics;
 use crate::operation::Operation;
 use crate::transport::failure::{self, Failure};
-use crate::transport::{Patience, Transport};
+use crate::transport::{CallLimits, Transport};
 
 /// What the generated client carries through a call.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct CallState {
     pub(crate) transport: Arc<Transport>,
-    pub(crate) patience: Patience,
+    pub(crate) limits: CallLimits,
     started: Instant,
     deadline: Instant,
     /// Requests that were handed to the network so far.
@@ -31,7 +31,7 @@ pub(crate) struct Call {
     status: AtomicU16,
 }
 
-impl Call {
+impl CallState {
     /// The time until the call is over.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -53,34 +53,34 @@ impl Call {
 }
 
 /// A call under way.
-pub(crate) struct Calling {
-    call: Arc<Call>,
+pub(crate) struct Call {
+    state: Arc<CallState>,
     api: Client,
     ended: AtomicBool,
 }
 
-impl Calling {
+impl Call {
     /// Starts a call with the limits of the client.
     pub(crate) fn start(transport: &Arc<Transport>) -> Self {
-        Self::start_with(transport, transport.patience())
+        Self::start_with(transport, transport.limits())
     }
 
     /// Starts a call with limits of its own.
-    pub(crate) fn start_with(transport: &Arc<Transport>, patience: Patience) -> Self {
+    pub(crate) fn start_with(transport: &Arc<Transport>, limits: CallLimits) -> Self {
         let started = Instant::now();
-        let call = Arc::new(Call {
+        let state = Arc::new(CallState {
             transport: Arc::clone(transport),
-            patience,
+            limits,
             started,
-            deadline: patience.deadline(started),
+            deadline: limits.deadline(started),
             attempts: AtomicU32::new(0),
             operation: OnceLock::new(),
             status: AtomicU16::new(0),
         });
         // The request gets the server of its operation when it is sent.
-        let api = Client::new_with_client(ORIGIN, transport.builder(), Arc::clone(&call));
+        let api = Client::new_with_client(ORIGIN, transport.request_factory(), Arc::clone(&state));
         transport.counters().calls.add_one();
-        Self { call, api, ended: AtomicBool::new(false) }
+        Self { state, api, ended: AtomicBool::new(false) }
     }
 
     /// The generated operations.
@@ -103,17 +103,17 @@ impl Calling {
 
     /// Turns what went wrong into what users get.
     async fn explain(&self, error: Error<()>) -> EsperError {
-        let effort = Effort { attempts: self.attempts(), elapsed: self.call.started.elapsed() };
-        let key = self.call.transport.key();
+        let cost = CallCost { attempts: self.attempts(), elapsed: self.state.started.elapsed() };
+        let key = self.state.transport.key();
         match error {
-            Error::UnexpectedResponse(response) => answer::refused(response, effort, key).await,
+            Error::UnexpectedResponse(response) => answer::unsuccessful(response, cost, key).await,
             Error::InvalidResponsePayload(_, error) => {
-                answer::unreadable(self.status(), &answer::describe(&error), effort, key)
+                answer::unreadable(self.status(), &answer::describe(&error), cost, key)
             }
             // What `post` in `transport.rs` says of an answer.
-            Error::Custom(what) => answer::unreadable(self.status(), &what, effort, key),
+            Error::Custom(what) => answer::unreadable(self.status(), &what, cost, key),
             Error::CommunicationError(error) | Error::ResponseBodyError(error) => {
-                unreached(error, effort)
+                unreached(error, cost)
             }
             // The generated client refuses what no request can carry. The rest is never returned:
             // `build.rs` leaves no error response and no upgrade in what it generates from.
@@ -125,31 +125,31 @@ impl Calling {
 
     fn end(&self, error: Option<&EsperError>) {
         self.ended.store(true, Ordering::Relaxed);
-        let counters = self.call.transport.counters();
+        let counters = self.state.transport.counters();
         match error {
             None => counters.succeeded.add_one(),
             Some(_) => counters.failed.add_one(),
         }
-        if let Some(operation) = self.call.operation.get() {
-            let elapsed = || self.call.started.elapsed();
+        if let Some(operation) = self.state.operation.get() {
+            let elapsed = || self.state.started.elapsed();
             metrics::call(operation.id, error, self.attempts(), elapsed);
         }
     }
 
     fn attempts(&self) -> u32 {
-        self.call.attempts.load(Ordering::Relaxed)
+        self.state.attempts.load(Ordering::Relaxed)
     }
 
     fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.call.status.load(Ordering::Relaxed)).unwrap_or_default()
+        StatusCode::from_u16(self.state.status.load(Ordering::Relaxed)).unwrap_or_default()
     }
 }
 
-impl Drop for Calling {
+impl Drop for Call {
     fn drop(&mut self) {
         if !*self.ended.get_mut() {
-            self.call.transport.counters().cancelled.add_one();
-            if let Some(operation) = self.call.operation.get() {
+            self.state.transport.counters().cancelled.add_one();
+            if let Some(operation) = self.state.operation.get() {
                 metrics::cancelled_call(operation.id, self.attempts());
             }
         }
@@ -157,21 +157,23 @@ impl Drop for Calling {
 }
 
 /// A call that got no answer.
-fn unreached(error: reqwest::Error, effort: Effort) -> EsperError {
-    let Effort { attempts, elapsed } = effort;
+fn unreached(error: reqwest::Error, cost: CallCost) -> EsperError {
+    let CallCost { attempts, elapsed } = cost;
     let failure = Failure::of(&error);
-    if error.is_timeout() && failure == Failure::Unclear {
+    if error.is_timeout() && failure == Failure::Unknown {
         return EsperError::Timeout { elapsed, attempts };
     }
     let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     let what = match failure {
-        Failure::Untrusted => "the certificate was rejected of",
-        Failure::Unsent if error.is_timeout() => "no connection in time to",
-        Failure::Unsent => failure::what_kept_from_connecting(&error),
-        Failure::Refused | Failure::Unclear => "the connection broke to",
+        Failure::UntrustedCertificate => {
+            "the certificate was rejected; EsperConfig::with_root_certificate can trust your own"
+        }
+        Failure::NotConnected if error.is_timeout() => "there was no connection in time",
+        Failure::NotConnected => failure::what_kept_from_connecting(&error),
+        Failure::NotProcessed | Failure::Unknown => "the connection broke",
     };
-    let message = format!("could not reach esper: {what} {host}");
-    let permanent = failure == Failure::Untrusted;
+    let message = format!("could not reach esper at {host}: {what}");
+    let permanent = failure == Failure::UntrustedCertificate;
     let source = error.without_url().into();
     EsperError::Connection { message, permanent, attempts, elapsed, source }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::beacons;
-use crate::call::Calling;
+use crate::call::Call;
 use crate::generated::types::ChallengeVerification;
-use crate::transport::{Patience, Transport};
+use crate::transport::{CallLimits, Transport};
 use crate::{
     BeaconEvent, ChallengeProof, ClientStats, EsperConfig, EsperError, MitigationRequest,
     MitigationResponse, UsageStats,
@@ -70,16 +70,16 @@ impl AsyncEsperClient {
         request: &MitigationRequest,
     ) -> Result<MitigationResponse, EsperError> {
         request.check()?;
-        self.check_mitigation_within(self.patience(), request).await
+        self.check_mitigation_within(self.limits(), request).await
     }
 
     /// Asks what to do with a request that was checked before.
     pub(crate) async fn check_mitigation_within(
         &self,
-        patience: Patience,
+        limits: CallLimits,
         request: &MitigationRequest,
     ) -> Result<MitigationResponse, EsperError> {
-        let call = Calling::start_with(&self.transport, patience);
+        let call = Call::start_with(&self.transport, limits);
         call.finish(call.api().check_mitigation(request).await).await
     }
 
@@ -95,7 +95,7 @@ impl AsyncEsperClient {
     pub async fn verify_challenge(&self, token: &str, response: &str) -> Result<bool, EsperError> {
         let body = ChallengeVerification::new(token, response);
         body.check()?;
-        let call = Calling::start(&self.transport);
+        let call = Call::start(&self.transport);
         let result = call.finish(call.api().verify_challenge(&body).await).await?;
         Ok(result.valid)
     }
@@ -111,7 +111,7 @@ impl AsyncEsperClient {
     /// visitor challenged.
     pub async fn verify_challenge_proof(&self, proof: &ChallengeProof) -> Result<bool, EsperError> {
         proof.check()?;
-        let call = Calling::start(&self.transport);
+        let call = Call::start(&self.transport);
         let result = call.finish(call.api().verify_challenge_proof(proof).await).await?;
         Ok(result.valid)
     }
@@ -132,7 +132,7 @@ impl AsyncEsperClient {
             None => Cow::Owned(event.clone().stamped()),
         };
         let key = Uuid::now_v7().to_string();
-        let call = Calling::start(&self.transport);
+        let call = Call::start(&self.transport);
         call.finish(call.api().send_beacon_event(Some(&key), &event).await).await
     }
 
@@ -151,20 +151,20 @@ impl AsyncEsperClient {
     ///
     /// Fails when no answer came, and when the key is wrong.
     pub async fn get_usage(&self) -> Result<UsageStats, EsperError> {
-        self.get_usage_within(self.patience()).await
+        self.get_usage_within(self.limits()).await
     }
 
     pub(crate) async fn get_usage_within(
         &self,
-        patience: Patience,
+        limits: CallLimits,
     ) -> Result<UsageStats, EsperError> {
-        let call = Calling::start_with(&self.transport, patience);
+        let call = Call::start_with(&self.transport, limits);
         call.finish(call.api().get_usage().await).await
     }
 
     /// The limits of this client's calls.
-    pub(crate) fn patience(&self) -> Patience {
-        self.transport.patience()
+    pub(crate) fn limits(&self) -> CallLimits {
+        self.transport.limits()
     }
 
     /// Counts what this client and its clones have done so far; its beacons count for themselves.

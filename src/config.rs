@@ -105,8 +105,8 @@ impl EsperConfig {
         match (api, beacon) {
             (None, None) => Ok(config),
             (Some(api), Some(beacon)) => Ok(config.with_api_url(api).with_beacon_url(beacon)),
-            (Some(_), None) => Err(half("beacon_url", options::BEACON_URL_VARIABLE)),
-            (None, Some(_)) => Err(half("api_url", options::API_URL_VARIABLE)),
+            (Some(_), None) => Err(other_url_missing("beacon_url", options::BEACON_URL_VARIABLE)),
+            (None, Some(_)) => Err(other_url_missing("api_url", options::API_URL_VARIABLE)),
         }
     }
 
@@ -151,10 +151,10 @@ impl EsperConfig {
 
     /// Sets the longest wait before the first retry; 1 s unless set.
     ///
-    /// The longest wait doubles with each further retry, to at most 60 s. The wait is drawn evenly
-    /// between half of this delay, which is so the shortest of every retry, and the longest: with
-    /// 1 s, from 0.5 to 1 s, then to 2 s, then to 4 s. A delay beyond 60 s counts as 60 s. A
-    /// `Retry-After` of the service can make a wait longer.
+    /// The longest wait doubles with each further retry, to at most 60 s. Each wait is drawn
+    /// uniformly between half of this delay and the longest at the time: with 1 s, from 0.5 to 1 s,
+    /// then to 2 s, then to 4 s. A delay beyond 60 s counts as 60 s. A `Retry-After` of the service
+    /// can make a wait longer.
     pub fn with_retry_delay(mut self, delay: Duration) -> Self {
         self.retry_delay = delay;
         self
@@ -240,7 +240,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn half(field: &'static str, variable: &str) -> EsperError {
+fn other_url_missing(field: &'static str, variable: &str) -> EsperError {
     let message = format!(
         "{variable} is not set while the other URL is; set both, so that nothing goes to the real \
          service by accident"

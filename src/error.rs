@@ -21,12 +21,13 @@ pub enum EsperError {
     Api {
         /// Status of the answer.
         status: StatusCode,
-        /// What went wrong, for programs; `None` where the answer did not say.
+        /// What went wrong, for programs; `None` where the answer did not say. It is cut at 500
+        /// bytes.
         code: Option<String>,
         /// What went wrong, for people. Where the answer is not the documented JSON, the name of
-        /// the status and a short excerpt.
+        /// the status and a short excerpt. It is cut at 500 bytes.
         message: String,
-        /// Further facts from the answer.
+        /// Further facts from the answer, if they are at most 16 KiB of JSON.
         details: Option<Box<Value>>,
         /// How long the service asks to wait before the next call (`Retry-After`).
         retry_after: Option<Duration>,
@@ -36,13 +37,15 @@ pub enum EsperError {
         elapsed: Duration,
     },
 
-    /// No answer came, because there was no connection or it broke.
+    /// No answer came, because there was no connection or it broke; or a client cannot be made or
+    /// used in this process, which is `permanent` and has no attempts.
     #[error("{message}")]
     #[non_exhaustive]
     Connection {
         /// What kind of trouble it was, and with which host.
         message: String,
-        /// Whether a repetition is pointless, as with a rejected certificate.
+        /// Whether a repetition is pointless: with a rejected certificate, no certificates on this
+        /// host, no thread for the client, or a client from before a fork.
         permanent: bool,
         /// Number of requests that were tried.
         attempts: u32,

@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use crate::{AsyncEsperClient, MitigationRequest};
+use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
 mod breaker;
-mod circuit;
 mod decide;
 mod decision;
-mod memory;
+mod last_verdicts;
 mod policy;
 mod reason;
+mod shared_breaker;
 mod stats;
 
 pub use decision::{Decision, DecisionSource};
@@ -27,8 +26,8 @@ pub use reason::FallbackReason;
 pub use stats::GuardStats;
 
 use alarm::Alarm;
-use circuit::Circuit;
-use memory::Memory;
+use last_verdicts::LastVerdicts;
+use shared_breaker::SharedBreaker;
 use stats::Counters;
 
 /// Decides about requests within a deadline, and never fails.
@@ -39,12 +38,14 @@ use stats::Counters;
 /// its [`FailurePolicy`] decides. [`Decision::source`] tells which.
 ///
 /// ```no_run
-/// use esper_rs_client::{AsyncEsperClient, EsperConfig, Guard, MitigationAction, MitigationRequest};
+/// use esper_rs_client::{
+///     AsyncEsperClient, EsperConfig, Guard, MitigationAction, MitigationRequest,
+/// };
 ///
 /// # async fn handle() -> Result<(), esper_rs_client::EsperError> {
 /// // Once, at the start.
 /// let guard = Guard::new(AsyncEsperClient::new(EsperConfig::from_env()?)?);
-/// guard.warm().await;
+/// let _ = guard.warm().await;
 ///
 /// // For each request.
 /// let request = MitigationRequest::new("203.0.113.7").with_user_agent("a browser");
@@ -65,8 +66,8 @@ use stats::Counters;
 /// - A breaker. After five calls in a row that got no answer, or one of 500 or above, the service
 ///   is not asked for a second, and then by one call at a time until it answers; the waits double
 ///   to 30 s. Other answers, such as a 429, are answers.
-/// - A memory of the service's last block or challenge of a visitor, which is an address with a
-///   user agent. Within a minute it holds in every fallback, so that neither an outage nor a rate
+/// - The service's last block or challenge of each visitor, which is an address with a user agent.
+///   Within a minute it holds in every fallback, so that neither an outage nor a rate
 ///   limit is a free pass; the policy decides about the others. A policy that fails closed is not
 ///   made milder by a challenge that holds.
 ///
@@ -93,7 +94,7 @@ pub struct Guard {
     verdict_lifetime: Duration,
     max_in_flight: usize,
     in_flight: Arc<Semaphore>,
-    circuit: Arc<Circuit>,
+    breaker: Arc<SharedBreaker>,
     common: Arc<Common>,
 }
 
@@ -101,7 +102,7 @@ pub struct Guard {
 struct Common {
     counters: Counters,
     alarm: Alarm,
-    memory: Memory,
+    last_verdicts: LastVerdicts,
 }
 
 impl Guard {
@@ -113,7 +114,7 @@ impl Guard {
         let common = Common {
             counters: Counters::default(),
             alarm: Alarm::default(),
-            memory: Memory::new(VISITORS),
+            last_verdicts: LastVerdicts::new(VISITORS),
         };
         Self {
             client,
@@ -122,12 +123,12 @@ impl Guard {
             verdict_lifetime: VERDICT_LIFETIME,
             max_in_flight: MAX_IN_FLIGHT,
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            circuit: Arc::new(Circuit::new(BREAKER_FAILURES, BREAKER_WAIT)),
+            breaker: Arc::new(SharedBreaker::new(BREAKER_FAILURES, BREAKER_WAIT)),
             common: Arc::new(common),
         }
     }
 
-    /// Sets the longest that a decision may take; 300 ms unless set.
+    /// Sets the longest that a decision may take; 300 ms unless set. With zero, each is a fallback.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -141,8 +142,9 @@ impl Guard {
 
     /// Sets how many calls may be under way at once; 256 unless set.
     ///
-    /// A quarter of the sockets that a process may usually have, this is enough for 25,000
-    /// decisions in a second if each takes 10 ms. Clones that were made before keep their limit.
+    /// 256 is a quarter of the usual limit of 1,024 open files; at 10 ms a call it allows 25,600
+    /// decisions per second. With zero, each decision is an
+    /// [`Overload`](FallbackReason::Overload). Clones that were made before keep their limit.
     pub fn with_max_in_flight(mut self, calls: usize) -> Self {
         self.max_in_flight = calls.min(Semaphore::MAX_PERMITS);
         self.in_flight = Arc::new(Semaphore::new(self.max_in_flight));
@@ -150,20 +152,21 @@ impl Guard {
     }
 
     /// Sets after how many failures in a row the service is not asked, and for how long at first;
-    /// five and one second unless set.
+    /// five and one second unless set. No failures count as one.
     ///
     /// The longest wait doubles with each probe that fails, to thirty times the first, and the wait
-    /// is drawn evenly between half of the first and the longest. No wait is longer than a year.
+    /// is drawn uniformly between half of the first and the longest. No wait is longer than a year.
     /// Clones that were made before keep their breaker.
     pub fn with_breaker(mut self, failures: u32, wait: Duration) -> Self {
-        self.circuit = Arc::new(Circuit::new(failures, wait));
+        self.breaker = Arc::new(SharedBreaker::new(failures, wait));
         self
     }
 
     /// Sets for how long a visitor's last block or challenge holds when the service does not
     /// decide; one minute unless set, and not at all if it is zero.
     ///
-    /// Those of the 10,000 visitors that were last blocked or challenged are kept.
+    /// Those of the 10,000 visitors that were last blocked or challenged are kept, for all clones;
+    /// each applies its own lifetime.
     pub fn with_verdict_lifetime(mut self, lifetime: Duration) -> Self {
         self.verdict_lifetime = lifetime;
         self
@@ -171,21 +174,23 @@ impl Guard {
 
     /// Makes a connection before the first visitor needs it, and finds out whether the key works.
     ///
-    /// It reads the key's usage, takes at most 5 s, and at worst says in the log that it was in
-    /// vain. An idle connection is closed after 20 s; where visitors are rarer and the deadline is
-    /// shorter than a handshake, call it now and then.
-    pub async fn warm(&self) {
-        let call = self.client.get_usage_within(self.patience(WARM_UP, 0));
-        match timeout_at(Instant::now() + WARM_UP, call).await {
-            Ok(Ok(_)) => self.common.alarm.lower(),
-            Ok(Err(error)) => {
-                let reason = self.learn(&error);
-                warn!(%reason, "esper could not be reached beforehand");
-            }
-            Err(_) => {
-                warn!(reason = %FallbackReason::Timeout, "esper could not be reached beforehand")
+    /// It reads the key's usage, and takes at most 5 s. An idle connection is closed after 20 s;
+    /// where visitors are rarer and the deadline is shorter than a handshake, call it now and then.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there is no answer, and when the key is wrong. The log says so too, so the error
+    /// can be left alone: decisions fall back as ever.
+    pub async fn warm(&self) -> Result<(), EsperError> {
+        let answer = self.client.get_usage_within(self.limits(WARM_UP, 0)).await;
+        match &answer {
+            Ok(_) => self.common.alarm.lower(),
+            Err(error) => {
+                let reason = self.classify(error);
+                warn!(%reason, %error, "the warm-up failed; decisions fall back while esper fails");
             }
         }
+        answer.map(drop)
     }
 
     /// Forgets a challenge that a visitor has solved, so that it does not come back in a fallback.
@@ -193,14 +198,14 @@ impl Guard {
     /// Call it when [`AsyncEsperClient::verify_challenge`] says `true`, with the request's address
     /// and user agent. A block stays.
     pub fn forget_challenge(&self, request: &MitigationRequest) {
-        let memory = &self.common.memory;
-        if let Some(visitor) = memory.visitor(request) {
-            memory.forget_challenge(&visitor);
+        let verdicts = &self.common.last_verdicts;
+        if let Some(visitor) = verdicts.visitor(request) {
+            verdicts.forget_challenge(&visitor);
         }
     }
 
-    /// What it asks through.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "the layer sends events by it"))]
+    /// What it asks through; the layer sends events by it.
+    #[cfg(feature = "tower")]
     pub(crate) fn client(&self) -> &AsyncEsperClient {
         &self.client
     }

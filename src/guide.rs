@@ -2,7 +2,7 @@
 //!
 //! | guide | for whom |
 //! |---|---|
-//! | [`start`] | who has an application and a key, or neither key nor account yet |
+//! | [`start`] | who has an application, with a key or without one yet |
 //! | [`enforce`](crate::enforce) | who puts the layer in front of an axum or tower service |
 //! | [`failures`] | who decides what happens when Esper does not answer |
 //! | [`challenges`] | who lets visitors prove themselves, with or without the layer |
@@ -14,8 +14,7 @@
 //! | [`spec`] | who changes the description of the API |
 //! | [`languages`] | who writes an SDK in another language |
 //!
-//! Every example compiles; those that need an Esper run against the sandbox in each test of the
-//! crate.
+//! Every example compiles; those that need an Esper run against the sandbox in every test run.
 
 #[doc = include_str!("guide/start.md")]
 pub mod start {}

@@ -35,7 +35,7 @@ impl ApiKey {
         } else if key.trim() != key {
             "esper api key has white space around it; remove it, and the line break of a file"
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            "esper api key has characters that no header can carry; it is visible ASCII"
+            "esper api key has characters other than visible ASCII; check what was copied"
         } else {
             return Ok(());
         };

@@ -1,5 +1,7 @@
 // The README's pictures, where no file stands beside it; see tests/it/pictures.rs.
 #![doc = include_str!("guide/pictures.md")]
+// The README's links to the guides, where those are modules.
+#![cfg_attr(all(feature = "blocking", feature = "tower"), doc = include_str!("guide/links.md"))]
 // Its examples are of all features, so they are tested where those are on.
 #![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
 // Shows on docs.rs which feature an item needs; only a nightly compiler can.
@@ -17,7 +19,7 @@ mod call;
 mod check;
 mod client;
 mod config;
-mod decision;
+mod deadline;
 #[cfg(feature = "tower")]
 pub mod enforce;
 mod error;
@@ -33,6 +35,7 @@ pub mod metrics;
 #[cfg(not(feature = "metrics"))]
 #[path = "metrics/absent.rs"]
 mod metrics;
+mod mitigation;
 mod operation;
 mod stats;
 mod trace_context;
@@ -46,13 +49,13 @@ pub use beacons::{
 pub use blocking::EsperClient;
 pub use client::AsyncEsperClient;
 pub use config::EsperConfig;
-pub use decision::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use error::EsperError;
 pub use event::BeaconEvent;
 pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
 pub use guard::{
     Decision, DecisionSource, FailurePolicy, FallbackReason, Guard, GuardStats, OnFailure,
 };
+pub use mitigation::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use reqwest::StatusCode;
 pub use stats::ClientStats;
 pub use trace_context::TraceContext;

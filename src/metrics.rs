@@ -4,9 +4,9 @@
 //!
 #![doc = include_str!("metrics/table.md")]
 //!
-//! Every label has a closed set of values; each is written out here or is the `as_str` of the type
-//! that is named. Nothing that a visitor sends becomes a label, so that the number of series does
-//! not grow with the traffic. All clients, guards and layers of a process count together.
+//! The values of every label are a closed set. Nothing that a visitor sends becomes a label, so
+//! that the number of series does not grow with the traffic. All clients, guards and layers of a
+//! process count together.
 //!
 //! ```
 //! // Once a recorder is installed, so that it knows units and descriptions too.
@@ -14,16 +14,17 @@
 //! ```
 //!
 //! The counts of events are brought up to date by the queue's own thread every few milliseconds,
-//! so that `Beacons::send` stays as fast as it is. An event that comes after
-//! the end of its queue is in `Beacons::stats` alone.
+//! so that `Beacons::send` stays as fast as it is. An event that comes after the end of its queue
+//! is in `Beacons::stats` alone.
 //!
-//! Without a recorder, all of it is next to nothing. Without the feature `metrics`, it is nothing.
+//! Without a recorder, all of it costs almost nothing. Without the feature `metrics`, it is not
+//! compiled.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::operation::OPERATIONS;
-use crate::{Decision, EsperError, FallbackReason, MitigationAction};
+use crate::{Decision, DecisionSource, EsperError, FallbackReason, MitigationAction};
 
 mod catalogue;
 mod family;
@@ -90,11 +91,7 @@ fn ended(operation: &'static str, failure: &'static str, attempts: u32) {
 }
 
 fn verdict(decision: &Decision) -> &'static str {
-    match decision.action {
-        MitigationAction::Allow => "allow",
-        MitigationAction::Challenge => "challenge",
-        MitigationAction::Block => "block",
-    }
+    decision.action.as_str()
 }
 
 fn kind(error: &EsperError) -> &'static str {
@@ -128,7 +125,8 @@ fn operations() -> Vec<&'static str> {
 
 /// Those of a guard; the others are the layer's.
 fn guard_sources() -> Vec<&'static str> {
-    vec!["service", "fallback"]
+    let fallback = DecisionSource::Fallback { reason: FallbackReason::Timeout, held: false };
+    vec![DecisionSource::Service.as_str(), fallback.as_str()]
 }
 
 const NONE: &str = "none";
@@ -136,4 +134,8 @@ const CANCELLED: &str = "cancelled";
 const OPENED: &str = "opened";
 const CLOSED: &str = "closed";
 const KINDS: [&str; 7] = [NONE, "api", "connection", "timeout", "validation", "decode", CANCELLED];
-const VERDICTS: [&str; 3] = ["allow", "challenge", "block"];
+const VERDICTS: [&str; 3] = [
+    MitigationAction::Allow.as_str(),
+    MitigationAction::Challenge.as_str(),
+    MitigationAction::Block.as_str(),
+];

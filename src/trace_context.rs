@@ -16,7 +16,8 @@ use crate::EsperError;
 ///
 /// ```
 /// # use esper_rs_client::{AsyncEsperClient, EsperError, MitigationRequest, TraceContext};
-/// # async fn handle(client: AsyncEsperClient, headers: http::HeaderMap) -> Result<(), EsperError> {
+/// # use http::HeaderMap;
+/// # async fn handle(client: AsyncEsperClient, headers: HeaderMap) -> Result<(), EsperError> {
 /// let request = MitigationRequest::new("203.0.113.7");
 /// let call = client.check_mitigation(&request);
 /// let response = match TraceContext::from_headers(&headers) {

@@ -13,7 +13,7 @@ use reqwest::{Request, Response, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use tracing::{Instrument, debug_span};
 
-use crate::call::Call;
+use crate::call::CallState;
 use crate::generated::Client;
 use crate::key::ApiKey;
 use crate::operation::{OPERATIONS, Operation, Server};
@@ -26,19 +26,19 @@ pub(crate) mod failure;
 #[cfg(test)]
 mod fleet;
 mod http_client;
-mod patience;
+mod limits;
 mod retry;
 pub(crate) mod retry_after;
 
 pub(crate) use backoff::Backoff;
-pub(crate) use patience::{Patience, later};
+pub(crate) use limits::CallLimits;
 
 /// What all clones of a client share.
 pub(crate) struct Transport {
     key: ApiKey,
-    patience: Patience,
+    limits: CallLimits,
     counters: Counters,
-    builder: reqwest::Client,
+    request_factory: reqwest::Client,
     routes: Vec<Route>,
 }
 
@@ -55,9 +55,9 @@ struct Route {
 
 /// What the stack knows of the request that passes through it.
 #[derive(Clone)]
-struct Passing {
+struct RequestContext {
     operation: &'static Operation,
-    call: Arc<Call>,
+    call: Arc<CallState>,
 }
 
 impl Transport {
@@ -71,23 +71,20 @@ impl Transport {
         stack: impl Fn(reqwest::Client) -> ClientBuilder,
     ) -> Result<Self, EsperError> {
         config.key.check()?;
-        let patience = Patience::new(config)?;
+        let limits = CallLimits::new(config)?;
         let clients = http_client::Clients::new(config)?;
-        let stack = |server: Server| (server, stack(clients.of(server)).build());
+        let stack = |server| stack(clients.of(server)).build();
         // A stack for each server, with a budget of its own: an outage of one is not the other's.
-        let mut stacks: Vec<(Server, ClientWithMiddleware)> = Vec::new();
-        for operation in OPERATIONS {
-            if !stacks.iter().any(|(server, _)| *server == operation.server) {
-                stacks.push(stack(operation.server));
-            }
-        }
+        let (api, beacon) = (stack(Server::Api), stack(Server::Beacon));
         let route = |operation: &'static Operation| {
-            let stack = stacks.iter().find(|(server, _)| *server == operation.server);
-            let (_, stack) = stack.expect("there is one for each");
+            let stack = match operation.server {
+                Server::Api => &api,
+                Server::Beacon => &beacon,
+            };
             let base = config.base_url(operation.server)?;
             Ok(Route {
                 operation,
-                url: behind(&base, operation.path),
+                url: join_path(&base, operation.path),
                 base,
                 key_name: HeaderName::from_static(operation.key.name),
                 key_value: config.key.header(operation.key.prefix)?,
@@ -96,16 +93,16 @@ impl Transport {
         };
         Ok(Self {
             key: config.key.clone(),
-            patience,
+            limits,
             counters: Counters::default(),
-            builder: clients.of(Server::Api),
+            request_factory: clients.of(Server::Api),
             routes: OPERATIONS.iter().map(route).collect::<Result<_, EsperError>>()?,
         })
     }
 
     /// The client that the generated code builds its requests with; it sends none of them.
-    pub(crate) fn builder(&self) -> reqwest::Client {
-        self.builder.clone()
+    pub(crate) fn request_factory(&self) -> reqwest::Client {
+        self.request_factory.clone()
     }
 
     pub(crate) fn key(&self) -> &ApiKey {
@@ -117,15 +114,15 @@ impl Transport {
     }
 
     /// The limits of a call, unless it has others.
-    pub(crate) fn patience(&self) -> Patience {
-        self.patience
+    pub(crate) fn limits(&self) -> CallLimits {
+        self.limits
     }
 
     async fn send(
         &self,
         mut request: Request,
         route: &Route,
-        call: &Arc<Call>,
+        call: &Arc<CallState>,
     ) -> reqwest::Result<Response> {
         *request.url_mut() = route.url(request.url());
         request.headers_mut().insert(route.key_name.clone(), route.key_value.clone());
@@ -133,7 +130,7 @@ impl Transport {
             trace.put_into(request.headers_mut());
         }
         let mut extensions = Extensions::new();
-        extensions.insert(Passing { operation: route.operation, call: Arc::clone(call) });
+        extensions.insert(RequestContext { operation: route.operation, call: Arc::clone(call) });
         match route.stack.execute_with_extensions(request, &mut extensions).await {
             Ok(response) => Ok(response),
             Err(reqwest_middleware::Error::Reqwest(error)) => Err(error),
@@ -150,7 +147,7 @@ impl Route {
         // A path without parameters is always the same.
         let mut url = match generated.path() == self.operation.path {
             true => self.url.clone(),
-            false => behind(&self.base, generated.path()),
+            false => join_path(&self.base, generated.path()),
         };
         if generated.query().is_some() {
             url.set_query(generated.query());
@@ -159,7 +156,7 @@ impl Route {
     }
 }
 
-impl ClientHooks<Arc<Call>> for Client {
+impl ClientHooks<Arc<CallState>> for Client {
     async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<Response> {
         let call = self.inner();
         let transport = &call.transport;
@@ -194,12 +191,12 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("api_url", &url(Server::Api))
             .field("beacon_url", &url(Server::Beacon))
-            .field("timeout", &self.patience.timeout)
+            .field("timeout", &self.limits.timeout)
             .finish_non_exhaustive()
     }
 }
 
-fn behind(base: &Url, path: &str) -> Url {
+fn join_path(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url

@@ -21,7 +21,7 @@ use tower::util::ServiceFn;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::bare::Hyper;
-use super::generated::{self, call::Call, types};
+use super::generated::{self, call::CallState, types};
 use super::server::{Protocol, Server};
 use crate::support::{KEY, Outcome};
 
@@ -106,7 +106,7 @@ impl Kind {
                 Client::Reqwest { client: reqwest(server, protocol)?, base }
             }
             Self::Generated => {
-                let call = Call {
+                let call = CallState {
                     bearer: HeaderValue::from_str(&format!("Bearer {KEY}"))?,
                     key: HeaderValue::from_static(KEY),
                 };

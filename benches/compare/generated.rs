@@ -26,13 +26,13 @@ mod bindings {
 /// What the generated code carries through a call under this path: here, both headers of the key.
 pub(crate) mod call {
     #[derive(Debug)]
-    pub(crate) struct Call {
+    pub(crate) struct CallState {
         pub(crate) bearer: super::HeaderValue,
         pub(crate) key: super::HeaderValue,
     }
 }
 
-impl ClientHooks<Arc<call::Call>> for Client {
+impl ClientHooks<Arc<call::CallState>> for Client {
     async fn pre<E>(&self, request: &mut Request, info: &OperationInfo) -> Result<(), Error<E>> {
         let call = self.inner();
         let (name, value) = match info.operation_id {

@@ -1,4 +1,4 @@
-//! Tells about losses: a log line an episode, and the callback, on a thread of its own.
+//! Tells about losses: a log line a minute, and the callback, on a thread of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::EsperError;
 #[derive(Debug)]
 pub(super) struct Losses {
     shared: Arc<Shared>,
-    told: BeaconDrops,
+    reported: BeaconDrops,
     logged: BeaconDrops,
     last: [Option<Instant>; REASONS],
     /// An example of why, for the next line of a reason.
@@ -42,12 +42,12 @@ impl Losses {
         });
         let none = BeaconDrops::default();
         let example = [const { None }; REASONS];
-        Self { shared, told: none, logged: none, last: [None; REASONS], example, callback }
+        Self { shared, reported: none, logged: none, last: [None; REASONS], example, callback }
     }
 
     /// Notes why an event is about to be lost.
     pub(super) fn because(&mut self, reason: DropReason, error: &EsperError) {
-        self.example[reason as usize].get_or_insert_with(|| error.to_string());
+        self.example[reason.index()].get_or_insert_with(|| error.to_string());
     }
 
     /// Tells what was lost since the last time; never waits.
@@ -58,12 +58,12 @@ impl Losses {
         }
         let Some(callback) = &self.callback else { return };
         for (reason, total) in dropped.iter() {
-            let events = total - self.told.of(reason);
+            let events = total - self.reported.of(reason);
             if events == 0 {
                 continue;
             }
             match callback.try_send(BeaconLoss { reason, events }) {
-                Ok(()) => self.told.add(reason, events),
+                Ok(()) => self.reported.add(reason, events),
                 // The sum waits for the next time.
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
@@ -72,32 +72,35 @@ impl Losses {
 
     /// Tells the rest, however long the callback takes.
     pub(super) fn tell_the_rest(mut self) {
+        // There is no later line in which it would be counted.
+        self.last = [None; REASONS];
         self.tell(Instant::now());
         let Some(callback) = self.callback else { return };
         let dropped = self.shared.lock().queue.dropped_so_far();
         for (reason, total) in dropped.iter() {
-            let events = total - self.told.of(reason);
+            let events = total - self.reported.of(reason);
             if events > 0 && callback.send(BeaconLoss { reason, events }).is_err() {
                 return;
             }
         }
     }
 
-    /// One line for each reason that was quiet for a while.
+    /// A line for each reason, at most once a minute, with the sum since the last.
     fn log(&mut self, dropped: &BeaconDrops, now: Instant) {
         for (reason, total) in dropped.iter() {
             let events = total - self.logged.of(reason);
             if events == 0 {
                 continue;
             }
-            let last = self.last[reason as usize].replace(now);
-            if last.is_none_or(|last| now.duration_since(last) > EPISODE) {
-                let example = self.example[reason as usize].take().unwrap_or_default();
+            let last = &mut self.last[reason.index()];
+            if last.is_none_or(|last| now.duration_since(last) >= PAUSE) {
+                *last = Some(now);
+                self.logged.add(reason, events);
+                let example = self.example[reason.index()].take().unwrap_or_default();
                 let reason = reason.as_str();
                 warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
             }
         }
-        self.logged = *dropped;
     }
 }
 
@@ -110,5 +113,63 @@ fn call(on_loss: &OnLoss, losses: &Receiver<BeaconLoss>, shared: &Shared) {
 }
 
 const REASONS: usize = DropReason::ALL.len();
-/// How long it must be quiet before the next loss is logged again.
-const EPISODE: Duration = Duration::from_secs(60);
+/// The shortest time between two lines for the same reason.
+const PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{BeaconEvent, BeaconOptions};
+
+    /// What this thread logs.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_a_minute_has_the_sum_since_the_last_and_a_cause_of_its_own() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        let _guard = tracing::subscriber::set_default(subscriber.finish());
+
+        let shared = Arc::new(Shared::new(&BeaconOptions::new()));
+        let mut losses = Losses::new(Arc::clone(&shared), None);
+        let start = Instant::now();
+        let mut lose = |seconds, cause: &str| {
+            shared.send(BeaconEvent::new("x"));
+            let entry = shared.lock().queue.take(start).unwrap();
+            losses.because(DropReason::Refused, &EsperError::validation("x", cause.to_owned()));
+            shared.lock().queue.dropped(&entry, DropReason::Refused);
+            losses.tell(start + Duration::from_secs(seconds));
+        };
+        for (seconds, cause) in [(0, "first"), (1, "second"), (59, "third"), (60, "fourth")] {
+            lose(seconds, cause);
+        }
+        lose(3_600, "an hour later");
+        lose(3_601, "at the end");
+        losses.tell_the_rest();
+
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        for (line, (events, cause)) in
+            lines.iter().zip([(1, "first"), (3, "second"), (1, "an hour later"), (1, "at the end")])
+        {
+            assert!(line.contains(&format!("events={events} example=\"{cause}\"")), "{text}");
+        }
+    }
+}

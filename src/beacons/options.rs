@@ -73,7 +73,8 @@ impl BeaconOptions {
     /// It is called on a thread of its own, one call at a time and with the sum of the losses
     /// since the last, so it may block, panic (which is counted) and send events. A
     /// [`Beacons`](super::Beacons) or a client that it holds keeps the queue open for ever. Where
-    /// the system gives no thread, it is not called.
+    /// the system gives no thread, it is not called; nor is it for events that come after the end
+    /// of the queue, which are in [`stats`](super::Beacons::stats) alone.
     pub fn with_on_loss(mut self, tell: impl Fn(&BeaconLoss) + Send + Sync + 'static) -> Self {
         self.on_loss = Some(Arc::new(tell));
         self

@@ -13,11 +13,11 @@ use crate::BeaconEvent;
 pub(super) struct Queue {
     limits: Limits,
     /// Events that were never tried, oldest first.
-    fresh: VecDeque<Entry>,
-    /// Events that failed before, in the order of their failures; older than all fresh ones.
-    again: VecDeque<Entry>,
+    pending: VecDeque<Entry>,
+    /// Events that failed before, in the order of their failures; older than all pending ones.
+    retrying: VecDeque<Entry>,
     /// The numbers of the events on their way.
-    flying: Vec<u64>,
+    in_flight: Vec<u64>,
     bytes: usize,
     closed: Option<DropReason>,
     accepted: u64,
@@ -34,21 +34,21 @@ pub(super) struct Limits {
 
 /// An event in the queue, or on its way with the one who took it.
 ///
-/// What the queue itself looks at is here, and the rest behind a pointer: senders hold up each other
-/// for as long as an entry takes to be moved, and what gives way to a new one was last touched long
-/// ago, perhaps by another core.
+/// What the queue itself looks at is here, and the rest behind a pointer: senders hold up each
+/// other for as long as an entry takes to be moved, and what gives way to a new one was last
+/// touched long ago, perhaps by another core.
 #[derive(Debug)]
 pub(super) struct Entry {
     number: u64,
     weight: usize,
     /// When it may be tried again.
     due: Option<Instant>,
-    pub(super) parcel: Box<Parcel>,
+    pub(super) job: Box<Job>,
 }
 
 /// An event with what belongs to it.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct Job {
     pub(super) event: BeaconEvent,
     /// Its `Idempotency-Key`, from the first attempt on.
     pub(super) id: Option<Uuid>,
@@ -70,9 +70,9 @@ impl Queue {
         Self {
             limits,
             // All at once, so that no sender pays for the growth; pages are touched when used.
-            fresh: VecDeque::with_capacity(limits.events.min(PREPARED)),
-            again: VecDeque::new(),
-            flying: Vec::new(),
+            pending: VecDeque::with_capacity(limits.events.min(PREPARED)),
+            retrying: VecDeque::new(),
+            in_flight: Vec::new(),
             bytes: 0,
             closed: None,
             accepted: 0,
@@ -82,10 +82,10 @@ impl Queue {
     }
 
     /// Takes an event, and makes room for it.
-    pub(super) fn accept(&mut self, parcel: Box<Parcel>, weight: usize) -> Evicted {
+    pub(super) fn accept(&mut self, job: Box<Job>, weight: usize) -> Evicted {
         let number = self.accepted;
         self.accepted += 1;
-        let entry = Entry { number, weight, due: None, parcel };
+        let entry = Entry { number, weight, due: None, job };
         let mut evicted = Evicted::default();
         if let Some(reason) = self.closed {
             self.dropped.add(reason, 1);
@@ -98,7 +98,7 @@ impl Queue {
             return evicted;
         }
         self.bytes += weight;
-        self.fresh.push_back(entry);
+        self.pending.push_back(entry);
         while self.queued() > self.limits.events || self.bytes > self.limits.bytes {
             // At the latest the new event itself, where everything else is on its way.
             let Some(oldest) = self.pop_oldest() else { break };
@@ -111,8 +111,12 @@ impl Queue {
 
     /// Takes out the oldest event that may be tried now. It still counts as queued.
     pub(super) fn take(&mut self, now: Instant) -> Option<Entry> {
-        let due = self.again.front().is_some_and(|entry| entry.due <= Some(now));
-        let entry = if due { self.again.pop_front() } else { self.fresh.pop_front() };
+        // They failed in another order than they are due in.
+        let due = self.retrying.iter().position(|entry| entry.due <= Some(now));
+        let entry = match due {
+            Some(place) => self.retrying.remove(place),
+            None => self.pending.pop_front(),
+        };
         self.depart(entry)
     }
 
@@ -121,7 +125,7 @@ impl Queue {
     /// Rather one that was never tried, so that it is not always the same: the trouble may be
     /// the event's.
     pub(super) fn take_probe(&mut self) -> Option<Entry> {
-        let entry = self.fresh.pop_front().or_else(|| self.again.pop_front());
+        let entry = self.pending.pop_front().or_else(|| self.retrying.pop_front());
         self.depart(entry)
     }
 
@@ -143,7 +147,7 @@ impl Queue {
     pub(super) fn put_back(&mut self, mut entry: Entry, due: Instant) {
         self.arrive(&entry);
         entry.due = Some(due);
-        self.again.push_back(entry);
+        self.retrying.push_back(entry);
     }
 
     /// Counts what is sent from now on as dropped; the first reason stays.
@@ -153,7 +157,7 @@ impl Queue {
 
     /// Gives up all that waits; the caller drops it.
     pub(super) fn clear(&mut self, reason: DropReason) -> [VecDeque<Entry>; 2] {
-        let cleared = [std::mem::take(&mut self.fresh), std::mem::take(&mut self.again)];
+        let cleared = [std::mem::take(&mut self.pending), std::mem::take(&mut self.retrying)];
         for entry in cleared.iter().flatten() {
             self.bytes -= entry.weight;
             self.dropped.add(reason, 1);
@@ -175,38 +179,38 @@ impl Queue {
 
     /// Events that wait or are on their way.
     pub(super) fn queued(&self) -> usize {
-        self.waiting() + self.flying.len()
+        self.waiting() + self.in_flight.len()
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.fresh.len() + self.again.len()
+        self.pending.len() + self.retrying.len()
     }
 
     /// Of the first so many events that were accepted, those that are still queued.
     pub(super) fn left_of(&self, accepted: u64) -> usize {
-        self.fresh.partition_point(|entry| entry.number < accepted)
-            + self.again.iter().filter(|entry| entry.number < accepted).count()
-            + self.flying.iter().filter(|number| **number < accepted).count()
+        self.pending.partition_point(|entry| entry.number < accepted)
+            + self.retrying.iter().filter(|entry| entry.number < accepted).count()
+            + self.in_flight.iter().filter(|number| **number < accepted).count()
     }
 
     fn pop_oldest(&mut self) -> Option<Entry> {
-        self.again.pop_front().or_else(|| self.fresh.pop_front())
+        self.retrying.pop_front().or_else(|| self.pending.pop_front())
     }
 
     fn depart(&mut self, entry: Option<Entry>) -> Option<Entry> {
-        self.flying.extend(entry.as_ref().map(|entry| entry.number));
+        self.in_flight.extend(entry.as_ref().map(|entry| entry.number));
         entry
     }
 
     fn arrive(&mut self, entry: &Entry) {
         // An entry is taken once and given back once, so it is there.
-        if let Some(place) = self.flying.iter().position(|number| *number == entry.number) {
-            self.flying.swap_remove(place);
+        if let Some(place) = self.in_flight.iter().position(|number| *number == entry.number) {
+            self.in_flight.swap_remove(place);
         }
     }
 }
 
-impl Parcel {
+impl Job {
     pub(super) fn new(event: BeaconEvent) -> Box<Self> {
         Box::new(Self { event, id: None, failures: 0 })
     }

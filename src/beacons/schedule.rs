@@ -1,6 +1,6 @@
 //! When the queue may try: freely, with one probe at a time, or not before some instant.
 //!
-//! A state machine that reads no clock.
+//! A state machine that is told the time; only the length of a wait is drawn.
 
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,18 @@ pub(super) struct Schedule {
     state: State,
     /// Answers without success since the last success.
     bad_answers: u32,
-    /// What somebody was told of, since the queue last ran freely.
-    told: Vec<Cause>,
+    /// What was reported since the queue last ran freely.
+    reported: Vec<Cause>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Open,
+    /// The queue delivers freely.
+    Closed,
     /// Nothing is tried before this instant, and then one probe.
-    Paused {
-        until: Instant,
-        step: u32,
-        cause: Cause,
-    },
+    Open { until: Instant, step: u32, cause: Cause },
     /// The probe is under way.
-    Probing {
-        step: u32,
-        cause: Cause,
-    },
+    HalfOpen { step: u32, cause: Cause },
 }
 
 /// What keeps the queue from running freely.
@@ -60,7 +54,7 @@ pub(super) enum Permit {
 
 /// What kept an event from arriving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Setback {
+pub(super) enum Failure {
     /// There was no answer, or one that is not Esper's.
     Unreachable,
     /// The service failed; perhaps on this event alone.
@@ -79,25 +73,25 @@ impl Schedule {
         Self {
             outage: Backoff::new(delay, LONGEST_DELAY, u32::MAX),
             rejection: Backoff::new(rejection, LONGEST_PAUSE, u32::MAX),
-            state: State::Open,
+            state: State::Closed,
             bad_answers: 0,
-            told: Vec::new(),
+            reported: Vec::new(),
         }
     }
 
     pub(super) fn permit(&self, now: Instant) -> Permit {
         match self.state {
-            State::Open => Permit::Free,
-            State::Paused { until, .. } if until <= now => Permit::Probe,
-            State::Paused { until, .. } => Permit::NotBefore(until),
-            State::Probing { .. } => Permit::AfterProbe,
+            State::Closed => Permit::Free,
+            State::Open { until, .. } if until <= now => Permit::Probe,
+            State::Open { until, .. } => Permit::NotBefore(until),
+            State::HalfOpen { .. } => Permit::AfterProbe,
         }
     }
 
     /// Notes that the probe is on its way.
     pub(super) fn probe(&mut self) {
-        if let State::Paused { step, cause, .. } = self.state {
-            self.state = State::Probing { step, cause };
+        if let State::Open { step, cause, .. } = self.state {
+            self.state = State::HalfOpen { step, cause };
         }
     }
 
@@ -110,69 +104,69 @@ impl Schedule {
     ///
     /// Only a probe can tell that one is over: the others were sent before it.
     pub(super) fn worked(&mut self, probe: bool) -> bool {
-        let ends = probe && matches!(self.state, State::Probing { .. });
+        let ends = probe && matches!(self.state, State::HalfOpen { .. });
         if ends {
-            self.state = State::Open;
-            self.told.clear();
+            self.state = State::Closed;
+            self.reported.clear();
         }
-        if self.state == State::Open {
+        if self.state == State::Closed {
             self.bad_answers = 0;
         }
         ends
     }
 
-    /// Notes a setback; returns what somebody should be told of, once.
-    pub(super) fn failed(&mut self, now: Instant, setback: Setback, probe: bool) -> Option<Cause> {
+    /// Notes a failure; returns what is to be reported, once.
+    pub(super) fn failed(&mut self, now: Instant, failure: Failure, probe: bool) -> Option<Cause> {
         match self.state {
-            State::Open if setback == Setback::BadAnswer => {
+            State::Closed if failure == Failure::BadAnswer => {
                 self.bad_answers += 1;
                 if self.bad_answers >= TOLERATED {
-                    self.pause(now, setback, 0);
+                    self.pause(now, failure, 0);
                 }
             }
-            State::Open => self.pause(now, setback, 0),
-            State::Probing { step, cause } if probe => {
-                let same = cause == Cause::of(setback);
-                self.pause(now, setback, if same { step.saturating_add(1) } else { 0 });
+            State::Closed => self.pause(now, failure, 0),
+            State::HalfOpen { step, cause } if probe => {
+                let same = cause == Cause::of(failure);
+                self.pause(now, failure, if same { step.saturating_add(1) } else { 0 });
             }
             // What was sent before the pause makes it no worse, unless the service says more.
-            State::Paused { until, step, cause } => match setback {
-                Setback::Busy(Some(asked)) => {
+            State::Open { until, step, cause } => match failure {
+                Failure::Busy(Some(asked)) => {
                     let until = until.max(now + asked.min(LONGEST_PAUSE));
-                    self.state = State::Paused { until, step, cause };
+                    self.state = State::Open { until, step, cause };
                 }
-                Setback::KeyRejected if cause == Cause::Outage => self.pause(now, setback, 0),
+                Failure::KeyRejected if cause == Cause::Outage => self.pause(now, failure, 0),
                 _ => {}
             },
-            State::Probing { .. } => {}
+            State::HalfOpen { .. } => {}
         }
-        let cause = Cause::of(setback);
-        let news = self.state != State::Open && !self.told.contains(&cause);
+        let cause = Cause::of(failure);
+        let news = self.state != State::Closed && !self.reported.contains(&cause);
         news.then(|| {
-            self.told.push(cause);
+            self.reported.push(cause);
             cause
         })
     }
 
-    fn pause(&mut self, now: Instant, setback: Setback, step: u32) {
-        let cause = Cause::of(setback);
+    fn pause(&mut self, now: Instant, failure: Failure, step: u32) {
+        let cause = Cause::of(failure);
         let backoff = match cause {
             Cause::Outage => &self.outage,
             Cause::Rejection => &self.rejection,
         };
         let mut wait = backoff.wait(step).unwrap_or(LONGEST_PAUSE);
-        if let Setback::Busy(Some(asked)) = setback {
+        if let Failure::Busy(Some(asked)) = failure {
             wait = wait.max(asked.min(LONGEST_PAUSE));
         }
-        self.state = State::Paused { until: now + wait, step, cause };
+        self.state = State::Open { until: now + wait, step, cause };
     }
 }
 
 impl Cause {
-    fn of(setback: Setback) -> Self {
-        match setback {
-            Setback::KeyRejected => Self::Rejection,
-            Setback::Unreachable | Setback::BadAnswer | Setback::Busy(_) => Self::Outage,
+    fn of(failure: Failure) -> Self {
+        match failure {
+            Failure::KeyRejected => Self::Rejection,
+            Failure::Unreachable | Failure::BadAnswer | Failure::Busy(_) => Self::Outage,
         }
     }
 }

@@ -1,16 +1,15 @@
 //! What the handles and the worker share: the queue behind its lock, and who waits for what.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::hint;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
-use super::queue::{Entry, Parcel, Queue};
+use super::queue::{Entry, Job, Queue};
 use super::stats::{BeaconReport, BeaconStats, DropReason};
 use super::{BeaconOptions, weight};
 use crate::BeaconEvent;
@@ -31,8 +30,8 @@ pub(super) struct State {
     waiters: Vec<Waiter>,
     /// When a shutdown is over at the latest.
     pub(super) shutdown: Option<Instant>,
-    /// No handle is left.
-    pub(super) orphaned: bool,
+    /// When the last handle went.
+    pub(super) orphaned: Option<Instant>,
     /// The worker sleeps until it is woken; otherwise it looks by itself every few milliseconds.
     pub(super) parked: bool,
     /// There is no worker, or no longer.
@@ -40,9 +39,9 @@ pub(super) struct State {
 }
 
 /// Somebody who waits for the queue.
+#[derive(Debug)]
 struct Waiter {
     goal: Goal,
-    deadline: Instant,
     before: Before,
     reply: Reply,
 }
@@ -50,8 +49,8 @@ struct Waiter {
 /// What somebody waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Goal {
-    /// That nothing is left of what was accepted before.
-    Flushed,
+    /// That nothing is left of what was accepted before, or that the time is over.
+    Flushed { by: Instant },
     /// That the worker has ended.
     Ended,
 }
@@ -64,7 +63,12 @@ pub(super) struct Before {
     dropped: u64,
 }
 
-type Reply = Box<dyn FnOnce(BeaconReport) + Send>;
+/// Whom to tell.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Future(oneshot::Sender<BeaconReport>),
+    Thread(mpsc::Sender<BeaconReport>),
+}
 
 impl Shared {
     pub(super) fn new(options: &BeaconOptions) -> Self {
@@ -72,7 +76,7 @@ impl Shared {
             queue: Queue::new(options.limits()),
             waiters: Vec::new(),
             shutdown: None,
-            orphaned: false,
+            orphaned: None,
             parked: false,
             ended: false,
         };
@@ -100,10 +104,10 @@ impl Shared {
     }
 
     pub(super) fn send(&self, event: BeaconEvent) {
-        let parcel = Parcel::new(event.stamped());
-        let weight = weight::of(&parcel.event);
+        let job = Job::new(event.stamped());
+        let weight = weight::of(&job.event);
         let mut state = self.lock_soon();
-        let evicted = state.queue.accept(parcel, weight);
+        let evicted = state.queue.accept(job, weight);
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         if parked {
@@ -123,14 +127,24 @@ impl Shared {
         }
     }
 
-    /// Calls back when the goal is reached, or the deadline. At once, where there is no worker.
-    pub(super) fn when(
-        &self,
-        goal: Goal,
-        deadline: Instant,
-        reply: impl FnOnce(BeaconReport) + Send + 'static,
-    ) -> Before {
-        if self.process != process::id() {
+    /// Takes no more events, and gives the worker until then for the rest.
+    pub(super) fn close(&self, deadline: Instant) {
+        let mut state = self.lock();
+        state.queue.close(DropReason::Closed);
+        // The most impatient of several decides.
+        state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
+    }
+
+    /// Notes that the last handle is gone; returns true if nothing is queued.
+    pub(super) fn orphan(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        state.orphaned = Some(now);
+        state.queue.queued() == 0
+    }
+
+    /// Replies when the goal is reached. At once, where there is no worker.
+    pub(super) fn when(&self, goal: Goal, reply: Reply) -> Before {
+        if self.is_copy() {
             self.end(DropReason::NoWorker);
         }
         let mut state = self.lock();
@@ -138,9 +152,9 @@ impl Shared {
         if state.ended {
             let report = state.report(before);
             drop(state);
-            reply(report);
+            reply.send(report);
         } else {
-            state.waiters.push(Waiter { goal, deadline, before, reply: Box::new(reply) });
+            state.waiters.push(Waiter { goal, before, reply });
             state.parked = false;
             drop(state);
             self.wake.notify_one();
@@ -158,12 +172,16 @@ impl Shared {
         let mut at = 0;
         while at < state.waiters.len() {
             let waiter = &state.waiters[at];
-            let over = waiter.deadline <= now || Some(waiter.deadline) < nothing_before;
-            let reached = match waiter.goal {
-                Goal::Flushed => state.queue.left_of(waiter.before.accepted) == 0,
-                Goal::Ended => false,
-            };
-            if over && matches!(waiter.goal, Goal::Flushed) || reached {
+            // A future that was dropped must not be looked after until its time is over.
+            let done = waiter.reply.is_in_vain()
+                || match waiter.goal {
+                    Goal::Flushed { by } => {
+                        let over = by <= now || Some(by) < nothing_before;
+                        over || state.queue.left_of(waiter.before.accepted) == 0
+                    }
+                    Goal::Ended => false,
+                };
+            if done {
                 let report = state.report(waiter.before);
                 answers.push((state.waiters.swap_remove(at).reply, report));
             } else {
@@ -171,7 +189,7 @@ impl Shared {
             }
         }
         drop(state);
-        answers.into_iter().for_each(|(reply, report)| reply(report));
+        answers.into_iter().for_each(|(reply, report)| reply.send(report));
     }
 
     /// Closes the queue, gives up what waits, and answers everybody.
@@ -184,7 +202,13 @@ impl Shared {
         let reports: Vec<_> = waiters.iter().map(|waiter| state.report(waiter.before)).collect();
         drop(state);
         drop(cleared);
-        waiters.into_iter().zip(reports).for_each(|(waiter, report)| (waiter.reply)(report));
+        waiters.into_iter().zip(reports).for_each(|(waiter, report)| waiter.reply.send(report));
+    }
+
+    /// Whether this is a fork's copy, which has no worker. Another thread may have held the lock
+    /// when it was made, and nobody will release it.
+    pub(super) fn is_copy(&self) -> bool {
+        self.process != process::id()
     }
 
     /// What was achieved since the waiting began.
@@ -196,8 +220,11 @@ impl Shared {
 impl State {
     /// The earliest instant at which somebody wants an answer.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let flushes = self.waiters.iter().filter(|waiter| matches!(waiter.goal, Goal::Flushed));
-        flushes.map(|waiter| waiter.deadline).chain(self.shutdown).min()
+        let flushes = self.waiters.iter().filter_map(|waiter| match waiter.goal {
+            Goal::Flushed { by } => Some(by),
+            Goal::Ended => None,
+        });
+        flushes.chain(self.shutdown).min()
     }
 
     fn now(&self) -> Before {
@@ -218,14 +245,42 @@ impl State {
     }
 }
 
-impl fmt::Debug for Waiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter")
-            .field("goal", &self.goal)
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
+impl Reply {
+    fn send(self, report: BeaconReport) {
+        // Whoever does not wait any longer does not hear of it.
+        match self {
+            Self::Future(sender) => _ = sender.send(report),
+            Self::Thread(sender) => _ = sender.send(report),
+        }
+    }
+
+    /// Whether nobody waits for it any longer. A thread waits until its time is over.
+    fn is_in_vain(&self) -> bool {
+        matches!(self, Self::Future(sender) if sender.is_closed())
     }
 }
 
 /// Looks at the lock before a sender sleeps: a microsecond or two.
 const SPINS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flush_that_nobody_waits_for_any_longer_is_forgotten() {
+        let shared = Shared::new(&BeaconOptions::new());
+        shared.send(BeaconEvent::new("http_request"));
+        let now = Instant::now();
+        let flush = Goal::Flushed { by: now + Duration::from_secs(3600) };
+        let (sender, waiting) = oneshot::channel();
+        shared.when(flush, Reply::Future(sender));
+        shared.when(flush, Reply::Future(oneshot::channel().0));
+        shared.answer_waiters(now, None);
+        assert_eq!(shared.lock().waiters.len(), 1);
+        shared.end(DropReason::Abandoned);
+        assert_eq!(waiting.blocking_recv().unwrap().dropped, 1);
+    }
+}

@@ -17,15 +17,16 @@ pub enum DropReason {
     Failed,
     /// It came after [`Beacons::shutdown`](super::Beacons::shutdown).
     Closed,
-    /// The time of a shutdown was over, or all handles were gone and the service took nothing.
+    /// The time of a shutdown was over, or all handles were gone and the service took nothing for
+    /// 60 s; or its delivery panicked, which is a mistake of this crate's.
     Abandoned,
     /// The thread of the queue could not be started, or broke, or is another process's (a fork).
     NoWorker,
 }
 
 impl DropReason {
-    /// Every reason, in the order of [`BeaconDrops::iter`].
-    pub(crate) const ALL: [Self; 7] = [
+    /// Every reason that this version knows, in the order of [`BeaconDrops::iter`].
+    pub const ALL: &'static [Self] = &[
         Self::Full,
         Self::Invalid,
         Self::Refused,
@@ -35,8 +36,8 @@ impl DropReason {
         Self::NoWorker,
     ];
 
-    /// The reason in a word, for the label of a metric: `full`, `invalid`, `refused`, `failed`,
-    /// `closed`, `abandoned` or `no_worker`.
+    /// Returns the name for logs and metrics: `full`, `invalid`, `refused`, `failed`, `closed`,
+    /// `abandoned` or `no_worker`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,6 +48,19 @@ impl DropReason {
             Self::Closed => "closed",
             Self::Abandoned => "abandoned",
             Self::NoWorker => "no_worker",
+        }
+    }
+
+    /// Its place in [`ALL`](Self::ALL), where a new one has to be as well.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Full => 0,
+            Self::Invalid => 1,
+            Self::Refused => 2,
+            Self::Failed => 3,
+            Self::Closed => 4,
+            Self::Abandoned => 5,
+            Self::NoWorker => 6,
         }
     }
 }
@@ -80,26 +94,26 @@ pub struct BeaconStats {
 pub struct BeaconDrops([u64; DropReason::ALL.len()]);
 
 impl BeaconDrops {
-    /// The events that were dropped for a reason.
+    /// Returns the number of events that were dropped for a reason.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
-        self.0[reason as usize]
+        self.0[reason.index()]
     }
 
-    /// The events that were dropped for any reason.
+    /// Returns the number of events that were dropped for any reason.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Every reason with its count, zeros included.
+    /// Iterates over every reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
         let counts = *self;
-        DropReason::ALL.into_iter().map(move |reason| (reason, counts.of(reason)))
+        DropReason::ALL.iter().map(move |reason| (*reason, counts.of(*reason)))
     }
 
     pub(super) fn add(&mut self, reason: DropReason, events: u64) {
-        self.0[reason as usize] += events;
+        self.0[reason.index()] += events;
     }
 }
 
@@ -138,8 +152,9 @@ mod tests {
     #[test]
     fn every_reason_has_a_count_of_its_own() {
         let mut drops = BeaconDrops::default();
-        for (number, reason) in (1..).zip(DropReason::ALL) {
-            drops.add(reason, number);
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            drops.add(*reason, index as u64 + 1);
         }
         for (number, (reason, events)) in (1..).zip(drops.iter()) {
             assert_eq!((events, drops.of(reason)), (number, number), "{reason}");

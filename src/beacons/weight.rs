@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
-use super::queue::{Entry, Parcel};
+use super::queue::{Entry, Job};
 use crate::BeaconEvent;
 
 /// The bytes of an event: its fixed part, its text, and an allowance for each JSON value. The
@@ -211,7 +211,7 @@ impl ser::SerializeStruct for &mut Weigher {
 }
 
 /// An event without its text, and what the queue notes of it.
-const FIXED: usize = size_of::<Entry>() + size_of::<Parcel>();
+const FIXED: usize = size_of::<Entry>() + size_of::<Job>();
 /// A value with the name before it, without their text.
 const VALUE: usize = size_of::<String>() + size_of::<serde_json::Value>();
 

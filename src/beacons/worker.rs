@@ -14,9 +14,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
-use super::delivery::{Delivery, Outcome, Sender};
+use super::delivery::{Delivery, Fault, Finished, Sender};
 use super::loss::Losses;
-use super::schedule::{Cause, Permit, Schedule, Setback};
+use super::schedule::{Cause, Failure, Permit, Schedule};
 use super::shared::Shared;
 use super::stats::DropReason;
 use crate::metrics::Published;
@@ -29,20 +29,18 @@ struct Worker<'a> {
     losses: &'a mut Losses,
     published: &'a mut Published,
     schedule: Schedule,
-    deliveries: JoinSet<(Delivery, Result<(), EsperError>)>,
+    deliveries: JoinSet<Finished>,
     in_flight: usize,
     /// For the log: whose trouble it is.
     beacon_url: String,
     /// When there last was something to do.
     busy: Instant,
-    /// When the service last dealt with an event, or the last handle went.
+    /// When the service last dealt with an event.
     progress: Option<Instant>,
 }
 
-type Done = Result<(Delivery, Result<(), EsperError>), JoinError>;
-
-/// What to do when all is done for now.
-enum Rest {
+/// What to do when nothing more can begin now.
+enum Next {
     Until(Option<Instant>),
     End,
 }
@@ -124,17 +122,17 @@ impl<'a> Worker<'a> {
             self.losses.tell(now);
             self.published.update(|| self.shared.stats());
             self.shared.answer_waiters(now, pause);
-            match self.rest(now, pause) {
-                Rest::Until(until) => {
-                    for done in self.wait(until).await {
-                        self.settle(done);
+            match self.next(now, pause) {
+                Next::Until(until) => {
+                    for finished in self.wait(until).await {
+                        self.settle(finished);
                     }
                 }
-                Rest::End => break,
+                Next::End => break,
             }
         }
-        while let Some(done) = self.deliveries.try_join_next() {
-            self.settle(done);
+        while let Some(finished) = self.deliveries.try_join_next() {
+            self.settle(finished);
         }
         self.deliveries.shutdown().await;
     }
@@ -153,7 +151,7 @@ impl<'a> Worker<'a> {
             drop(state);
             let mut delivery = Delivery::new(&self.shared, entry?, probe);
             if let Err(error) = delivery.prepare() {
-                self.drop_it(delivery, DropReason::Invalid, &error);
+                self.drop_event(delivery, DropReason::Invalid, &error);
                 continue;
             }
             if probe {
@@ -164,40 +162,40 @@ impl<'a> Worker<'a> {
     }
 
     /// What to do until something happens.
-    fn rest(&mut self, now: Instant, pause: Option<Instant>) -> Rest {
+    fn next(&mut self, now: Instant, pause: Option<Instant>) -> Next {
         let mut state = self.shared.lock();
         let queued = state.queue.queued();
-        if state.orphaned {
-            let progress = *self.progress.get_or_insert(now);
-            if queued == 0 || now.saturating_duration_since(progress) >= PATIENCE_OF_AN_ORPHAN {
-                return Rest::End;
+        if let Some(orphaned) = state.orphaned {
+            let since = self.progress.map_or(orphaned, |progress| progress.max(orphaned));
+            if queued == 0 || now.saturating_duration_since(since) >= ORPHAN_TIMEOUT {
+                return Next::End;
             }
         }
         if let Some(deadline) = state.shutdown
             && (queued == 0 || deadline <= now || Some(deadline) < pause)
         {
-            return Rest::End;
+            return Next::End;
         }
         let next = state.next_deadline();
         if queued > 0 {
             self.busy = now;
         } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
             state.parked = true;
-            return Rest::Until(None);
+            return Next::Until(None);
         }
         // Senders wake nobody, so that they are fast: what they left is found by looking.
         let tick = if pause.is_some() { PAUSED_TICK } else { TICK };
-        Rest::Until([Some(now + tick), pause, next].into_iter().flatten().min())
+        Next::Until([Some(now + tick), pause, next].into_iter().flatten().min())
     }
 
     /// Waits until deliveries have ended, somebody wakes the worker, or the time is over.
-    async fn wait(&mut self, until: Option<Instant>) -> Vec<Done> {
+    async fn wait(&mut self, until: Option<Instant>) -> Vec<Result<Finished, JoinError>> {
         let mut ended = Vec::new();
         let deliveries = &mut self.deliveries;
         let mut woken = pin!(self.shared.wake.notified());
         let something = poll_fn(|context| {
-            while let Poll::Ready(Some(done)) = deliveries.poll_join_next(context) {
-                ended.push(done);
+            while let Poll::Ready(Some(finished)) = deliveries.poll_join_next(context) {
+                ended.push(finished);
             }
             let woken = woken.as_mut().poll(context).is_ready();
             if woken || !ended.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -209,23 +207,23 @@ impl<'a> Worker<'a> {
         ended
     }
 
-    fn settle(&mut self, done: Done) {
+    fn settle(&mut self, finished: Result<Finished, JoinError>) {
         let now = now();
-        let Ok((delivery, result)) = done else {
+        let Ok(Finished { delivery, result }) = finished else {
             // It panicked, which counted its event as dropped. It may have been the probe.
-            self.schedule.failed(now, Setback::Unreachable, true);
+            self.schedule.failed(now, Failure::Unreachable, true);
             return;
         };
-        match Outcome::of(&result) {
-            Outcome::Delivered => {
+        let Err(error) = result else {
+            self.worked(now, &delivery);
+            return delivery.delivered();
+        };
+        match Fault::of(&error) {
+            Fault::Event(reason) => {
                 self.worked(now, &delivery);
-                delivery.delivered();
+                self.drop_event(delivery, reason, &error);
             }
-            Outcome::Poison(reason) => {
-                self.worked(now, &delivery);
-                self.drop_result(delivery, reason, result);
-            }
-            Outcome::Setback(setback) => self.set_back(now, delivery, setback, result),
+            Fault::Service(failure) => self.postpone(now, delivery, failure, &error),
         }
     }
 
@@ -236,31 +234,30 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn set_back(
+    fn postpone(
         &mut self,
         now: Instant,
         mut delivery: Delivery,
-        setback: Setback,
-        result: Result<(), EsperError>,
+        failure: Failure,
+        error: &EsperError,
     ) {
-        let news = self.schedule.failed(now, setback, delivery.probe);
-        if let (Some(cause), Err(error)) = (news, &result) {
-            self.say(cause, error);
+        if let Some(cause) = self.schedule.failed(now, failure, delivery.probe) {
+            self.log_pause(cause, error);
         }
-        let failures = match (setback, delivery.probe) {
-            (Setback::BadAnswer | Setback::Unreachable, false) => delivery.fail(),
+        let failures = match (failure, delivery.probe) {
+            (Failure::BadAnswer | Failure::Unreachable, false) => delivery.fail(),
             // The fault of everybody, not of this event.
             _ => delivery.failures(),
         };
         if failures >= MOST_FAILURES {
-            self.drop_result(delivery, DropReason::Failed, result);
+            self.drop_event(delivery, DropReason::Failed, error);
         } else {
             delivery.put_back(now + self.schedule.wait_of(failures));
         }
     }
 
     /// Says why the queue pauses, once for each pause.
-    fn say(&self, cause: Cause, error: &EsperError) {
+    fn log_pause(&self, cause: Cause, error: &EsperError) {
         let beacon_url = &self.beacon_url;
         match cause {
             Cause::Rejection => error!(
@@ -273,18 +270,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn drop_result(
-        &mut self,
-        delivery: Delivery,
-        reason: DropReason,
-        result: Result<(), EsperError>,
-    ) {
-        if let Err(error) = result {
-            self.drop_it(delivery, reason, &error);
-        }
-    }
-
-    fn drop_it(&mut self, delivery: Delivery, reason: DropReason, error: &EsperError) {
+    fn drop_event(&mut self, delivery: Delivery, reason: DropReason, error: &EsperError) {
         self.losses.because(reason, error);
         delivery.dropped(reason);
     }
@@ -304,7 +290,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often the service may fail on an event while it takes others.
 const MOST_FAILURES: u32 = 10;
 /// How long a queue without handles goes on while the service takes nothing.
-const PATIENCE_OF_AN_ORPHAN: Duration = Duration::from_secs(60);
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Raised once when the key is refused, so that a log with a line for every request stays quiet.
+//! Raised once when the key is rejected, not for every request.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tracing::{error, info};
 
 use crate::EsperError;
 
-/// Whether the key is refused, and when that was last said.
+/// Whether the key is rejected, and when that was last said.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     raised: AtomicBool,
@@ -17,14 +17,17 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Says that the key is refused, unless that is known.
+    /// Says that the key is rejected, unless that is known.
     pub(super) fn raise(&self, refusal: &EsperError) {
         if self.raised.load(Ordering::Relaxed) || !self.is_due(Instant::now()) {
             return;
         }
         self.raised.store(true, Ordering::Relaxed);
         let status = refusal.status().map(|status| status.as_u16());
-        error!(status, "esper refuses the api key: no decision is esper's until it is mended");
+        error!(
+            status,
+            "esper rejects the api key: every decision falls back; set a valid ESPER_API_KEY"
+        );
     }
 
     /// Learns that the key is accepted.
@@ -35,7 +38,7 @@ impl Alarm {
         }
     }
 
-    /// A key that is refused now and then must not fill the log either.
+    /// A key that is rejected now and then must not fill the log either.
     fn is_due(&self, now: Instant) -> bool {
         let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= PAUSE);

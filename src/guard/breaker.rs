@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::transport::later;
+use crate::deadline::saturating_add;
 
 /// Opens after failures in a row, and lets one call at a time find out whether it may close.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Breaker {
     threshold: u32,
     state: State,
     /// Changes with the state, so that a call which began before is known as such.
-    era: u64,
+    generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ enum State {
         reopened: u32,
     },
     /// A probe is under way.
-    Probing {
+    HalfOpen {
         /// When a probe that was not heard of again is given up.
         lost: Instant,
         reopened: u32,
@@ -41,7 +41,7 @@ enum State {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a probe has to be settled"]
 pub(super) struct Admission {
-    era: u64,
+    generation: u64,
     /// Whether this call alone finds out whether the service answers again.
     pub(super) probe: bool,
 }
@@ -60,31 +60,37 @@ pub(super) enum Outcome {
 /// What the world may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    Opened { wait: Duration },
+    Opened {
+        wait: Duration,
+    },
+    /// It stays open: the service failed on the probe.
+    ProbeFailed {
+        wait: Duration,
+    },
     Closed,
 }
 
 impl Breaker {
     /// Begins closed; opens after `threshold` failures in a row, which is at least one.
     pub(super) fn new(threshold: u32) -> Self {
-        Self { threshold: threshold.max(1), state: State::Closed { failures: 0 }, era: 0 }
+        Self { threshold: threshold.max(1), state: State::Closed { failures: 0 }, generation: 0 }
     }
 
     /// Admits a call, or none while it is open. A call takes at most `longest`.
     pub(super) fn admit(&mut self, now: Instant, longest: Duration) -> Option<Admission> {
         let probe = match self.state {
             State::Closed { .. } => false,
-            State::Open { until: due, reopened } | State::Probing { lost: due, reopened } => {
+            State::Open { until: due, reopened } | State::HalfOpen { lost: due, reopened } => {
                 if now < due {
                     return None;
                 }
                 // A future that is neither polled nor dropped must not keep the place for ever.
-                let lost = later(now, longest.saturating_mul(2));
-                self.enter(State::Probing { lost, reopened });
+                let lost = saturating_add(now, longest.saturating_mul(2));
+                self.enter(State::HalfOpen { lost, reopened });
                 true
             }
         };
-        Some(Admission { era: self.era, probe })
+        Some(Admission { generation: self.generation, probe })
     }
 
     /// Learns what became of a call; `wait` says for how long to open for the nth time.
@@ -95,7 +101,7 @@ impl Breaker {
         now: Instant,
         wait: impl FnOnce(u32) -> Duration,
     ) -> Option<Change> {
-        if admission.era != self.era {
+        if admission.generation != self.generation {
             // It began before the state changed, so it tells of another time.
             return None;
         }
@@ -108,15 +114,18 @@ impl Breaker {
                 self.state = State::Closed { failures: failures + 1 };
                 None
             }
-            (State::Closed { .. }, Outcome::Failed) => Some(self.open(0, now, wait)),
-            (State::Probing { .. }, Outcome::Answered) => {
+            (State::Closed { .. }, Outcome::Failed) => {
+                Some(Change::Opened { wait: self.open(0, now, wait) })
+            }
+            (State::HalfOpen { .. }, Outcome::Answered) => {
                 self.enter(State::Closed { failures: 0 });
                 Some(Change::Closed)
             }
-            (State::Probing { reopened, .. }, Outcome::Failed) => {
-                Some(self.open(reopened.saturating_add(1), now, wait))
+            (State::HalfOpen { reopened, .. }, Outcome::Failed) => {
+                let wait = self.open(reopened.saturating_add(1), now, wait);
+                Some(Change::ProbeFailed { wait })
             }
-            (State::Probing { reopened, .. }, Outcome::Cancelled) => {
+            (State::HalfOpen { reopened, .. }, Outcome::Cancelled) => {
                 self.enter(State::Open { until: now, reopened });
                 None
             }
@@ -124,15 +133,21 @@ impl Breaker {
         }
     }
 
-    fn open(&mut self, reopened: u32, now: Instant, wait: impl FnOnce(u32) -> Duration) -> Change {
+    /// Opens, and returns for how long.
+    fn open(
+        &mut self,
+        reopened: u32,
+        now: Instant,
+        wait: impl FnOnce(u32) -> Duration,
+    ) -> Duration {
         let wait = wait(reopened);
-        self.enter(State::Open { until: later(now, wait), reopened });
-        Change::Opened { wait }
+        self.enter(State::Open { until: saturating_add(now, wait), reopened });
+        wait
     }
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.era += 1;
+        self.generation += 1;
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
-use super::breaker::Outcome;
-use super::memory::Visitor;
+use super::last_verdicts::Visitor;
+use super::shared_breaker::CallTimes;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
+use crate::deadline::saturating_add;
 use crate::generated::options;
 use crate::metrics::{self, Stopwatch};
-use crate::transport::{Backoff, Patience, later};
+use crate::transport::{Backoff, CallLimits};
 use crate::{EsperError, MitigationAction, MitigationRequest, MitigationResponse};
 
 /// Why there is no decision of the service.
@@ -32,21 +33,26 @@ impl Guard {
             fallback = field::Empty,
             held = field::Empty
         );
-        self.decide_and_count(request).instrument(span).await
+        let decision = self.decide_and_count(request).instrument(span.clone()).await;
+        // Not in the current span, which is the caller's where this one is not enabled.
+        record(&span, &decision);
+        decision
     }
 
     async fn decide_and_count(&self, request: &MitigationRequest) -> Decision {
         let stopwatch = Stopwatch::start();
         let deciding = Deciding::begin(&self.common.counters);
         let answer = self.ask(request).await;
-        let visitor = self.common.memory.visitor(request);
+        let visitor = self.common.last_verdicts.visitor(request);
         let decision = match answer {
             Ok(response) => self.follow(response, visitor),
             Err(unanswered) => self.fall_back(unanswered, visitor),
         };
         deciding.end(&decision);
         metrics::decision(&decision, stopwatch);
-        note(&decision);
+        if let DecisionSource::Fallback { reason, held } = decision.source {
+            debug!(%reason, held, error = decision.error().map(field::display), "a fallback");
+        }
         decision
     }
 
@@ -54,32 +60,36 @@ impl Guard {
     async fn ask(&self, request: &MitigationRequest) -> Result<MitigationResponse, Unanswered> {
         let started = Instant::now();
         request.check()?;
-        let patient = self.deadline.mul_f32(SHARE);
-        let pass = self.circuit.admit(self.deadline, patient).ok_or(FallbackReason::BreakerOpen)?;
-        let _permit = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
+        let failed_after = self.deadline.mul_f32(SHARE);
+        let times = CallTimes { longest: self.deadline, failed_after };
+        let permit = self.breaker.admit(times).ok_or(FallbackReason::BreakerOpen)?;
+        let _slot = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
 
         // The call ends a moment before the decision has to be there, so that it can say itself
         // what became of it. The rest is for what does not keep its time.
-        let retries = if pass.is_probe() { 0 } else { 1 };
-        let patience = self.patience(self.deadline - self.deadline / 32, retries);
+        let retries = if permit.is_probe() { 0 } else { 1 };
+        let limits = self.limits(self.deadline - self.deadline / 32, retries);
         // Pinned here, it is not moved into the timeout: it is large.
-        let call = pin!(self.client.check_mitigation_within(patience, request));
-        let answer = match timeout_at(later(started, self.deadline), call).await {
+        let call = pin!(self.client.check_mitigation_within(limits, request));
+        let answer = match timeout_at(saturating_add(started, self.deadline), call).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Unanswered { reason: self.learn(&error), error: Some(error) }),
+            Ok(Err(error)) => Err(Unanswered { reason: self.classify(&error), error: Some(error) }),
             Err(_) => Err(FallbackReason::Timeout.into()),
         };
-        let failed = answer.as_ref().is_err_and(|unanswered| unanswered.reason.trips_breaker());
-        pass.settle(if failed { Outcome::Failed } else { Outcome::Answered });
+        match &answer {
+            Err(Unanswered { reason, error }) if reason.trips_breaker() => {
+                permit.failed(*reason, error.as_ref());
+            }
+            _ => permit.answered(),
+        }
         answer
     }
 
     /// The decision that the service made.
-    fn follow(&self, response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
+    fn follow(&self, mut response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
         self.common.alarm.lower();
         if let Some(visitor) = visitor {
-            let until = later(Instant::now(), self.verdict_lifetime);
-            self.common.memory.note(visitor, &response, until);
+            self.common.last_verdicts.note(visitor, &mut response, Instant::now());
         }
         Decision::of_service(response)
     }
@@ -87,7 +97,9 @@ impl Guard {
     /// The decision where there is none of the service.
     fn fall_back(&self, unanswered: Unanswered, visitor: Option<Visitor>) -> Decision {
         let Unanswered { reason, error } = unanswered;
-        let held = visitor.and_then(|visitor| self.common.memory.recall(&visitor, Instant::now()));
+        let held = visitor.and_then(|visitor| {
+            self.common.last_verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime)
+        });
         let closed = self.policy.on(reason) == OnFailure::Closed;
         match held {
             // Whoever fails closed lets nobody off with a challenge.
@@ -98,8 +110,8 @@ impl Guard {
         }
     }
 
-    /// The reason that an error is; a refused key is made known.
-    pub(super) fn learn(&self, error: &EsperError) -> FallbackReason {
+    /// Classifies an error, and raises the alarm for a rejected key.
+    pub(super) fn classify(&self, error: &EsperError) -> FallbackReason {
         let reason = FallbackReason::of(error);
         if reason == FallbackReason::Unauthorized {
             self.common.alarm.raise(error);
@@ -107,10 +119,10 @@ impl Guard {
         reason
     }
 
-    pub(super) fn patience(&self, timeout: Duration, retries: u32) -> Patience {
-        Patience {
+    pub(super) fn limits(&self, timeout: Duration, retries: u32) -> CallLimits {
+        CallLimits {
             timeout,
-            attempt_timeout: self.client.patience().attempt_timeout,
+            attempt_timeout: self.client.limits().attempt_timeout,
             share: SHARE,
             backoff: Backoff::new(RETRY_DELAY, MAX_RETRY_DELAY, retries),
             longest_retry_after: options::MAX_RETRY_DELAY,
@@ -132,12 +144,10 @@ impl From<EsperError> for Unanswered {
 }
 
 /// Records a decision in its span. There is nothing of the visitor in it.
-fn note(decision: &Decision) {
-    let span = Span::current();
+fn record(span: &Span, decision: &Decision) {
     span.record("action", field::display(decision.action));
     if let DecisionSource::Fallback { reason, held } = decision.source {
         span.record("fallback", reason.as_str()).record("held", held);
-        debug!(%reason, held, "a decision without the service");
     }
 }
 

@@ -34,8 +34,8 @@ pub enum DecisionSource {
         /// still holds. Otherwise it is what the failure policy says.
         held: bool,
     },
-    /// The service, a moment ago; its decision was kept. Only the enforcement layer (feature
-    /// `tower`) says so, as it does the following.
+    /// The service, a moment ago; its decision was kept. This source and the following are those of
+    /// the enforcement layer (feature `tower`).
     Cache,
     /// The service asks for a challenge, and the visitor has solved one lately.
     Clearance,
@@ -74,33 +74,6 @@ impl Decision {
         Self { action, source, response: held, error: error.map(Arc::new) }
     }
 
-    /// A decision of which the action was kept.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "nothing keeps decisions then"))]
-    pub(crate) fn kept(action: MitigationAction) -> Self {
-        Self { action, source: DecisionSource::Cache, response: None, error: None }
-    }
-
-    /// A challenge that was solved before.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "nobody notes that then"))]
-    pub(crate) fn cleared(mut self) -> Self {
-        self.action = MitigationAction::Allow;
-        self.source = DecisionSource::Clearance;
-        self
-    }
-
-    /// A decision that could not be asked for.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "it always can be then"))]
-    pub(crate) fn unasked(action: MitigationAction, reason: FallbackReason) -> Self {
-        Self::fallback(action, reason, None, None)
-    }
-
-    /// Nobody was asked.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "everybody asks then"))]
-    pub(crate) fn exempt() -> Self {
-        let (action, source) = (MitigationAction::Allow, DecisionSource::Exempt);
-        Self { action, source, response: None, error: None }
-    }
-
     /// Returns true if the request may go on to its handler.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
@@ -131,7 +104,11 @@ impl Decision {
     /// Returns the challenge that the visitor has to solve, where the action asks for one.
     #[must_use]
     pub fn open_challenge(&self) -> Option<&ChallengeData> {
-        self.response.as_ref().and_then(MitigationResponse::open_challenge)
+        match self.action {
+            MitigationAction::Challenge => self.response.as_ref()?.challenge.as_ref(),
+            // The response of a challenge that was solved before still has it.
+            MitigationAction::Allow | MitigationAction::Block => None,
+        }
     }
 
     /// Returns what went wrong, where a call did.
@@ -148,5 +125,50 @@ impl Decision {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.error().and_then(EsperError::retry_after)
+    }
+}
+
+/// Decisions of the enforcement layer.
+#[cfg(feature = "tower")]
+impl Decision {
+    /// A decision of which the action was kept.
+    pub(crate) fn kept(action: MitigationAction) -> Self {
+        Self { action, source: DecisionSource::Cache, response: None, error: None }
+    }
+
+    /// A challenge that was solved before.
+    pub(crate) fn cleared(mut self) -> Self {
+        self.action = MitigationAction::Allow;
+        self.source = DecisionSource::Clearance;
+        self
+    }
+
+    /// A decision that could not be asked for.
+    pub(crate) fn unasked(action: MitigationAction, reason: FallbackReason) -> Self {
+        Self::fallback(action, reason, None, None)
+    }
+
+    /// Nobody was asked.
+    pub(crate) fn exempt() -> Self {
+        let (action, source) = (MitigationAction::Allow, DecisionSource::Exempt);
+        Self { action, source, response: None, error: None }
+    }
+}
+
+#[cfg(all(test, feature = "tower"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_that_was_solved_before_is_open_no_more() {
+        let response = serde_json::json!({
+            "action": "challenge",
+            "challenge": { "type": "proof_of_work", "token": "t" },
+        });
+        let decision = Decision::of_service(serde_json::from_value(response).unwrap());
+        assert_eq!(decision.open_challenge().unwrap().token, "t");
+        let decision = decision.cleared();
+        assert!(decision.is_allowed() && decision.response().is_some());
+        assert_eq!(decision.open_challenge(), None);
     }
 }

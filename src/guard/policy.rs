@@ -14,8 +14,9 @@ use crate::MitigationAction;
 /// assert_eq!(payments.on(FallbackReason::Timeout), OnFailure::Closed);
 /// ```
 ///
-/// Two kinds of failure can be brought about by a visitor: [`FallbackReason::Refused`] and
-/// [`FallbackReason::InvalidRequest`] may be due to a member that was copied from their request.
+/// Four kinds of failure can be brought about by visitors. [`FallbackReason::Refused`] and
+/// [`FallbackReason::InvalidRequest`] may be due to a member that was copied from their request,
+/// and a flood can reach [`FallbackReason::Overload`] and [`FallbackReason::RateLimited`].
 /// Where that matters, let them fail closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a policy does nothing until a guard has it"]

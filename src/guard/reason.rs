@@ -14,11 +14,12 @@ use crate::EsperError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FallbackReason {
-    /// No answer came before the deadline.
+    /// No answer came before the deadline, perhaps because there was no connection by then.
     Timeout,
-    /// There was no connection, or it broke.
+    /// The connection was refused, or it broke. A host that swallows everything is a
+    /// [`Timeout`](Self::Timeout).
     Connection,
-    /// The service's certificate was rejected.
+    /// The service's certificate was rejected, or this process cannot make connections at all.
     Certificate,
     /// The service failed, with a status of 500 or above.
     ServerError,
@@ -72,7 +73,7 @@ impl FallbackReason {
         }
     }
 
-    /// The reason that an error of a call is.
+    /// Classifies the error of a call.
     pub(super) fn of(error: &EsperError) -> Self {
         match error {
             EsperError::Timeout { .. } => Self::Timeout,
@@ -97,8 +98,21 @@ impl FallbackReason {
         matches!(self, Self::Timeout | Self::Connection | Self::Certificate | Self::ServerError)
     }
 
+    /// Its place in [`ALL`](Self::ALL), where a new one has to be as well.
     pub(super) fn index(self) -> usize {
-        self as usize
+        match self {
+            Self::Timeout => 0,
+            Self::Connection => 1,
+            Self::Certificate => 2,
+            Self::ServerError => 3,
+            Self::RateLimited => 4,
+            Self::Unauthorized => 5,
+            Self::Refused => 6,
+            Self::Undecodable => 7,
+            Self::BreakerOpen => 8,
+            Self::Overload => 9,
+            Self::InvalidRequest => 10,
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use super::catalogue::Metric;
 ///
 /// Another series cannot be made, and to find one allocates nothing.
 pub(super) struct Family<const N: usize> {
+    /// Those of each label, for the documentation.
+    #[cfg(test)]
+    pub(super) values: [Vec<&'static str>; N],
     keys: HashMap<[&'static str; N], Key>,
 }
 
@@ -21,9 +24,9 @@ impl<const N: usize> Family<N> {
     pub(super) fn new(metric: &Metric, values: [Vec<&'static str>; N]) -> Self {
         assert_eq!(metric.labels.len(), N, "the labels of {}", metric.name);
         let mut combinations = vec![[""; N]];
-        for (at, values) in values.into_iter().enumerate() {
+        for (at, values) in values.iter().enumerate() {
             let with = |combination: [&'static str; N]| {
-                values.clone().into_iter().map(move |value| {
+                values.iter().map(move |value| {
                     let mut combination = combination;
                     combination[at] = value;
                     combination
@@ -37,7 +40,11 @@ impl<const N: usize> Family<N> {
                 labels.map(|(label, value)| Label::from_static_parts(label, value)).collect();
             (combination, Key::from_parts(metric.name, labels))
         };
-        Self { keys: combinations.into_iter().map(key).collect() }
+        Self {
+            keys: combinations.into_iter().map(key).collect(),
+            #[cfg(test)]
+            values,
+        }
     }
 
     pub(super) fn counter(&self, values: [&'static str; N]) -> Counter {

@@ -54,13 +54,13 @@ pub(crate) fn refusal(reason: &'static str) {
     REFUSED.counter([reason]).increment(1);
 }
 
-static REQUESTS: Lazy<3> = LazyLock::new(|| {
+pub(super) static REQUESTS: Lazy<3> = LazyLock::new(|| {
     let modes = Mode::ALL.iter().map(|mode| mode.as_str()).collect();
     Family::new(&catalogue::REQUESTS, [VERDICTS.to_vec(), SOURCES.to_vec(), modes])
 });
-static CHALLENGES: Lazy<1> =
+pub(super) static CHALLENGES: Lazy<1> =
     LazyLock::new(|| Family::new(&catalogue::CHALLENGES, [Stage::ALL.map(Stage::as_str).to_vec()]));
-static REFUSED: Lazy<1> = LazyLock::new(|| {
+pub(super) static REFUSED: Lazy<1> = LazyLock::new(|| {
     let of_envelopes = Refusal::ALL.iter().map(|refusal| refusal.as_str());
     let reasons = of_envelopes.chain(OTHER_REFUSALS).collect();
     Family::new(&catalogue::REFUSALS, [reasons])

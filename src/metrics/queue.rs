@@ -42,13 +42,13 @@ impl Published {
     }
 }
 
-static EVENTS: Lazy<1> =
+pub(super) static EVENTS: Lazy<1> =
     LazyLock::new(|| Family::new(&catalogue::EVENTS, [vec![ACCEPTED, DELIVERED, DROPPED_FOR_ANY]]));
-static DROPPED: Lazy<1> = LazyLock::new(|| {
+pub(super) static DROPPED: Lazy<1> = LazyLock::new(|| {
     let reasons = DropReason::ALL.iter().map(|reason| reason.as_str()).collect();
     Family::new(&catalogue::DROPPED, [reasons])
 });
-static QUEUED: Lazy<0> = LazyLock::new(|| Family::new(&catalogue::QUEUED, []));
+pub(super) static QUEUED: Lazy<0> = LazyLock::new(|| Family::new(&catalogue::QUEUED, []));
 
 const ACCEPTED: &str = "accepted";
 const DELIVERED: &str = "delivered";

@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Response, ResponseBuilderExt};
 use tokio::time::timeout;
 
-/// Reads an answer's body, if it `has_meaning`; else it is read a little, and may break.
+/// Reads an answer's body. Unless it `has_meaning`, it is read for a moment only, and may break.
 ///
 /// # Errors
 ///
@@ -62,6 +62,7 @@ async fn whole(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
     if response.content_length() > Some(LIMIT as u64) {
         return Ok(None);
     }
+    // Most answers are one chunk, which is then not copied.
     let Some(first) = response.chunk().await? else { return Ok(Some(Bytes::new())) };
     let Some(second) = response.chunk().await? else {
         return Ok((first.len() <= LIMIT).then_some(first));
@@ -107,7 +108,7 @@ fn unread(response: Response, why: Unread) -> Response {
 fn rebuilt(mut response: Response, body: Option<Bytes>) -> Response {
     let mut parts = http::Response::builder().status(response.status()).version(response.version());
     if let Some(extensions) = parts.extensions_mut() {
-        // There is room in those of the old one.
+        // Those of the old one, so that none have to be allocated.
         *extensions = std::mem::take(response.extensions_mut());
     }
     // Without a URL of its own, reqwest would parse one that it makes up.

@@ -7,49 +7,49 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The service said that it did not look at it.
-    Refused,
+    NotProcessed,
     /// No connection was made, so nothing was sent.
-    Unsent,
+    NotConnected,
     /// No connection was made, because the certificate was rejected; it will be no better.
-    Untrusted,
+    UntrustedCertificate,
     /// It may have been processed.
-    Unclear,
+    Unknown,
 }
 
 impl Failure {
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        if is_untrusted(error) {
-            Self::Untrusted
+        if has_untrusted_certificate(error) {
+            Self::UntrustedCertificate
         } else if error.is_connect() {
-            Self::Unsent
-        } else if is_refused(error) {
-            Self::Refused
+            Self::NotConnected
+        } else if is_not_processed(error) {
+            Self::NotProcessed
         } else {
-            Self::Unclear
+            Self::Unknown
         }
     }
 }
 
-/// Why no connection was made, in front of the name of its other end.
+/// Why no connection was made. Behind a proxy, nothing tells whether it was to the proxy.
 pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str {
     let refused = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_dns() {
-        "the name does not resolve of"
+        "a name does not resolve, its own or that of a proxy on the way"
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
-        "nobody listens at"
+        "the connection was refused, there or by a proxy on the way"
     } else {
-        "no connection to"
+        "there was no connection, or a proxy on the way made none"
     }
 }
 
-fn is_untrusted(error: &reqwest::Error) -> bool {
+fn has_untrusted_certificate(error: &reqwest::Error) -> bool {
     let cause = cause::<rustls::Error>(error);
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// The two ways of HTTP/2 to say so: a connection that ends in good order before it came to this
 /// stream, and a stream that is refused.
-fn is_refused(error: &reqwest::Error) -> bool {
+fn is_not_processed(error: &reqwest::Error) -> bool {
     cause::<h2::Error>(error).is_some_and(|error| {
         let ended = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);

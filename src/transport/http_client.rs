@@ -9,7 +9,7 @@ use crate::config::is_loopback;
 use crate::operation::Server;
 use crate::{EsperConfig, EsperError};
 
-/// A client for each server; one, where both are reached in the same way.
+/// A client for each server, or the same for both where they are reached in the same way.
 pub(super) struct Clients {
     api: Client,
     beacon: Client,
@@ -17,22 +17,31 @@ pub(super) struct Clients {
 
 /// How a server is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Way {
+struct ConnectionKind {
     /// Past all proxies.
     direct: bool,
-    /// With the certificates of the operating system, which are loaded only where they are used.
+    /// With the certificates of the operating system, which are loaded only where they are used: to
+    /// the server, or to the proxy before it.
     tls: bool,
 }
 
 impl Clients {
     pub(super) fn new(config: &EsperConfig) -> Result<Self, EsperError> {
-        let way = |server| {
+        let proxy = config.proxy.as_ref().map(|url| proxy(url.expose_secret())).transpose()?;
+        let proxy = proxy.as_ref();
+        let kind = |server| {
             let url = config.base_url(server)?;
-            Ok::<_, EsperError>(Way { direct: is_loopback(&url), tls: url.scheme() == "https" })
+            let direct = is_loopback(&url);
+            let tls_to_proxy = !direct && proxy.is_some_and(|url| url.scheme() == "https");
+            Ok::<_, EsperError>(ConnectionKind {
+                direct,
+                tls: url.scheme() == "https" || tls_to_proxy,
+            })
         };
-        let (to_api, to_beacon) = (way(Server::Api)?, way(Server::Beacon)?);
-        let api = client(config, to_api)?;
-        let beacon = if to_api == to_beacon { api.clone() } else { client(config, to_beacon)? };
+        let (to_api, to_beacon) = (kind(Server::Api)?, kind(Server::Beacon)?);
+        let client = |kind| client(config, kind, proxy);
+        let api = client(to_api)?;
+        let beacon = if to_api == to_beacon { api.clone() } else { client(to_beacon)? };
         Ok(Self { api, beacon })
     }
 
@@ -44,7 +53,11 @@ impl Clients {
     }
 }
 
-fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
+fn client(
+    config: &EsperConfig,
+    kind: ConnectionKind,
+    proxy: Option<&Url>,
+) -> Result<Client, EsperError> {
     let mut builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
@@ -64,14 +77,13 @@ fn client(config: &EsperConfig, way: Way) -> Result<Client, EsperError> {
         .http2_keep_alive_while_idle(true);
 
     let certificates = certificates(config)?;
-    builder = match way.tls {
+    builder = match kind.tls {
         true => builder.tls_certs_merge(certificates),
         false => builder.tls_certs_only(certificates),
     };
-    let proxy = config.proxy.as_ref().map(|url| proxy(url.expose_secret())).transpose()?;
     builder = match proxy {
-        _ if way.direct => builder.no_proxy(),
-        Some(proxy) => builder.proxy(proxy),
+        _ if kind.direct => builder.no_proxy(),
+        Some(url) => builder.proxy(Proxy::all(url.as_str()).map_err(|_| no_proxy())?),
         // That of the environment, if there is one.
         None => builder,
     };
@@ -98,18 +110,22 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
     Ok(certificates)
 }
 
-/// The proxy, without its text in the error: it may hold a password.
-fn proxy(text: &str) -> Result<Proxy, EsperError> {
+/// The URL of the proxy.
+fn proxy(text: &str) -> Result<Url, EsperError> {
     // Of another scheme, reqwest would make no proxy at all, and go past it.
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.and_then(|url| Proxy::all(url).ok()).ok_or_else(|| {
-        let message = "proxy is not an http or https URL; it looks like http://host:port";
-        EsperError::validation("proxy", message.to_owned())
-    })
+    url.ok_or_else(no_proxy)
+}
+
+/// Without the text that is none: it may hold a password.
+fn no_proxy() -> EsperError {
+    let message = "proxy is not an http or https URL; it looks like http://host:port";
+    EsperError::validation("proxy", message.to_owned())
 }
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-/// An attempt has at least half of its time left when there is a connection.
+/// An attempt of a client's own calls has at least half of its time left when there is a
+/// connection. Those of a guard are shorter: a host that swallows everything is a timeout there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below what servers use, so that a pooled connection is rarely one they have closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -11,22 +11,29 @@ use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
 use super::failure::Failure;
-use super::{Passing, body, retry_after};
+use super::{RequestContext, body, retry_after};
 use crate::error::may_pass;
 use crate::operation::Repeat;
 
 /// The outermost middleware: one call, its attempts and the waits between them.
 ///
 /// The clones of a client share one budget for their retries to a server: beyond a few, there is
-/// one for every ten calls, so that an outage is not made worse. One that is taken for a wait which
-/// the caller then drops is not given back: that is fewer requests, never more.
+/// one for every ten calls, so that an outage is not made worse. A call that is dropped while it
+/// waits for its retry does not give it back to the budget: that is fewer requests, never more.
 pub(super) struct Retry {
     budget: TpsBudget,
 }
 
+/// How often a call was repeated so far.
+#[derive(Clone, Copy, Default)]
+struct Retries {
+    charged: u32,
+    free: u32,
+}
+
 /// What comes after an attempt.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum RetryDecision {
     /// Its outcome stands, for this reason.
     Final(&'static str),
     /// Another one after a wait.
@@ -44,36 +51,35 @@ impl Retry {
         Self { budget }
     }
 
-    /// Judges an outcome after `past` retries, of which `free` were not charged for.
+    /// Judges an outcome after so many retries.
     fn judge(
         &self,
         outcome: &reqwest::Result<Response>,
-        passing: &Passing,
-        past: u32,
-        free: u32,
-    ) -> Verdict {
-        let patience = &passing.call.patience;
+        context: &RequestContext,
+        retries: Retries,
+    ) -> RetryDecision {
+        let limits = &context.call.limits;
         let asked = outcome.as_ref().ok().and_then(retry_after::of);
-        match may_repeat(outcome, asked, passing.operation.repeat) {
-            Some(Cost::Free) if free == 0 => return Verdict::Free,
+        match may_repeat(outcome, asked, context.operation.repeat) {
+            Some(Cost::Free) if retries.free == 0 => return RetryDecision::Free,
             Some(_) => {}
-            None => return Verdict::Final("no repetition would help, or be safe"),
+            None => return RetryDecision::Final("no repetition would help, or be safe"),
         }
-        if asked > Some(patience.longest_retry_after) {
-            return Verdict::Final("the service asks to wait too long");
+        if asked > Some(limits.longest_retry_after) {
+            return RetryDecision::Final("the service asks to wait too long");
         }
-        let Some(wait) = patience.backoff.wait(past - free) else {
-            return Verdict::Final("there is no retry left");
+        let Some(wait) = limits.backoff.wait(retries.charged) else {
+            return RetryDecision::Final("there is no retry left");
         };
         let wait = wait.max(asked.unwrap_or_default());
-        if wait + patience.shortest_attempt() > passing.call.left() {
+        if wait + limits.shortest_attempt() > context.call.left() {
             // The wait would only delay the bad news, and an attempt without time for its answer
             // could have an effect that nobody hears of.
-            return Verdict::Final("the deadline is nearer than the next attempt");
+            return RetryDecision::Final("the deadline is nearer than the next attempt");
         }
         match self.budget.withdraw() {
-            true => Verdict::Again(wait),
-            false => Verdict::Final("the client's retries are used up for now"),
+            true => RetryDecision::Again(wait),
+            false => RetryDecision::Final("the client's retries are used up for now"),
         }
     }
 }
@@ -86,47 +92,42 @@ impl Middleware for Retry {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<Response> {
-        let passing = extensions.get::<Passing>().cloned();
-        let passing = passing.expect("transport.rs puts it there");
-        let call = &passing.call;
+        let context = extensions.get::<RequestContext>().cloned();
+        let context = context.expect("transport.rs puts it there");
+        let call = &context.call;
         self.budget.deposit();
-        let (mut past, mut free) = (0, 0);
+        let mut retries = Retries::default();
         loop {
             let started = Instant::now();
-            // A body that cannot be cloned, a stream, can be sent but once; ours are JSON.
-            let again = request.try_clone();
-            *request.timeout_mut() = Some(call.patience.attempt(call.left(), past - free));
+            let repetition = request.try_clone();
+            *request.timeout_mut() = Some(call.limits.attempt(call.left(), retries.charged));
             call.count_attempt();
             let outcome = match next.clone().run(request, extensions).await {
-                Ok(answer) => body::read(answer, passing.operation.answers_with_json).await,
+                Ok(answer) => body::read(answer, context.operation.answers_with_json).await,
                 Err(Error::Reqwest(error)) => Err(error),
                 // Nothing below is a middleware.
                 Err(Error::Middleware(error)) => return Err(Error::Middleware(error)),
             };
-            let verdict = match again {
-                Some(_) => self.judge(&outcome, &passing, past, free),
-                None => Verdict::Final("the request cannot be sent again"),
-            };
+            // A stream could be sent but once; our bodies are JSON.
+            let Some(repetition) = repetition else { return outcome.map_err(Error::Reqwest) };
+            let decision = self.judge(&outcome, &context, retries);
             debug!(
-                attempt = past + 1,
-                outcome = %Outcome(&outcome),
+                attempt = retries.charged + retries.free + 1,
+                outcome = %Summary(&outcome),
                 elapsed_ms = started.elapsed().as_millis(),
-                next = ?verdict,
+                next = ?decision,
                 "attempt"
             );
-            match (verdict, again) {
-                (Verdict::Again(wait), Some(clone)) => {
+            match decision {
+                RetryDecision::Final(_) => return outcome.map_err(Error::Reqwest),
+                RetryDecision::Again(wait) => {
                     drop(outcome);
                     sleep_until(Instant::now() + wait).await;
-                    request = clone;
+                    retries.charged += 1;
                 }
-                (Verdict::Free, Some(clone)) => {
-                    free += 1;
-                    request = clone;
-                }
-                _ => return outcome.map_err(Error::Reqwest),
+                RetryDecision::Free => retries.free += 1,
             }
-            past += 1;
+            request = repetition;
         }
     }
 }
@@ -152,19 +153,19 @@ fn may_repeat(
             (_, Repeat::Unprocessed) => false,
         },
         Err(error) => match Failure::of(error) {
-            Failure::Refused => return Some(Cost::Free),
-            Failure::Unsent => true,
-            Failure::Untrusted => false,
-            Failure::Unclear => class == Repeat::Always,
+            Failure::NotProcessed => return Some(Cost::Free),
+            Failure::NotConnected => true,
+            Failure::UntrustedCertificate => false,
+            Failure::Unknown => class == Repeat::Always,
         },
     };
     repeats.then_some(Cost::Charged)
 }
 
 /// An outcome in a word, for people who read logs.
-struct Outcome<'a>(&'a reqwest::Result<Response>);
+struct Summary<'a>(&'a reqwest::Result<Response>);
 
-impl fmt::Display for Outcome<'_> {
+impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Ok(response) => write!(f, "{}", response.status().as_u16()),

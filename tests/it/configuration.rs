@@ -21,7 +21,7 @@ fn a_client_that_cannot_work_is_not_made() {
     let refused = [
         // The unit tests of the key, the URLs and the limits have more of each kind.
         (new(""), "set ESPER_API_KEY"),
-        (new("secret\nkey"), "no header can carry"),
+        (new("secret\nkey"), "other than visible ASCII"),
         (new("key").with_api_url("ftp://secret@a"), "api_url is not an http"),
         (new("key").with_beacon_url("http://beacon.example"), "beacon_url is plain http"),
         (new("key").with_beacon_url("https://u:secret@b.example"), "a password"),

@@ -164,6 +164,10 @@ fn a_host_without_certificates_makes_no_https_client_and_does_not_panic() {
         assert!(matches!(error, EsperError::Connection { permanent: true, .. }), "{error:?}");
         assert!(error.to_string().contains("certificates"), "{error}");
         AsyncEsperClient::new(config("http://127.0.0.1:1")).unwrap();
+        // To plain http by a proxy that speaks TLS, they are needed too.
+        let plain = config("http://esper.test").with_plain_http_allowed();
+        AsyncEsperClient::new(plain.clone().with_proxy("http://127.0.0.1:1")).unwrap();
+        AsyncEsperClient::new(plain.with_proxy("https://127.0.0.1:1")).unwrap_err();
         return;
     }
     child::run(

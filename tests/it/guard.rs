@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use esper_rs_client::{
-    Decision, DecisionSource, FailurePolicy, FallbackReason, Guard, MitigationAction,
+    Decision, DecisionSource, EsperError, FailurePolicy, FallbackReason, Guard, MitigationAction,
     MitigationRequest,
 };
 
@@ -47,7 +47,7 @@ fn assert_settled(guard: &Guard) {
 async fn the_service_decides_and_a_decision_says_so() {
     let sandbox = sandbox().await;
     let guard = guard(sandbox.url());
-    guard.warm().await;
+    guard.warm().await.unwrap();
     let decision = guard.decide(&request()).await;
     assert_eq!(
         (decision.action, decision.source),
@@ -133,7 +133,7 @@ async fn each_kind_of_failure_has_its_reason_and_the_policy_decides() {
 async fn a_refused_connection_is_a_fallback() {
     let gone = ClosedPort::new();
     let guard = guard(&gone.url());
-    guard.warm().await;
+    assert!(matches!(guard.warm().await, Err(EsperError::Connection { .. })));
     let decision = guard.decide(&request()).await;
     assert_eq!(reason(&decision), FallbackReason::Connection);
     assert!(decision.is_allowed());
@@ -197,6 +197,20 @@ async fn a_verdict_holds_no_longer_than_its_lifetime_and_not_after_an_allow() {
 }
 
 #[tokio::test]
+async fn a_clone_applies_its_own_lifetime_and_takes_nothing_from_the_original() {
+    let server = RawServer::start(|number, _| match number {
+        0 | 1 => verdict("block"),
+        _ => Answer::Http(400, vec![], String::new()),
+    });
+    let guard = guard(&server.url());
+    let forgetful = guard.clone().with_verdict_lifetime(Duration::ZERO);
+    assert!(!guard.decide(&request()).await.is_allowed());
+    assert!(!forgetful.decide(&request()).await.is_allowed());
+    assert!(forgetful.decide(&request()).await.is_allowed(), "nothing holds for no time");
+    assert!(!guard.decide(&request()).await.is_allowed(), "what the service said last holds");
+}
+
+#[tokio::test]
 async fn warming_makes_the_connection_that_the_first_decision_uses() {
     let server = RawServer::start(|_, request| match request.target.as_str() {
         "/v1/usage" => Answer::json(
@@ -206,7 +220,7 @@ async fn warming_makes_the_connection_that_the_first_decision_uses() {
         _ => Answer::allow(),
     });
     let guard = guard(&server.url());
-    guard.warm().await;
+    guard.warm().await.unwrap();
     assert_eq!(guard.decide(&request()).await.source, DecisionSource::Service);
     assert_eq!((server.count(), server.connections()), (2, 1));
 }

@@ -3,6 +3,7 @@
 mod exposition;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use esper_rs_client::enforce::Rule;
 use esper_rs_client::{EsperConfig, Guard, MitigationRequest};
@@ -76,19 +77,25 @@ async fn decisions_are_counted_by_verdict_source_and_failure() {
         let _ = nowhere.decide(&MitigationRequest::new("203.0.113.7")).await;
     }
 
+    // Each of its decisions is a probe that fails, which opens no breaker.
+    let probing = Guard::new(client("http://127.0.0.1:1")).with_breaker(1, Duration::ZERO);
+    for _ in 0..5 {
+        let _ = probing.decide(&MitigationRequest::new("203.0.113.7")).await;
+    }
+
     let scrape = recorder.scrape();
     for (verdict, source, failure, count) in [
         ("allow", "service", "none", 1.0),
         ("block", "service", "none", 2.0),
         ("allow", "fallback", "invalid_request", 1.0),
-        ("allow", "fallback", "connection", 1.0),
+        ("allow", "fallback", "connection", 6.0),
         ("allow", "fallback", "breaker_open", 1.0),
     ] {
         let labels = [("verdict", verdict), ("source", source), ("failure", failure)];
         assert_eq!(scrape.value("esper_decisions_total", &labels), Some(count), "{labels:?}");
     }
     let opened = scrape.value("esper_breaker_changes_total", &[("change", "opened")]);
-    assert_eq!(opened, Some(1.0));
+    assert_eq!(opened, Some(2.0), "each breaker once");
 }
 
 #[tokio::test]

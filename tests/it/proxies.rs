@@ -2,7 +2,9 @@
 
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationRequest};
 
-use crate::support::{Answer, KEY, RawServer, assert_settled, child, client, config, everything};
+use crate::support::{
+    Answer, ClosedPort, KEY, RawServer, assert_settled, child, client, config, everything,
+};
 
 #[tokio::test]
 async fn a_proxy_that_does_not_connect_is_a_connection_error_without_its_password() {
@@ -43,6 +45,22 @@ async fn a_proxy_carries_everything_but_loopback() {
     client.send_beacon_event(&BeaconEvent::new("http_request")).await.unwrap();
     assert_eq!(proxy.only().target, "http://esper.test/v1/mitigate");
     assert_eq!(server.only().target, "/v1/events");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_not_taken_for_esper() {
+    let gone = ClosedPort::new();
+    let unknown = format!("http://{}.invalid", "x".repeat(64));
+    for (proxy, what) in [
+        (gone.url(), "the connection was refused, there or by a proxy on the way"),
+        (unknown, "a name does not resolve, its own or that of a proxy on the way"),
+    ] {
+        let config = config("https://esper.test").with_proxy(proxy).with_max_retries(0);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let result = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+        let expected = format!("could not reach esper at https://esper.test: {what}");
+        assert_eq!(result.unwrap_err().to_string(), expected);
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn event(number: u64) -> Box<Parcel> {
-    Parcel::new(BeaconEvent::new("x").with_timestamp(i64::try_from(number).unwrap()))
+fn event(number: u64) -> Box<Job> {
+    Job::new(BeaconEvent::new("x").with_timestamp(i64::try_from(number).unwrap()))
 }
 
 fn queue(events: usize, bytes: usize) -> Queue {
@@ -19,7 +19,7 @@ fn send(queue: &mut Queue, numbers: std::ops::Range<u64>) {
 }
 
 fn number(entry: &Entry) -> i64 {
-    entry.parcel.event.timestamp.unwrap()
+    entry.job.event.timestamp.unwrap()
 }
 
 /// All that is taken now, in order.
@@ -91,6 +91,18 @@ fn an_event_that_failed_waits_for_its_time() {
 }
 
 #[test]
+fn an_event_whose_time_has_come_does_not_wait_behind_one_that_failed_before_it() {
+    let mut queue = queue(10, 1000);
+    let now = Instant::now();
+    send(&mut queue, 0..2);
+    let (zero, one) = (queue.take(now).unwrap(), queue.take(now).unwrap());
+    queue.put_back(zero, now + Duration::from_secs(60));
+    queue.put_back(one, now + Duration::from_secs(1));
+    assert_eq!(drain(&mut queue, now + Duration::from_secs(1)), [1]);
+    assert_eq!(drain(&mut queue, now + Duration::from_secs(60)), [0]);
+}
+
+#[test]
 fn a_probe_is_rather_one_that_was_never_tried() {
     let mut queue = queue(10, 1000);
     let now = Instant::now();
@@ -140,7 +152,7 @@ proptest! {
     ) {
         let mut queue = queue(events, bytes);
         let mut now = Instant::now();
-        let mut flying: Vec<Entry> = Vec::new();
+        let mut in_flight: Vec<Entry> = Vec::new();
         let mut sent = 0;
         let mut ended = 0;
         for step in steps {
@@ -149,23 +161,22 @@ proptest! {
                     drop(queue.accept(event(sent), weight));
                     sent += 1;
                 }
-                Step::Take => flying.extend(queue.take(now)),
-                Step::Probe => flying.extend(queue.take_probe()),
+                Step::Take => in_flight.extend(queue.take(now)),
+                Step::Probe => in_flight.extend(queue.take_probe()),
                 Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 Step::Close => queue.close(DropReason::Closed),
                 Step::Clear => drop(queue.clear(DropReason::Abandoned)),
-                Step::Deliver(which) | Step::Drop(which) | Step::PutBack(which, _)
-                    if flying.is_empty() => { let _ = which; }
+                Step::Deliver(_) | Step::Drop(_) | Step::PutBack(..) if in_flight.is_empty() => {}
                 Step::Deliver(which) => {
-                    queue.delivered(&flying.swap_remove(which % flying.len()));
+                    queue.delivered(&in_flight.swap_remove(which % in_flight.len()));
                     ended += 1;
                 }
                 Step::Drop(which) => {
-                    let entry = flying.swap_remove(which % flying.len());
+                    let entry = in_flight.swap_remove(which % in_flight.len());
                     queue.dropped(&entry, DropReason::Refused);
                 }
                 Step::PutBack(which, wait) => {
-                    let entry = flying.swap_remove(which % flying.len());
+                    let entry = in_flight.swap_remove(which % in_flight.len());
                     queue.put_back(entry, now + Duration::from_secs(wait));
                 }
             }
@@ -174,10 +185,10 @@ proptest! {
             prop_assert_eq!(queue.delivered_so_far(), ended);
             prop_assert_eq!(sent, ended + queue.dropped_so_far().total() + queued);
             prop_assert!(queue.queued() <= events && queue.bytes <= bytes);
-            prop_assert_eq!(queue.queued(), queue.waiting() + flying.len());
+            prop_assert_eq!(queue.queued(), queue.waiting() + in_flight.len());
             prop_assert_eq!(queue.left_of(sent), queue.queued());
-            let weight: usize =
-                queue.fresh.iter().chain(&queue.again).chain(&flying).map(|e| e.weight).sum();
+            let entries = queue.pending.iter().chain(&queue.retrying).chain(&in_flight);
+            let weight: usize = entries.map(|entry| entry.weight).sum();
             prop_assert_eq!(queue.bytes, weight);
         }
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::BeaconEvent;
-use crate::beacons::queue::{Limits, Parcel, Queue};
+use crate::beacons::queue::{Job, Limits, Queue};
 use crate::beacons::stats::DropReason;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,10 +19,10 @@ fn pause_end(schedule: &Schedule, now: Instant) -> Instant {
     until
 }
 
-/// The waits between probes that all end in the same way, from the first setback on.
-fn waits(schedule: &mut Schedule, setback: Setback, probes: usize) -> Vec<Duration> {
+/// The waits between probes that all end in the same way, from the first failure on.
+fn waits(schedule: &mut Schedule, failure: Failure, probes: usize) -> Vec<Duration> {
     let mut now = Instant::now();
-    schedule.failed(now, setback, false);
+    schedule.failed(now, failure, false);
     let mut waits = Vec::new();
     for _ in 0..probes {
         let until = pause_end(schedule, now);
@@ -30,7 +30,7 @@ fn waits(schedule: &mut Schedule, setback: Setback, probes: usize) -> Vec<Durati
         now = until;
         schedule.probe();
         assert_eq!(schedule.permit(now), Permit::AfterProbe);
-        schedule.failed(now, setback, true);
+        schedule.failed(now, failure, true);
     }
     waits
 }
@@ -43,7 +43,7 @@ fn assert_within(wait: Duration, least: Duration, most: Duration) {
 
 #[test]
 fn probes_of_an_outage_become_rarer_up_to_a_minute() {
-    let waits = waits(&mut schedule(), Setback::Unreachable, 20);
+    let waits = waits(&mut schedule(), Failure::Unreachable, 20);
     for (step, wait) in (0..).zip(waits) {
         let longest = SECOND * 2_u32.saturating_pow(step).min(60);
         assert_within(wait, SECOND / 2, longest);
@@ -53,7 +53,7 @@ fn probes_of_an_outage_become_rarer_up_to_a_minute() {
 #[test]
 fn probes_with_a_rejected_key_are_rarer_still() {
     let mut schedule = schedule();
-    for (step, wait) in (0..).zip(waits(&mut schedule, Setback::KeyRejected, 10)) {
+    for (step, wait) in (0..).zip(waits(&mut schedule, Failure::KeyRejected, 10)) {
         let longest = (30 * SECOND * 2_u32.pow(step)).min(LONGEST_PAUSE);
         assert_within(wait, 15 * SECOND, longest);
     }
@@ -63,32 +63,32 @@ fn probes_with_a_rejected_key_are_rarer_still() {
 fn a_rejected_key_is_news_once_until_it_is_accepted() {
     let mut schedule = schedule();
     let now = Instant::now();
-    assert_eq!(schedule.failed(now, Setback::KeyRejected, false), Some(Cause::Rejection));
-    assert_eq!(schedule.failed(now, Setback::KeyRejected, false), None);
-    for outcome in [Setback::KeyRejected, Setback::Unreachable, Setback::KeyRejected] {
+    assert_eq!(schedule.failed(now, Failure::KeyRejected, false), Some(Cause::Rejection));
+    assert_eq!(schedule.failed(now, Failure::KeyRejected, false), None);
+    for outcome in [Failure::KeyRejected, Failure::Unreachable, Failure::KeyRejected] {
         schedule.probe();
         let news = schedule.failed(now, outcome, true);
-        assert_eq!(news, (outcome == Setback::Unreachable).then_some(Cause::Outage));
+        assert_eq!(news, (outcome == Failure::Unreachable).then_some(Cause::Outage));
     }
     schedule.probe();
     assert!(schedule.worked(true));
     assert_eq!(schedule.permit(now), Permit::Free);
-    assert_eq!(schedule.failed(now, Setback::KeyRejected, false), Some(Cause::Rejection));
+    assert_eq!(schedule.failed(now, Failure::KeyRejected, false), Some(Cause::Rejection));
 }
 
 #[test]
 fn what_was_sent_before_a_pause_neither_ends_nor_prolongs_it() {
     let mut schedule = schedule();
     let now = Instant::now();
-    schedule.failed(now, Setback::Unreachable, false);
+    schedule.failed(now, Failure::Unreachable, false);
     let until = pause_end(&schedule, now);
     for _ in 0..15 {
-        assert_eq!(schedule.failed(now, Setback::Unreachable, false), None);
+        assert_eq!(schedule.failed(now, Failure::Unreachable, false), None);
         assert!(!schedule.worked(false));
     }
     assert_eq!(schedule.permit(now), Permit::NotBefore(until));
     schedule.probe();
-    schedule.failed(until, Setback::Unreachable, false);
+    schedule.failed(until, Failure::Unreachable, false);
     schedule.worked(false);
     assert_eq!(schedule.permit(until), Permit::AfterProbe);
 }
@@ -98,7 +98,7 @@ fn a_service_is_waited_for_as_it_asks_up_to_five_minutes() {
     for (asked, least, most) in [(7, 7, 7), (300, 300, 300), (u64::MAX, 300, 300), (0, 0, 1)] {
         let mut schedule = schedule();
         let now = Instant::now();
-        schedule.failed(now, Setback::Busy(Some(Duration::from_secs(asked))), false);
+        schedule.failed(now, Failure::Busy(Some(Duration::from_secs(asked))), false);
         let wait = pause_end(&schedule, now) - now;
         assert_within(wait, Duration::from_secs(least), Duration::from_secs(most));
     }
@@ -106,7 +106,7 @@ fn a_service_is_waited_for_as_it_asks_up_to_five_minutes() {
     let mut schedule = schedule();
     let now = Instant::now();
     for asked in [20, 30, 10] {
-        schedule.failed(now, Setback::Busy(Some(Duration::from_secs(asked))), false);
+        schedule.failed(now, Failure::Busy(Some(Duration::from_secs(asked))), false);
     }
     assert_eq!(pause_end(&schedule, now) - now, 30 * SECOND);
 }
@@ -116,7 +116,7 @@ fn single_bad_answers_do_not_stop_the_rest() {
     let mut schedule = schedule();
     let now = Instant::now();
     for number in 1..100 {
-        assert_eq!(schedule.failed(now, Setback::BadAnswer, false), None);
+        assert_eq!(schedule.failed(now, Failure::BadAnswer, false), None);
         if number % (TOLERATED - 1) == 0 {
             schedule.worked(false);
         }
@@ -124,16 +124,16 @@ fn single_bad_answers_do_not_stop_the_rest() {
     }
     schedule.worked(false);
     for _ in 1..TOLERATED {
-        assert_eq!(schedule.failed(now, Setback::BadAnswer, false), None);
+        assert_eq!(schedule.failed(now, Failure::BadAnswer, false), None);
     }
-    assert_eq!(schedule.failed(now, Setback::BadAnswer, false), Some(Cause::Outage));
+    assert_eq!(schedule.failed(now, Failure::BadAnswer, false), Some(Cause::Outage));
     pause_end(&schedule, now);
 }
 
 #[test]
 fn no_delay_makes_the_queue_spin() {
     for delay in [Duration::ZERO, Duration::MAX] {
-        for wait in waits(&mut Schedule::new(delay), Setback::Unreachable, 5) {
+        for wait in waits(&mut Schedule::new(delay), Failure::Unreachable, 5) {
             assert!(wait >= SHORTEST_DELAY / 2 && wait <= 2 * LONGEST_DELAY, "{wait:?}");
         }
     }
@@ -146,7 +146,7 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
     let limits = Limits { events: 1000, bytes: 100_000 };
     let (mut queue, mut schedule) = (Queue::new(limits), schedule());
     let start = Instant::now();
-    let mut flying = Vec::new();
+    let mut in_flight = Vec::new();
     let mut probes = 0;
     let mut number = 0_u32;
     let add_up = |queue: &Queue| {
@@ -158,16 +158,16 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
     while STEP * number < 3600 * SECOND {
         let now = start + STEP * number;
         number += 1;
-        drop(queue.accept(Parcel::new(BeaconEvent::new("x")), 90));
+        drop(queue.accept(Job::new(BeaconEvent::new("x")), 90));
         add_up(&queue);
         // All that is under way fails at the next step.
-        for (entry, probe) in flying.drain(..) {
-            schedule.failed(now, Setback::Unreachable, probe);
+        for (entry, probe) in in_flight.drain(..) {
+            schedule.failed(now, Failure::Unreachable, probe);
             queue.put_back(entry, now + schedule.wait_of(0));
         }
         loop {
             let (entry, probe) = match schedule.permit(now) {
-                Permit::Free if flying.len() < 16 => (queue.take(now), false),
+                Permit::Free if in_flight.len() < 16 => (queue.take(now), false),
                 Permit::Probe => (queue.take_probe(), true),
                 _ => break,
             };
@@ -176,7 +176,7 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
                 schedule.probe();
                 probes += 1;
             }
-            flying.push((entry, probe));
+            in_flight.push((entry, probe));
             add_up(&queue);
         }
     }
@@ -188,8 +188,8 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
 
     // Back again: the probe ends the pause, and all that is left arrives, the newest included.
     let mut now = start + 7200 * SECOND;
-    for (entry, probe) in flying.drain(..) {
-        schedule.failed(now, Setback::Unreachable, probe);
+    for (entry, probe) in in_flight.drain(..) {
+        schedule.failed(now, Failure::Unreachable, probe);
         queue.put_back(entry, now);
     }
     now += 7200 * SECOND;

@@ -13,6 +13,18 @@ const EVENTS: u64 = 4;
 /// What becomes of events whose handles are all gone, and how many milliseconds of virtual time
 /// that takes. The service is what the listener does in the worker's own runtime.
 fn orphaned(port: u16, service: impl Future<Output = ()> + Send + 'static) -> (BeaconStats, u64) {
+    run(port, |shared| {
+        (0..EVENTS).for_each(|_| shared.send(BeaconEvent::new("http_request")));
+        shared.orphan(Instant::now());
+        service
+    })
+}
+
+/// Works in virtual time, beside what else is to happen.
+fn run<F>(port: u16, beside: impl FnOnce(Arc<Shared>) -> F) -> (BeaconStats, u64)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let url = format!("http://127.0.0.1:{port}");
     let config = EsperConfig::new("key")
         .with_api_url(&url)
@@ -21,8 +33,7 @@ fn orphaned(port: u16, service: impl Future<Output = ()> + Send + 'static) -> (B
         .with_attempt_timeout(Duration::from_secs(55))
         .with_beacons(BeaconOptions::new().with_deliveries_in_flight(1));
     let shared = Arc::new(Shared::new(&config.beacons));
-    (0..EVENTS).for_each(|_| shared.send(BeaconEvent::new("http_request")));
-    shared.lock().orphaned = true;
+    let beside = beside(Arc::clone(&shared));
 
     let runtime = runtime().start_paused(true).build().unwrap();
     let passed = Arc::new(AtomicU64::new(0));
@@ -33,7 +44,7 @@ fn orphaned(port: u16, service: impl Future<Output = ()> + Send + 'static) -> (B
             clock.fetch_add(100, Ordering::SeqCst);
         }
     });
-    runtime.spawn(service);
+    runtime.spawn(beside);
     work(config, Arc::clone(&shared), Ok(runtime));
     (shared.stats(), passed.load(Ordering::SeqCst))
 }
@@ -54,16 +65,37 @@ fn without_handles_it_gives_up_when_the_service_took_nothing_for_a_minute() {
 fn without_handles_it_goes_on_for_as_long_as_the_service_takes_an_event_a_minute() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (stats, passed) = orphaned(port, async move {
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
-            sleep(Duration::from_secs(50)).await;
-            let answer = "HTTP/1.1 202 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
+    let (stats, passed) = orphaned(port, take_after(Duration::from_secs(50), listener));
     assert_eq!((stats.delivered, stats.dropped.total()), (EVENTS, 0), "{stats:?}");
     assert!((200_000..=210_000).contains(&passed), "{passed}");
+}
+
+#[test]
+fn the_minute_without_handles_begins_when_the_last_one_goes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stats, _) = run(port, |shared| async move {
+        tokio::spawn(take_after(Duration::from_secs(1), listener));
+        shared.send(BeaconEvent::new("http_request"));
+        while shared.stats().delivered == 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+        sleep(Duration::from_secs(300)).await;
+        shared.send(BeaconEvent::new("http_request"));
+        shared.orphan(now());
+        shared.wake.notify_one();
+    });
+    assert_eq!((stats.delivered, stats.dropped.total()), (2, 0), "{stats:?}");
+}
+
+/// A service that takes each event after so long.
+async fn take_after(time: Duration, listener: TcpListener) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let _ = stream.read(&mut [0; 4096]).await;
+        sleep(time).await;
+        let answer = "HTTP/1.1 202 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
 }

@@ -52,7 +52,7 @@ fn it_waits_longer_with_each_probe_that_fails_and_begins_anew_after_a_success() 
         let probe = breaker.admit(now, LONGEST).expect("the wait is over");
         assert!(breaker.admit(now, LONGEST).is_none(), "one probe at a time");
         let change = breaker.settle(&probe, Outcome::Failed, now, wait);
-        assert_eq!(change, Some(Change::Opened { wait: wait(reopened + 1) }));
+        assert_eq!(change, Some(Change::ProbeFailed { wait: wait(reopened + 1) }));
     }
     now += wait(30);
     let probe = breaker.admit(now, LONGEST).unwrap();
@@ -149,13 +149,15 @@ proptest! {
                     let call = under_way.swap_remove(which % under_way.len());
                     let was_probe = call.probe;
                     match outcome {
-                        Outcome::Failed if call.era == breaker.era => in_a_row += 1,
-                        Outcome::Answered if call.era == breaker.era => in_a_row = 0,
+                        Outcome::Failed if call.generation == breaker.generation => in_a_row += 1,
+                        Outcome::Answered if call.generation == breaker.generation => in_a_row = 0,
                         _ => {}
                     }
                     match breaker.settle(&call, outcome, now, wait) {
-                        Some(Change::Opened { wait }) => {
+                        Some(change @ (Change::Opened { wait } | Change::ProbeFailed { wait })) => {
                             prop_assert_eq!(outcome, Outcome::Failed);
+                            let reopened = matches!(change, Change::ProbeFailed { .. });
+                            prop_assert_eq!(was_probe, reopened);
                             prop_assert!(was_probe || in_a_row == threshold);
                             in_a_row = 0;
                             prop_assert!(wait <= Duration::from_secs(30));

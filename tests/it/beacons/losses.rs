@@ -53,7 +53,7 @@ fn memory_is_a_bound_as_well() {
 }
 
 #[test]
-fn the_callback_hears_of_every_loss() {
+fn the_callback_hears_of_every_loss_until_the_end_of_the_queue() {
     let gate = Gate::default();
     let server = gated(&gate);
     let heard = Arc::new(Mutex::new(Vec::<BeaconLoss>::new()));

@@ -123,7 +123,7 @@ async fn after_a_refused_key_each_route_does_what_its_cell_says_and_the_alarm_is
         let (log, _subscribed) = ThreadLog::start();
         assert_cells_for(answer, FallbackReason::Unauthorized).await;
         assert_eq!(log.lines("ERROR"), 1, "{}", log.text());
-        assert!(log.text().contains("refuses the api key"), "{}", log.text());
+        assert!(log.text().contains("rejects the api key"), "{}", log.text());
     }
 }
 

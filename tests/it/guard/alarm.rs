@@ -1,6 +1,10 @@
 //! What a guard says in the log.
 
+use std::io;
+use std::time::Duration;
+
 use esper_rs_client::{FallbackReason, MitigationRequest};
+use tracing::{Instrument, Level, info, info_span};
 
 use super::{guard, reason, request};
 use crate::support::thread_log::ThreadLog;
@@ -14,12 +18,12 @@ async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
         _ => Answer::json(401, r#"{"message":"the API key is wrong"}"#),
     });
     let guard = guard(&server.url());
-    guard.warm().await;
+    assert!(guard.warm().await.is_err_and(|error| error.status().is_some()));
     for _ in 1..50 {
         assert_eq!(reason(&guard.decide(&request()).await), FallbackReason::Unauthorized);
     }
     assert_eq!(log.lines("ERROR"), 1, "{}", log.text());
-    assert!(log.text().contains("refuses the api key"), "{}", log.text());
+    assert!(log.text().contains("rejects the api key"), "{}", log.text());
     assert_eq!(guard.decide(&request()).await.fallback_reason(), None);
     assert!(log.text().contains("accepts the api key again"), "{}", log.text());
 }
@@ -38,4 +42,41 @@ async fn a_breaker_that_opens_is_a_warning_and_neither_key_nor_visitor_is_logged
     for secret in [KEY, "203.0.113.250", "canary"] {
         assert!(!log.text().contains(secret), "{secret}: {}", log.text());
     }
+}
+
+#[tokio::test]
+async fn an_outage_is_one_warning_with_its_cause_however_many_probes_fail() {
+    let (log, _subscribed) = ThreadLog::start();
+    let server = RawServer::always(|| Answer::json(500, r#"{"message":"out of order"}"#));
+    let guard = guard(&server.url()).with_breaker(1, Duration::ZERO);
+    for _ in 0..10 {
+        assert_eq!(reason(&guard.decide(&request()).await), FallbackReason::ServerError);
+    }
+    assert_eq!(log.lines("WARN"), 1, "{}", log.text());
+    let warning = log.text().lines().find(|line| line.contains(" WARN ")).unwrap().to_owned();
+    assert!(warning.contains("reason=server_error"), "{warning}");
+    assert!(warning.contains("out of order"), "{warning}");
+}
+
+#[tokio::test]
+async fn the_callers_own_span_keeps_its_fields_where_that_of_a_decision_is_not_enabled() {
+    let log = ThreadLog::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(Level::INFO)
+        .with_writer(move || -> Box<dyn io::Write> { Box::new(writer.clone()) })
+        .finish();
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let server = RawServer::always(|| Answer::Http(400, vec![], String::new()));
+    let guard = guard(&server.url());
+    let span = info_span!("request", action = "checkout", held = "a lock");
+    async {
+        let _ = guard.decide(&request()).await;
+        info!("handled");
+    }
+    .instrument(span)
+    .await;
+    let text = log.text();
+    assert!(text.contains("request{action=\"checkout\" held=\"a lock\"}"), "{text}");
 }

@@ -1,15 +1,16 @@
-//! The memory in virtual time.
+//! The last verdicts in virtual time.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
-fn memory(visitors: usize) -> Memory {
-    Memory::new(NonZeroUsize::new(visitors).unwrap())
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn verdicts(visitors: usize) -> LastVerdicts {
+    LastVerdicts::new(NonZeroUsize::new(visitors).unwrap())
 }
 
 fn verdict(action: &str) -> MitigationResponse {
@@ -32,38 +33,51 @@ fn from(ip: &str, agent: Option<&str>) -> MitigationRequest {
 
 #[test]
 fn a_block_or_a_challenge_holds_for_its_time_and_an_allow_ends_it() {
-    let (memory, now) = (memory(10), Instant::now());
-    let until = now + Duration::from_secs(60);
-    let visitor = memory.visitor(&from("192.0.2.1", None)).unwrap();
+    let (verdicts, now) = (verdicts(10), Instant::now());
+    let until = now + MINUTE;
+    let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
     for action in ["block", "challenge"] {
-        memory.note(visitor, &verdict(action), until);
-        let held = memory.recall(&visitor, until - Duration::from_nanos(1)).unwrap();
+        let mut verdict = verdict(action);
+        verdicts.note(visitor, &mut verdict, now);
+        assert!(!verdict.metadata.is_empty(), "it is the caller's");
+        let held = verdicts.recall(&visitor, until - Duration::from_nanos(1), MINUTE).unwrap();
         assert_eq!(held.action.to_string(), action);
         assert_eq!(held.reason.as_deref(), Some("flood"));
         assert!(held.metadata.is_empty() && held.challenge.is_some());
-        assert!(memory.recall(&visitor, until).is_none());
-        assert!(memory.recall(&visitor, now).is_none(), "what is over does not come back");
+        assert!(verdicts.recall(&visitor, until, MINUTE).is_none());
     }
-    memory.note(visitor, &verdict("block"), until);
-    memory.note(visitor, &verdict("allow"), until);
-    assert!(memory.recall(&visitor, now).is_none());
+    verdicts.note(visitor, &mut verdict("block"), now);
+    verdicts.note(visitor, &mut verdict("allow"), now);
+    assert!(verdicts.recall(&visitor, now, MINUTE).is_none());
+}
+
+#[test]
+fn a_lifetime_is_that_of_the_guard_which_asks_and_of_no_other() {
+    let (verdicts, now) = (verdicts(10), Instant::now());
+    let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
+    verdicts.note(visitor, &mut verdict("block"), now);
+    assert!(verdicts.recall(&visitor, now, Duration::ZERO).is_none());
+    let later = now + Duration::from_secs(1);
+    assert!(verdicts.recall(&visitor, later, Duration::from_secs(1)).is_none());
+    assert!(verdicts.recall(&visitor, later, MINUTE).is_some());
+    assert!(verdicts.recall(&visitor, now + 1_000 * MINUTE, Duration::MAX).is_some());
 }
 
 #[test]
 fn a_solved_challenge_is_forgotten_and_a_block_is_not() {
-    let (memory, now) = (memory(10), Instant::now());
-    let visitor = memory.visitor(&from("192.0.2.1", None)).unwrap();
+    let (verdicts, now) = (verdicts(10), Instant::now());
+    let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
     for (action, stays) in [("challenge", false), ("block", true)] {
-        memory.note(visitor, &verdict(action), now + Duration::from_secs(1));
-        memory.forget_challenge(&visitor);
-        assert_eq!(memory.recall(&visitor, now).is_some(), stays, "{action}");
+        verdicts.note(visitor, &mut verdict(action), now);
+        verdicts.forget_challenge(&visitor);
+        assert_eq!(verdicts.recall(&visitor, now, MINUTE).is_some(), stays, "{action}");
     }
 }
 
 #[test]
 fn a_visitor_is_an_address_in_any_spelling_with_a_user_agent() {
-    let memory = memory(10);
-    let visitor = |ip, agent| memory.visitor(&from(ip, agent));
+    let verdicts = verdicts(10);
+    let visitor = |ip, agent| verdicts.visitor(&from(ip, agent));
     assert_eq!(visitor("::ffff:192.0.2.1", None), visitor("192.0.2.1", None));
     assert_eq!(visitor("2001:DB8:0::1", Some("a")), visitor("2001:db8::1", Some("a")));
     assert_ne!(visitor("192.0.2.1", Some("a")), visitor("192.0.2.1", Some("b")));
@@ -74,17 +88,16 @@ fn a_visitor_is_an_address_in_any_spelling_with_a_user_agent() {
 
 #[test]
 fn ten_times_as_many_visitors_as_fit_keep_memory_within_its_bound() {
-    let (memory, now) = (memory(1_000), Instant::now());
-    let until = now + Duration::from_secs(60);
+    let (verdicts, now) = (verdicts(1_000), Instant::now());
     let visitors: Vec<_> = (0..10_000_u32)
-        .map(|number| memory.visitor(&from(&std::net::Ipv4Addr::from(number).to_string(), None)))
+        .map(|number| verdicts.visitor(&from(&std::net::Ipv4Addr::from(number).to_string(), None)))
         .map(Option::unwrap)
         .collect();
     for visitor in &visitors {
-        memory.note(*visitor, &verdict("block"), until);
-        assert!(memory.lock().len() <= 1_000);
+        verdicts.note(*visitor, &mut verdict("block"), now);
+        assert!(verdicts.lock().len() <= 1_000);
     }
-    let kept = |visitor: &&Visitor| memory.recall(visitor, now).is_some();
+    let kept = |visitor: &&Visitor| verdicts.recall(visitor, now, MINUTE).is_some();
     assert_eq!(visitors.iter().filter(kept).count(), 1_000);
     assert!(visitors[9_000..].iter().all(|visitor| kept(&visitor)), "the last ones are kept");
 }
@@ -93,7 +106,7 @@ fn ten_times_as_many_visitors_as_fit_keep_memory_within_its_bound() {
 fn of_a_verdict_that_is_too_large_its_action_is_kept() {
     let mut large = verdict("block");
     large.reason = Some("x".repeat(LARGEST));
-    let short = abridged(&large);
+    let short = abridged(&mut large);
     assert_eq!((short.action, short.reason, short.challenge), (large.action, None, None));
 }
 
@@ -106,19 +119,19 @@ proptest! {
         agents in proptest::collection::vec("[a:|\\x00 1.]{0,6}", 1..40),
         addresses in proptest::collection::vec(0_u8..4, 1..40),
     ) {
-        let (memory, now) = (memory(1_000), Instant::now());
+        let (verdicts, now) = (verdicts(1_000), Instant::now());
         let mut expected = HashMap::new();
         for (number, (agent, address)) in agents.iter().zip(&addresses).enumerate() {
             let request = from(&format!("192.0.2.{address}"), Some(agent));
             let mut verdict = verdict("block");
             verdict.reason = Some(number.to_string());
-            memory.note(memory.visitor(&request).unwrap(), &verdict, now + Duration::from_secs(1));
+            verdicts.note(verdicts.visitor(&request).unwrap(), &mut verdict, now);
             expected.insert((*address, agent.clone()), number.to_string());
         }
-        prop_assert_eq!(memory.lock().len(), expected.len());
+        prop_assert_eq!(verdicts.lock().len(), expected.len());
         for ((address, agent), reason) in expected {
-            let visitor = memory.visitor(&from(&format!("192.0.2.{address}"), Some(&agent)));
-            let held = memory.recall(&visitor.unwrap(), now).unwrap();
+            let visitor = verdicts.visitor(&from(&format!("192.0.2.{address}"), Some(&agent)));
+            let held = verdicts.recall(&visitor.unwrap(), now, MINUTE).unwrap();
             prop_assert_eq!(held.reason, Some(reason));
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lru::LruCache;
 use serde_json::json;
@@ -14,10 +15,9 @@ use crate::{MitigationAction, MitigationRequest, MitigationResponse};
 
 /// Blocks and challenges by visitor, for a while, and for a bounded number of visitors.
 ///
-/// Only what the service said comes in here. The visitors that were longest without one are
-/// forgotten first.
-pub(super) struct Memory {
-    verdicts: Mutex<LruCache<Visitor, Held>>,
+/// Only what the service said comes in here. The least recently used entry is evicted first.
+pub(super) struct LastVerdicts {
+    entries: Mutex<LruCache<Visitor, Entry>>,
     /// An entry is equally small whatever user agent a visitor sends. The address is compared as it
     /// is, so that a hash under a key of its own is enough to tell those behind one address apart.
     agents: RandomState,
@@ -30,17 +30,17 @@ pub(super) struct Visitor {
     agent: u64,
 }
 
-struct Held {
+struct Entry {
     verdict: MitigationResponse,
-    until: Instant,
+    said: Instant,
 }
 
-impl Memory {
+impl LastVerdicts {
     pub(super) fn new(visitors: NonZeroUsize) -> Self {
         // A cache that is bounded from the beginning takes its memory from the beginning.
-        let mut verdicts = LruCache::unbounded();
-        verdicts.resize(visitors);
-        Self { verdicts: Mutex::new(verdicts), agents: RandomState::new() }
+        let mut entries = LruCache::unbounded();
+        entries.resize(visitors);
+        Self { entries: Mutex::new(entries), agents: RandomState::new() }
     }
 
     /// Whom a request comes from, unless its address is none.
@@ -49,53 +49,56 @@ impl Memory {
         Some(Visitor { ip, agent: self.agents.hash_one(&request.user_agent) })
     }
 
-    /// Takes note of what the service said: a block or a challenge holds until then, and an allow
-    /// ends what held.
-    pub(super) fn note(&self, visitor: Visitor, response: &MitigationResponse, until: Instant) {
+    /// Takes note of what the service says now: a block or a challenge, or an allow, which ends
+    /// what held.
+    pub(super) fn note(&self, visitor: Visitor, response: &mut MitigationResponse, now: Instant) {
         match response.action {
             MitigationAction::Allow => {
                 self.lock().pop(&visitor);
             }
             MitigationAction::Challenge | MitigationAction::Block => {
-                let held = Held { verdict: abridged(response), until };
+                let held = Entry { verdict: abridged(response), said: now };
                 self.lock().put(visitor, held);
             }
         }
     }
 
-    /// What still holds against a visitor.
-    pub(super) fn recall(&self, visitor: &Visitor, now: Instant) -> Option<MitigationResponse> {
-        let mut verdicts = self.lock();
-        match verdicts.get(visitor) {
-            Some(held) if now < held.until => Some(held.verdict.clone()),
-            Some(_) => {
-                verdicts.pop(visitor);
-                None
-            }
-            None => None,
-        }
+    /// What was said against a visitor within this lifetime, which is the asking guard's: it stays
+    /// for those whose lifetime is longer.
+    pub(super) fn recall(
+        &self,
+        visitor: &Visitor,
+        now: Instant,
+        lifetime: Duration,
+    ) -> Option<MitigationResponse> {
+        let mut entries = self.lock();
+        let held = entries.get(visitor)?;
+        let holds = now.saturating_duration_since(held.said) < lifetime;
+        holds.then(|| held.verdict.clone())
     }
 
     /// Forgets a challenge, and no block.
     pub(super) fn forget_challenge(&self, visitor: &Visitor) {
-        let mut verdicts = self.lock();
-        let held = verdicts.peek(visitor);
+        let mut entries = self.lock();
+        let held = entries.peek(visitor);
         if held.is_some_and(|held| held.verdict.action == MitigationAction::Challenge) {
-            verdicts.pop(visitor);
+            entries.pop(visitor);
         }
     }
 
-    /// Nothing panics under the lock; if it did, a memory in any state is better than none.
-    fn lock(&self) -> MutexGuard<'_, LruCache<Visitor, Held>> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing panics under the lock; if it did, a cache in any state is better than none.
+    fn lock(&self) -> MutexGuard<'_, LruCache<Visitor, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The part of a verdict that is worth keeping. Of one that is too large, that is its action.
-fn abridged(response: &MitigationResponse) -> MitigationResponse {
-    let mut short = response.clone();
-    short.metadata.clear();
-    if serde_json::to_writer(Room(LARGEST), &short).is_ok() {
+fn abridged(response: &mut MitigationResponse) -> MitigationResponse {
+    // It can be large, and is not copied only to be thrown away.
+    let metadata = std::mem::take(&mut response.metadata);
+    let short = response.clone();
+    response.metadata = metadata;
+    if serde_json::to_writer(SizeLimit(LARGEST), &short).is_ok() {
         return short;
     }
     // Through JSON, so that a new member of the spec need not be named here.
@@ -103,9 +106,9 @@ fn abridged(response: &MitigationResponse) -> MitigationResponse {
 }
 
 /// Takes so many bytes and no more, and keeps none.
-struct Room(usize);
+struct SizeLimit(usize);
 
-impl io::Write for Room {
+impl io::Write for SizeLimit {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.0.checked_sub(bytes.len()) {
             Some(left) => self.0 = left,

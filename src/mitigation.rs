@@ -7,6 +7,16 @@ pub use crate::generated::types::{MitigationAction, MitigationRequest, Mitigatio
 use crate::ChallengeData;
 
 impl MitigationAction {
+    /// Returns the name in the API, for logs and metrics: `allow`, `challenge` or `block`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Challenge => "challenge",
+            Self::Block => "block",
+        }
+    }
+
     /// Returns the status with which the family answers a visitor: 403 for a block, 429 for a
     /// challenge, and nothing for an allow, which goes on to the handler.
     #[must_use]
@@ -50,7 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn an_action_has_the_status_that_the_family_uses() {
+    fn an_action_has_the_status_that_the_family_uses_and_one_name() {
+        for action in
+            [MitigationAction::Allow, MitigationAction::Challenge, MitigationAction::Block]
+        {
+            assert_eq!(action.as_str(), action.to_string());
+        }
         let status = |action: MitigationAction| action.http_status().map(|s| s.as_u16());
         assert_eq!(status(MitigationAction::Allow), None);
         assert_eq!(status(MitigationAction::Challenge), Some(429));
