@@ -45,7 +45,7 @@ pub use answer::Denial;
 pub use audience::Audience;
 pub use binding::ClearanceBinding;
 pub use body::EnforceBody;
-pub use cache::DecisionCache;
+pub use cache::CacheOptions;
 pub use clearance::ClearanceOptions;
 pub use client_ip::{
     ClientIp, ClientIpRules, ClientIpSource, ClientIpStats, ForwardingHeader, MissingAddress,

@@ -31,8 +31,13 @@ pub(super) struct Judged {
 
 impl Settings {
     /// Decides about a request, and about the answer in place of the application's.
-    pub(super) async fn judge(&self, parts: &Parts, client: &ClientIp) -> Judged {
-        let rule = self.rule_of(parts);
+    pub(super) async fn judge(
+        &self,
+        parts: &Parts,
+        body_is_empty: bool,
+        client: &ClientIp,
+    ) -> Judged {
+        let rule = self.rule_of(parts, body_is_empty);
         let mode = rule.mode;
         if mode == Mode::Exempt {
             return Judged { decision: Decision::exempt(), mode, question: None, answer: None };
@@ -89,12 +94,16 @@ impl Settings {
     }
 
     /// The rule of the application, or else that of the path.
-    fn rule_of(&self, parts: &Parts) -> Rule {
-        let own = self.rule.as_ref().and_then(|rule| rule(parts));
-        own.unwrap_or_else(|| match is_preflight(parts) {
-            true => Rule::exempt(),
-            false => *self.paths.strictest(original(parts).path(), Rule::strictness),
-        })
+    fn rule_of(&self, parts: &Parts, body_is_empty: bool) -> Rule {
+        if let Some(rule) = self.rule.as_ref().and_then(|rule| rule(parts)) {
+            rule
+        } else if is_preflight(parts, body_is_empty) {
+            Rule::exempt()
+        } else {
+            let of_guard = self.guard.failure_policy();
+            let join = |one: Rule, other| one.joined(other, of_guard);
+            self.paths.strictest(original(parts).path(), join)
+        }
     }
 
     async fn decide(&self, parts: &Parts, question: &Question, rule: Rule) -> Decision {
@@ -104,9 +113,10 @@ impl Settings {
         });
         let guard = stricter.as_ref().unwrap_or(&self.guard);
         match &self.cache {
-            Some(kept) => {
+            Some(cache) => {
                 let ask = || self.ask(guard, parts, question);
-                kept.or(question, rule.failure_policy, ask).await
+                let made = cache.or(question, rule.failure_policy, guard.deadline(), ask).await;
+                made.unwrap_or_else(|| guard.decide_too_late(&question.request()))
             }
             None => self.ask(guard, parts, question).await,
         }

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tower::Layer;
 
 use super::answer::Denial;
-use super::cache::{DecisionCache, Kept};
+use super::cache::{CacheOptions, DecisionCache};
 use super::clearance::ClearanceOptions;
 use super::client_ip::ClientIpRules;
 use super::keys::ClearanceKeys;
@@ -200,9 +200,8 @@ impl EnforceLayer {
     }
 
     /// Keeps decisions for a moment; unless set, every request waits for one of its own.
-    pub fn with_cache(self, cache: &DecisionCache) -> Self {
-        let kept = Kept::new(cache);
-        self.with(|settings| settings.cache = Some(kept))
+    pub fn with_cache(self, options: CacheOptions) -> Self {
+        self.with(|settings| settings.cache = Some(DecisionCache::new(options)))
     }
 
     /// Sets what clearances and challenges are signed with, for several replicas that share them

@@ -81,7 +81,8 @@ where
         let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let judged = TraceContext::scope_if(trace, settings.judge(&parts, &client)).await;
+    let judged =
+        TraceContext::scope_if(trace, settings.judge(&parts, body.is_end_stream(), &client)).await;
     let Judged { decision, mode, question, answer } = judged;
     metrics::request(&decision, mode);
     let account = settings.telemetry.as_deref().zip(question);

@@ -11,7 +11,7 @@ use http::{Extensions, Response};
 use tokio::sync::Semaphore;
 
 use super::answer::Denial;
-use super::cache::Kept;
+use super::cache::DecisionCache;
 use super::client_ip::ClientIpRules;
 use super::path::PathRules;
 use super::public_origin::PublicOrigin;
@@ -30,7 +30,7 @@ pub(super) struct Settings {
     pub(super) client_ip: ClientIpRules,
     pub(super) peer: PeerFn,
     pub(super) disclosure: Disclosure,
-    pub(super) cache: Option<Kept>,
+    pub(super) cache: Option<DecisionCache>,
     pub(super) secrets: Secrets,
     pub(super) origin: Option<PublicOrigin>,
     pub(super) endpoint: String,

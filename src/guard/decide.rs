@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
+#[cfg(feature = "tower")]
+use super::FailurePolicy;
 use super::breaker::Outcome;
 use super::memory::Visitor;
 use super::stats::Deciding;
@@ -115,6 +117,29 @@ impl Guard {
             backoff: Backoff::new(RETRY_DELAY, MAX_RETRY_DELAY, retries),
             longest_retry_after: options::MAX_RETRY_DELAY,
         }
+    }
+}
+
+/// What the enforcement layer needs.
+#[cfg(feature = "tower")]
+impl Guard {
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(crate) fn failure_policy(&self) -> FailurePolicy {
+        self.policy
+    }
+
+    /// The decision about a request that waited for another one's answer until the deadline.
+    pub(crate) fn decide_too_late(&self, request: &MitigationRequest) -> Decision {
+        let stopwatch = Stopwatch::start();
+        let deciding = Deciding::begin(&self.common.counters);
+        let visitor = self.common.memory.visitor(request);
+        let decision = self.fall_back(FallbackReason::Timeout.into(), visitor);
+        deciding.end(&decision);
+        metrics::decision(&decision, stopwatch);
+        decision
     }
 }
 

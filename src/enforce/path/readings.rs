@@ -93,7 +93,7 @@ fn steps(from: &Reading) -> Option<Vec<Reading>> {
     if path.contains('.') {
         add(resolved(path), from.decoded);
     }
-    if let Some(shorter) = path.strip_suffix('/') {
+    if let Some(shorter) = path.strip_suffix('/').filter(|shorter| !shorter.is_empty()) {
         add(shorter.to_owned(), from.decoded);
     }
     Some(to)
