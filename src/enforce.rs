@@ -29,6 +29,7 @@ mod path;
 mod public_origin;
 mod question;
 mod recent;
+mod redemption;
 mod refusal;
 mod return_to;
 mod rule;
@@ -53,7 +54,6 @@ pub use client_ip::{
 pub use keys::{ClearanceKey, ClearanceKeys};
 pub use layer::EnforceLayer;
 pub use public_origin::PublicOrigin;
-#[cfg(feature = "metrics")]
 pub(crate) use refusal::Refusal;
 pub(crate) use rule::Mode;
 pub use rule::Rule;

@@ -75,6 +75,7 @@ async fn send(url: &str, esper: Esper, request: Request<Full<Bytes>>) {
         .with_cache(CacheOptions::new())
         .with_query_strings()
         .with_session_cookie("session")
+        .expect("a name")
         .with_public_origin("https://shop.example".parse().expect("an origin"))
         .with_telemetry_share(0.0);
     let app = service_fn(async |request: Request<Full<Bytes>>| {

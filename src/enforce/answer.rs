@@ -1,11 +1,16 @@
 //! Answers in place of the application's: to a block, and to a challenge.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY,
+};
+use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::audience::Audience;
+use super::audience::{self, Audience};
+use super::question::REQUEST_ID;
+use super::return_to::ReturnTo;
 use crate::{ChallengeData, Decision, MitigationAction};
 
 /// A request that does not reach the application, for a function of the application's that answers
@@ -13,8 +18,10 @@ use crate::{ChallengeData, Decision, MitigationAction};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Denial<'a> {
-    /// Why.
+    /// The decision by which it does not.
     pub decision: &'a Decision,
+    /// Its head. Everything in it is what a visitor sent: escape what the answer shows of it.
+    pub request: &'a Parts,
     /// Who gets the answer.
     pub audience: Audience,
     /// What the visitor has to solve, where it can be solved here. Its token is the layer's own; the
@@ -50,11 +57,16 @@ impl Denial<'_> {
     pub(super) fn grpc(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(CONTENT_TYPE, audience::grpc_type(&self.request.headers));
         headers.insert(GRPC_STATUS, HeaderValue::from_static(PERMISSION_DENIED));
         let detail = HeaderValue::from_static(self.detail());
         headers.insert(GRPC_MESSAGE, detail);
         unstored(response)
+    }
+
+    /// What finds the request in the logs of the site.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        self.request.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
     }
 
     fn detail(&self) -> &'static str {
@@ -100,10 +112,24 @@ pub(super) fn redirect(location: HeaderValue) -> Response<Bytes> {
     unstored(response)
 }
 
+/// Sends a browser to a path of this site.
+pub(super) fn redirect_to(place: &ReturnTo) -> Response<Bytes> {
+    let root = HeaderValue::from_static("/");
+    redirect(HeaderValue::from_str(place.as_str()).unwrap_or(root))
+}
+
+/// Sets the cookie of a clearance.
+pub(super) fn with_cookie(mut response: Response<Bytes>, cookie: HeaderValue) -> Response<Bytes> {
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}
+
 /// Keeps an answer out of every cache, and says what it depends on.
-fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    varying(response)
+pub(super) fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static(DEPENDS_ON));
+    response
 }
 
 /// Keeps an answer of the application's function out of every cache, unless it says otherwise: it is
@@ -112,12 +138,6 @@ pub(super) fn unstored_unless_said(mut response: Response<Bytes>) -> Response<By
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(VARY).or_insert(HeaderValue::from_static(DEPENDS_ON));
-    response
-}
-
-/// Says what an answer depends on.
-pub(super) fn varying(mut response: Response<Bytes>) -> Response<Bytes> {
-    response.headers_mut().insert(VARY, HeaderValue::from_static(DEPENDS_ON));
     response
 }
 

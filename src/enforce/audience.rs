@@ -1,8 +1,7 @@
 //! Who gets an answer: a person with a browser, a program, or a gRPC client.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Method};
 
 /// Who gets an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +16,10 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// Whom a request comes from, by what it says of itself. It decides about the form of an
-    /// answer alone.
+    /// Classifies the client by its headers. It decides about the form of an answer alone.
     pub(super) fn of(parts: &Parts) -> Self {
         let headers = &parts.headers;
-        if text(headers, CONTENT_TYPE.as_str()).starts_with("application/grpc") {
+        if grpc(headers).is_some() {
             return Self::Grpc;
         }
         let navigates = match text(headers, "sec-fetch-dest") {
@@ -33,9 +31,21 @@ impl Audience {
     }
 }
 
-/// Whether a request asks for nothing to be changed, so that it can be made again.
-pub(super) fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
+/// The content type in which a gRPC client is answered. One of gRPC-Web takes no other than its own.
+pub(super) fn grpc_type(headers: &HeaderMap) -> HeaderValue {
+    let own =
+        headers.get(CONTENT_TYPE).filter(|_| grpc(headers).is_some_and(|rest| !rest.is_empty()));
+    own.cloned().unwrap_or(HeaderValue::from_static("application/grpc"))
+}
+
+/// What a content type of gRPC has after its name: nothing, or what makes it one of gRPC-Web.
+fn grpc(headers: &HeaderMap) -> Option<&str> {
+    let essence = text(headers, CONTENT_TYPE.as_str()).split([';', '+']).next()?.trim();
+    let (name, rest) = essence.split_at_checked("application/grpc".len())?;
+    let is_known = rest.is_empty()
+        || rest.eq_ignore_ascii_case("-web")
+        || rest.eq_ignore_ascii_case("-web-text");
+    (name.eq_ignore_ascii_case("application/grpc") && is_known).then_some(rest)
 }
 
 /// Whether HTML is asked for by its name. `*/*` is what programs send.
@@ -47,13 +57,13 @@ fn wants_html(headers: &HeaderMap) -> bool {
                 kind.eq_ignore_ascii_case(b"text/html")
                     || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
             });
-            html && !parts.any(is_refusal)
+            html && !parts.any(has_zero_weight)
         })
     })
 }
 
 /// Whether a parameter of a range is a weight of zero.
-fn is_refusal(parameter: &[u8]) -> bool {
+fn has_zero_weight(parameter: &[u8]) -> bool {
     let weight = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="));
     weight.is_some_and(|weight| {
         weight.starts_with(b"0") && weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
@@ -100,9 +110,26 @@ mod tests {
         ] {
             assert_eq!(audience(headers), Audience::Machine, "{headers:?}");
         }
-        for kind in ["application/grpc", "application/grpc+proto", "application/grpc-web"] {
+        for kind in ["application/grpcfoo", "application/grpc-website", "application/grp", ""] {
+            let headers = [("accept", "*/*"), ("content-type", kind)];
+            assert_eq!(audience(&headers), Audience::Machine, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_client_is_answered_as_one_and_one_of_grpc_web_in_its_own_type() {
+        for (kind, answer) in [
+            ("application/grpc", "application/grpc"),
+            ("application/grpc+proto", "application/grpc"),
+            ("Application/gRPC; x=y", "application/grpc"),
+            ("application/grpc-web", "application/grpc-web"),
+            ("application/grpc-web+proto", "application/grpc-web+proto"),
+            ("application/grpc-web-text+proto", "application/grpc-web-text+proto"),
+        ] {
             let headers = [("accept", BROWSER), ("content-type", kind)];
             assert_eq!(audience(&headers), Audience::Grpc, "{kind}");
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(grpc_type(&headers), answer);
         }
     }
 }

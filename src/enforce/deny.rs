@@ -1,47 +1,47 @@
 //! The layer's own answers to those who do not get through.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use reqwest::Url;
 use tracing::warn;
 
-use super::answer::{Denial, plain_problem, redirect, unstored_unless_said, varying};
+use super::answer::{
+    Denial, plain_problem, redirect, redirect_to, unstored_unless_said, with_cookie,
+};
 use super::audience::Audience;
-use super::envelope::WrapError;
-use super::judge::{redirect_to, with_cookie};
 use super::pages::{self, Challenge, Task};
 use super::question::Question;
+use super::refusal::Refusal;
 use super::settings::Settings;
 use super::visit::Visit;
 use crate::metrics::{self, Stage};
-use crate::{ChallengeData, ChallengeProof, Decision, DecisionSource};
+use crate::{ChallengeData, Decision, DecisionSource};
 
 impl Settings {
     /// The answer to a block.
-    pub(super) fn blocked(&self, decision: &Decision, audience: Audience) -> Response<Bytes> {
-        let denial = Denial { decision, audience, challenge: None, endpoint: &self.endpoint };
-        self.own(&denial).unwrap_or_else(|| match audience {
-            Audience::Page => varying(pages::blocked(None)),
+    pub(super) fn blocked(&self, decision: &Decision, visit: Visit<'_>) -> Response<Bytes> {
+        let denial = self.denial(decision, None, visit);
+        self.own(&denial).unwrap_or_else(|| match denial.audience {
+            Audience::Page => pages::blocked(denial.request_id()),
             Audience::Machine => denial.problem(),
             Audience::Grpc => denial.grpc(),
         })
     }
 
     /// The answer to a challenge.
-    pub(super) fn challenged(&self, decision: &Decision, visit: &Visit<'_>) -> Response<Bytes> {
+    pub(super) fn challenged(&self, decision: &Decision, visit: Visit<'_>) -> Response<Bytes> {
         metrics::stage(Stage::Issued);
         let challenge = decision.open_challenge().and_then(|open| self.wrapped(open, visit));
-        let denial =
-            Denial { decision, audience: visit.audience, challenge, endpoint: &self.endpoint };
+        let denial = self.denial(decision, challenge, visit);
         if let Some(own) = self.own(&denial) {
             return own;
         }
-        match visit.audience {
+        match denial.audience {
             Audience::Page => {
-                let managed = managed_page(decision).filter(|_| visit.safe);
-                managed.map_or_else(|| varying(self.page(&denial, visit)), redirect)
+                let managed = managed_page(decision).filter(|_| visit.is_safe());
+                managed.map_or_else(|| self.page(&denial, visit), redirect)
             }
             Audience::Machine => denial.problem(),
             Audience::Grpc => denial.grpc(),
@@ -53,57 +53,61 @@ impl Settings {
         &self,
         proof: &str,
         question: &Question,
-        visit: &Visit<'_>,
+        visit: Visit<'_>,
     ) -> Response<Bytes> {
-        let mut claim = ChallengeProof::new(proof, question.address.to_string());
-        claim.user_agent.clone_from(&question.user_agent);
-        let valid = self.verify(self.guard.client().verify_challenge_proof(&claim)).await;
-        match (valid, self.secrets.signers()) {
-            (Ok(true), Some(signers)) => {
-                metrics::stage(Stage::Redeemed);
-                self.guard.forget_challenge(&question.request());
-                let cookie = signers.clearances.issue(&visit.binding, SystemTime::now());
-                with_cookie(redirect_to(&visit.return_to), cookie)
-            }
-            // Whatever went wrong, it passes nobody.
-            _ => {
-                metrics::refusal("unproven");
-                match visit.audience {
-                    Audience::Page => varying(pages::unproven(visit.return_to.as_str())),
-                    Audience::Machine | Audience::Grpc => {
-                        plain_problem(StatusCode::FORBIDDEN, "unproven", "the proof is not valid")
-                    }
+        let refusal = match self.redeem_proof(&visit, proof, question).await {
+            Ok(clearance) => return with_cookie(redirect_to(&visit.return_to()), clearance),
+            Err(refusal) => refusal,
+        };
+        metrics::refusal(refusal);
+        let is_page = visit.audience() == Audience::Page;
+        match refusal {
+            // The proof may be as good as any.
+            Refusal::Unavailable | Refusal::TooManyAttempts => match is_page {
+                true => pages::unverified(),
+                false => {
+                    let detail = "the proof cannot be verified now; send the request again";
+                    plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
                 }
-            }
+            },
+            _ if is_page => pages::unproven(visit.return_to().as_str()),
+            _ => plain_problem(StatusCode::FORBIDDEN, "unproven", "the proof is not valid"),
         }
     }
 
+    fn denial<'a>(
+        &'a self,
+        decision: &'a Decision,
+        challenge: Option<ChallengeData>,
+        visit: Visit<'a>,
+    ) -> Denial<'a> {
+        let (audience, endpoint) = (visit.audience(), self.endpoint.as_str());
+        Denial { decision, request: visit.parts, audience, challenge, endpoint }
+    }
+
     /// The page that has a challenge solved, or says why it cannot.
-    fn page(&self, denial: &Denial<'_>, visit: &Visit<'_>) -> Response<Bytes> {
+    fn page(&self, denial: &Denial<'_>, visit: Visit<'_>) -> Response<Bytes> {
         let challenge = denial.challenge.as_ref();
+        let hardest = hardest(self.secrets.challenge_lifetime());
         pages::challenge(&Challenge {
-            task: challenge.map_or(Task::Unsupported { name: "none" }, task),
+            task: challenge
+                .map_or(Task::Unsupported { name: "none" }, |challenge| task(challenge, hardest)),
             envelope: challenge.map_or("", |challenge| &challenge.token),
             endpoint: &self.endpoint,
-            return_to: visit.return_to.as_str(),
-            posted: !visit.safe,
+            return_to: visit.return_to().as_str(),
+            posted: !visit.is_safe(),
         })
     }
 
     /// The challenge with the layer's own token in place of Esper's.
-    fn wrapped(&self, open: &ChallengeData, visit: &Visit<'_>) -> Option<ChallengeData> {
+    fn wrapped(&self, open: &ChallengeData, visit: Visit<'_>) -> Option<ChallengeData> {
         let envelopes = &self.secrets.signers()?.envelopes;
-        let wrap =
-            |return_to| envelopes.wrap(&open.token, return_to, &visit.binding, SystemTime::now());
-        let wrapped = match wrap(visit.return_to.as_str()) {
-            Err(WrapError::ReturnToTooLong) => wrap("/"),
-            wrapped => wrapped,
-        };
-        let failed = |error: &WrapError| {
-            warn!(reason = error.as_str(), "a challenge cannot be offered");
-        };
-        let token = wrapped.inspect_err(failed).ok()?;
-        Some(ChallengeData { token, ..open.clone() })
+        let (return_to, binding) = (visit.return_to(), visit.binding());
+        let token = envelopes.wrap(&open.token, &return_to, &binding, SystemTime::now());
+        if token.is_none() {
+            warn!("a challenge cannot be offered, as esper's token is too long");
+        }
+        Some(ChallengeData { token: token?, ..open.clone() })
     }
 
     /// The answer of the application's own function.
@@ -115,13 +119,13 @@ impl Settings {
 
 /// What a page has to do for a challenge. Of an unknown kind, or without what it needs, it never
 /// passes.
-fn task(challenge: &ChallengeData) -> Task<'_> {
+fn task(challenge: &ChallengeData, hardest: u32) -> Task<'_> {
     let text = |name| challenge.params.get(name).and_then(serde_json::Value::as_str);
     let number = |name| challenge.params.get(name).and_then(serde_json::Value::as_u64);
     match challenge.type_.as_str() {
         "proof_of_work" if text("algorithm") == Some("sha256") => {
             let difficulty = number("difficulty").and_then(|bits| u32::try_from(bits).ok());
-            match (text("salt"), difficulty.filter(|bits| *bits <= HARDEST)) {
+            match (text("salt"), difficulty.filter(|bits| *bits <= hardest)) {
                 (Some(salt), Some(difficulty)) => Task::ProofOfWork { salt, difficulty },
                 _ => Task::Unsupported { name: "proof_of_work" },
             }
@@ -132,6 +136,12 @@ fn task(challenge: &ChallengeData) -> Task<'_> {
         },
         name => Task::Unsupported { name },
     }
+}
+
+/// How many leading zero bits a browser finds in an eighth of a time on average, so that hardly
+/// anybody's luck is too bad for all of it.
+fn hardest(lifetime: Duration) -> u32 {
+    (lifetime.as_secs().saturating_mul(HASHES_A_SECOND) / 8).max(1).ilog2()
 }
 
 /// Where a managed challenge is, if it is a page of the web.
@@ -147,5 +157,33 @@ fn managed_page(decision: &Decision) -> Option<HeaderValue> {
     HeaderValue::try_from(url.as_str()).ok()
 }
 
-/// No browser finds more leading zero bits in any reasonable time.
-const HARDEST: u32 = 32;
+/// What the worker of the page manages on a usual machine.
+const HASHES_A_SECOND: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_calculation_that_takes_longer_than_its_challenge_lasts_is_not_begun() {
+        let of = |difficulty: u32, lifetime| {
+            let challenge = json!({ "type": "proof_of_work", "token": "t", "params":
+                { "algorithm": "sha256", "salt": "s", "difficulty": difficulty } });
+            let challenge = serde_json::from_value(challenge).unwrap();
+            matches!(task(&challenge, hardest(lifetime)), Task::ProofOfWork { .. })
+        };
+        let (second, ten_minutes) = (Duration::from_secs(1), Duration::from_secs(600));
+        for (difficulty, of_a_second, of_ten_minutes) in [
+            (0, true, true),
+            (16, true, true),
+            (26, false, true),
+            (27, false, false),
+            (256, false, false),
+        ] {
+            assert_eq!(of(difficulty, second), of_a_second, "{difficulty}");
+            assert_eq!(of(difficulty, ten_minutes), of_ten_minutes, "{difficulty}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use super::binding::{Binding, Nearness, Place};
 use super::keys::ClearanceKeys;
 use super::recent::Recent;
 use super::refusal::Refusal;
+use super::return_to::ReturnTo;
 use super::seal::{Domain, Opened};
 use super::validity::{Validity, millis};
 
@@ -27,20 +28,9 @@ pub(super) struct Content {
     /// Esper's, byte for byte.
     pub(super) token: String,
     /// As it was when the envelope was made.
-    pub(super) return_to: String,
+    pub(super) return_to: ReturnTo,
     id: [u8; 16],
     validity: Validity,
-}
-
-/// Why there is no envelope for a challenge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WrapError {
-    /// The token has more than [`LONGEST_TOKEN`] bytes.
-    TokenTooLong,
-    /// The way back has more than [`LONGEST_RETURN_TO`] bytes.
-    ReturnToTooLong,
-    /// The system gives no random numbers.
-    NoRandomness,
 }
 
 #[derive(Default)]
@@ -54,33 +44,29 @@ impl Envelopes {
         Self { keys, options, attempts: Recent::new(REMEMBERED) }
     }
 
-    /// Wraps the token of a challenge for one visitor. No two envelopes are the same.
+    /// Wraps the token of a challenge for one visitor, if it has at most [`LONGEST_TOKEN`] bytes.
+    ///
+    /// No two tokens give the same envelope.
     pub(super) fn wrap(
         &self,
         token: &str,
-        return_to: &str,
+        return_to: &ReturnTo,
         binding: &Binding<'_>,
         now: SystemTime,
-    ) -> Result<String, WrapError> {
+    ) -> Option<String> {
         if token.len() > LONGEST_TOKEN {
-            return Err(WrapError::TokenTooLong);
+            return None;
         }
-        if return_to.len() > LONGEST_RETURN_TO {
-            return Err(WrapError::ReturnToTooLong);
-        }
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| WrapError::NoRandomness)?;
         let validity = Validity::new(now, self.options.challenge_lifetime);
         let place = binding.place(self.options.binding).to_text();
-        let fields: [&[u8]; 6] = [
+        let fields: [&[u8]; 5] = [
             &validity.to_bytes(),
             &binding.digest(),
             place.as_bytes(),
-            &id,
             token.as_bytes(),
-            return_to.as_bytes(),
+            return_to.as_str().as_bytes(),
         ];
-        Ok(self.keys.seal(Domain::Challenge, fields))
+        Some(self.keys.seal(Domain::Challenge, fields))
     }
 
     /// Opens what came back with a solution, for one attempt to redeem it. Of an envelope that
@@ -117,11 +103,12 @@ impl Envelopes {
     }
 
     fn authentic(&self, envelope: &str) -> Result<Authentic, Refusal> {
-        let Opened { fields: [validity, digest, place, id, token, return_to], .. } =
+        let Opened { fields: [validity, digest, place, token, return_to], id } =
             self.keys.open(Domain::Challenge, envelope.as_bytes())?;
         let read = || {
-            let (validity, id) = (Validity::from_bytes(&validity)?, id.try_into().ok()?);
-            let (token, return_to) = (text(token)?, text(return_to)?);
+            let validity = Validity::from_bytes(&validity)?;
+            let return_to = ReturnTo::parse(std::str::from_utf8(&return_to).ok()?)?;
+            let token = String::from_utf8(token).ok()?;
             let content = Content { token, return_to, id, validity };
             Some(Authentic { digest, place: Place::from_text(&place)?, content })
         };
@@ -144,17 +131,6 @@ struct Authentic {
     content: Content,
 }
 
-impl WrapError {
-    /// A short name for metrics and logs.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::TokenTooLong => "token_too_long",
-            Self::ReturnToTooLong => "return_to_too_long",
-            Self::NoRandomness => "no_randomness",
-        }
-    }
-}
-
 /// A token lets whoever has it redeem it, and a way back can hold what is nobody's business.
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,14 +138,8 @@ impl fmt::Debug for Content {
     }
 }
 
-fn text(bytes: Vec<u8>) -> Option<String> {
-    String::from_utf8(bytes).ok()
-}
-
 /// The longest token that is wrapped, in bytes.
 pub(super) const LONGEST_TOKEN: usize = 4 * 1024;
-/// The longest way back that is wrapped, in bytes.
-pub(super) const LONGEST_RETURN_TO: usize = 4 * 1024;
 /// How often one envelope may be sent to Esper, so that one challenge does not pay for any number
 /// of calls. A visitor has one solution, which a browser may send again.
 const MOST_ATTEMPTS: u32 = 5;

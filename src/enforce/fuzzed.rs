@@ -45,7 +45,8 @@ pub fn token(input: &[u8]) {
     look(&visitor, now, input);
     // The same, in the place of some bytes of what this site did sign.
     let (&[at], change) = input.split_first_chunk().unwrap_or((&[0], &[]));
-    let envelope = SIGNERS.1.wrap("token", "/", &visitor, now).expect("an envelope");
+    let envelope =
+        SIGNERS.1.wrap("token", &ReturnTo::default(), &visitor, now).expect("an envelope");
     let mut changed = envelope.clone().into_bytes();
     let at = usize::from(at) * changed.len() / 256;
     for (byte, change) in changed[at..].iter_mut().zip(change) {

@@ -1,12 +1,11 @@
 //! The layer and its options.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Response};
-use tokio::sync::Semaphore;
 use tower::Layer;
 
 use super::answer::Denial;
@@ -17,6 +16,7 @@ use super::keys::ClearanceKeys;
 use super::path::{PathPattern, PathRules};
 use super::public_origin::PublicOrigin;
 use super::question::Disclosure;
+use super::redemption::Verifications;
 use super::rule::Rule;
 use super::secrets::Secrets;
 use super::service::Enforce;
@@ -92,7 +92,8 @@ impl EnforceLayer {
             endpoint: ENDPOINT.to_owned(),
             response: None,
             telemetry: Some(Arc::new(telemetry)),
-            verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
+            verifications: Arc::new(Verifications::new()),
+            origin_warning: Arc::new(Once::new()),
             guard,
         };
         Self { settings: Arc::new(settings) }
@@ -185,9 +186,17 @@ impl EnforceLayer {
     }
 
     /// Tells Esper which requests belong together, by a digest of this cookie's value.
-    pub fn with_session_cookie(self, name: impl Into<String>) -> Self {
-        let session = Session::Cookie(name.into());
-        self.with(|settings| settings.disclosure.session = Some(session))
+    ///
+    /// The value should be random, as that of a session is. A digest of one that can be guessed,
+    /// such as a user's number, can be guessed too: pass something else to
+    /// [`with_session`](Self::with_session) then.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a name that no cookie has.
+    pub fn with_session_cookie(self, name: impl Into<String>) -> Result<Self, EsperError> {
+        let session = Session::cookie(name.into())?;
+        Ok(self.with(|settings| settings.disclosure.session = Some(session)))
     }
 
     /// Tells Esper which requests belong together, by an id that is not a secret.
@@ -239,14 +248,20 @@ impl EnforceLayer {
     ///
     /// # Errors
     ///
-    /// Fails with what is not an absolute path of plain segments.
+    /// Fails if it does not begin with a slash, or has a segment that is empty, `.` or `..`, or that
+    /// has anything else in it than ASCII letters, digits, `-`, `_` and `.`.
     pub fn with_endpoint(self, path: impl Into<String>) -> Result<Self, EsperError> {
         let path = path.into();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-        let whole = path.len() > 1 && path.starts_with('/') && !path.ends_with('/');
-        if !whole || !path.chars().all(plain) || path.contains("//") || path.contains("/..") {
-            let message = "endpoint is no absolute path of letters, digits, '-', '_' and '.'";
-            return Err(EsperError::validation("endpoint", message.to_owned()));
+        let is_plain = |segment: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !["", ".", ".."].contains(&segment) && segment.bytes().all(is_plain)
+        };
+        if !path.strip_prefix('/').is_some_and(|segments| segments.split('/').all(is_plain)) {
+            let message = format!(
+                "endpoint is no absolute path of letters, digits, '-', '_' and '.'; it looks like \
+                 {ENDPOINT}"
+            );
+            return Err(EsperError::validation("endpoint", message));
         }
         Ok(self.with(|settings| settings.endpoint = path))
     }
@@ -287,6 +302,8 @@ impl<S> Layer<S> for EnforceLayer {
     type Service = Enforce<S>;
 
     fn layer(&self, inner: S) -> Enforce<S> {
+        // What is wrong with the keys is said at the start, and not at the first challenge.
+        self.settings.secrets.signers();
         Enforce::new(inner, Arc::clone(&self.settings))
     }
 }
@@ -301,5 +318,3 @@ fn probes() -> PathRules<Rule> {
 }
 
 const ENDPOINT: &str = "/.well-known/esper/challenge";
-/// Verifications under way at once, so that visitors cannot pile them up.
-const VERIFICATIONS: usize = 64;

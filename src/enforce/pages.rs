@@ -3,6 +3,7 @@
 //! A page is one response: its style and script are in it, so that nothing else has to get through
 //! the layer. Only the worker that calculates is a file of its own, because a policy that lets text
 //! become a worker would let any text.
+
 mod markup;
 mod policy;
 #[cfg(test)]
@@ -12,7 +13,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
@@ -20,6 +21,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use self::markup::{Markup, Value, fill};
 use self::policy::{Nonce, Policy, hash};
+use super::answer::unstored;
 
 /// A challenge, as its page needs it.
 pub(super) struct Challenge<'a> {
@@ -47,7 +49,40 @@ pub(super) enum Task<'a> {
 
 /// The page that has a challenge solved, and goes on to where its visitor wants to go.
 pub(super) fn challenge(challenge: &Challenge<'_>) -> Response<Bytes> {
-    challenge_with(challenge, Nonce::random())
+    let posted = ("unless_posted", hidden_unless(challenge.posted));
+    let nonce = Nonce::of(challenge.envelope);
+    match challenge.task {
+        Task::Unsupported { name } => {
+            let values = [posted, ("name", Value::Text(shortened(name)))];
+            let content = fill(include_str!("pages/unsupported.html"), &values);
+            page(StatusCode::TOO_MANY_REQUESTS, "A check is missing", &content, &Policy::Still)
+        }
+        Task::ProofOfWork { salt, difficulty } => {
+            let difficulty = difficulty.to_string();
+            let script = Markup::from_static(CALCULATION);
+            let values = [
+                posted,
+                ("salt", Value::Text(salt)),
+                ("difficulty", Value::Text(&difficulty)),
+                ("worker", Value::Text(&WORKER_NAME)),
+                ("nonce", Value::Text(nonce.as_str())),
+                ("script", Value::Markup(&script)),
+            ];
+            let template = include_str!("pages/calculation.html");
+            working(challenge, template, &values, &Policy::Script(&nonce))
+        }
+        Task::Turnstile { site_key } => {
+            let script = Markup::from_static(TURNSTILE);
+            let values = [
+                posted,
+                ("site_key", Value::Text(site_key)),
+                ("nonce", Value::Text(nonce.as_str())),
+                ("script", Value::Markup(&script)),
+            ];
+            let template = include_str!("pages/turnstile.html");
+            working(challenge, template, &values, &Policy::ScriptAndHost(&nonce, TURNSTILE_HOST))
+        }
+    }
 }
 
 /// The page for a visitor who is blocked. A bot learns nothing from it.
@@ -70,6 +105,13 @@ pub(super) fn unproven(return_to: &str) -> Response<Bytes> {
     page(StatusCode::FORBIDDEN, "The check was not passed", &content, &Policy::Still)
 }
 
+/// The page for a visitor who comes back with a proof that cannot be verified now. Trying again is
+/// the same request, with the proof.
+pub(super) fn unverified() -> Response<Bytes> {
+    let content = Markup::from_static(include_str!("pages/unverified.html"));
+    page(StatusCode::SERVICE_UNAVAILABLE, "The check is not finished", &content, &Policy::Still)
+}
+
 /// A file that a page loads from the endpoint. Its name changes with it, so that it may be kept.
 pub(super) fn asset(name: &str) -> Option<Response<Bytes>> {
     if name != *WORKER_NAME {
@@ -85,46 +127,6 @@ pub(super) fn asset(name: &str) -> Option<Response<Bytes>> {
         (X_ROBOTS_TAG, HeaderValue::from_static("noindex")),
     ]);
     Some(response)
-}
-
-fn challenge_with(challenge: &Challenge<'_>, nonce: Option<Nonce>) -> Response<Bytes> {
-    let posted = ("unless_posted", hidden_unless(challenge.posted));
-    match (&challenge.task, nonce) {
-        (Task::Unsupported { name }, _) => {
-            let values = [posted, ("name", Value::Text(shortened(name)))];
-            let content = fill(include_str!("pages/unsupported.html"), &values);
-            page(StatusCode::TOO_MANY_REQUESTS, "A check is missing", &content, &Policy::Still)
-        }
-        (_, None) => {
-            let content = fill(include_str!("pages/unready.html"), &[posted]);
-            page(StatusCode::TOO_MANY_REQUESTS, CHECKING, &content, &Policy::Still)
-        }
-        (Task::ProofOfWork { salt, difficulty }, Some(nonce)) => {
-            let difficulty = difficulty.to_string();
-            let script = Markup::from_static(CALCULATION);
-            let values = [
-                posted,
-                ("salt", Value::Text(salt)),
-                ("difficulty", Value::Text(&difficulty)),
-                ("worker", Value::Text(&WORKER_NAME)),
-                ("nonce", Value::Text(nonce.as_str())),
-                ("script", Value::Markup(&script)),
-            ];
-            let template = include_str!("pages/calculation.html");
-            working(challenge, template, &values, &Policy::Script(&nonce))
-        }
-        (Task::Turnstile { site_key }, Some(nonce)) => {
-            let script = Markup::from_static(TURNSTILE);
-            let values = [
-                posted,
-                ("site_key", Value::Text(site_key)),
-                ("nonce", Value::Text(nonce.as_str())),
-                ("script", Value::Markup(&script)),
-            ];
-            let template = include_str!("pages/turnstile.html");
-            working(challenge, template, &values, &Policy::ScriptAndHost(&nonce, TURNSTILE_HOST))
-        }
-    }
 }
 
 /// A page that works on a challenge, with the values of its kind.
@@ -169,10 +171,8 @@ fn page(status: StatusCode, title: &str, content: &Markup, policy: &Policy<'_>) 
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (X_ROBOTS_TAG, HeaderValue::from_static("noindex")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (VARY, HeaderValue::from_static("Accept, Cookie, User-Agent")),
     ]);
-    response
+    unstored(response)
 }
 
 /// An attribute, for what is shown under a condition alone.

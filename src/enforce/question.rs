@@ -1,13 +1,12 @@
 //! What Esper is told of a request: what is listed here, and nothing else of it.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
 use http::HeaderName;
-use http::header::{HeaderValue, USER_AGENT};
+use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
-use sha2::{Digest, Sha256};
 
 use super::session::Session;
 use super::visit::original;
@@ -54,11 +53,15 @@ impl Disclosure {
     ) -> Result<(), EsperError> {
         let named = |name: &str| {
             let name: HeaderName = name.parse().map_err(|_| {
-                let message = format!("{name:?} is not the name of a header");
+                let message =
+                    format!("{name:?} is not the name of a header; it looks like accept-language");
                 EsperError::validation("headers", message)
             })?;
-            if SECRET.contains(&name.as_str()) {
-                let message = format!("the header {name} holds a secret; it is never forwarded");
+            if SECRET.iter().any(|word| name.as_str().contains(word)) {
+                let message = format!(
+                    "the header {name} holds a secret by its name, and is never forwarded; leave it \
+                     out"
+                );
                 return Err(EsperError::validation("headers", message));
             }
             Ok(name)
@@ -83,16 +86,23 @@ impl Question {
             _ => uri.path(),
         };
         let disclosed = disclosure.headers.iter().filter_map(|name| {
-            parts.headers.get(name).map(|value| (name.clone(), readable(value, LONGEST_HEADER)))
+            let value = match parts.headers.get(name) {
+                Some(value) => value.as_bytes(),
+                // Over HTTP/2 it is no header.
+                None if name == HOST => parts.uri.authority()?.as_str().as_bytes(),
+                None => return None,
+            };
+            Some((name.clone(), readable(value, LONGEST_HEADER)))
         });
         let session = disclosure.session.as_ref().and_then(|session| session.of(parts));
-        let request_id = parts.headers.get(REQUEST_ID).map(|id| readable(id, LONGEST_ID));
+        let request_id =
+            parts.headers.get(REQUEST_ID).map(|id| readable(id.as_bytes(), LONGEST_ID));
         Self {
             address,
             user_agent: parts
                 .headers
                 .get(USER_AGENT)
-                .map(|value| readable(value, LONGEST_USER_AGENT)),
+                .map(|value| readable(value.as_bytes(), LONGEST_USER_AGENT)),
             method: cut(parts.method.as_str(), LONGEST_ID).to_owned(),
             path: cut(path, LONGEST_PATH).to_owned(),
             headers: disclosed.collect(),
@@ -143,30 +153,13 @@ impl Likeness {
             question;
         // The hashes of texts and lists say where each ends, so that none runs into the next.
         let common = (address, user_agent, method, path, headers, session, policy);
-        self.0.each_ref().map(|hasher| hasher.hash_one(Hashed(common)))
+        self.0.each_ref().map(|hasher| hasher.hash_one(common))
     }
-}
-
-/// All of it in one go.
-struct Hashed<T>(T);
-
-impl<T: Hash> Hash for Hashed<T> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-/// A digest of a value that must not leave this process: equal for equal ones, and good for
-/// nothing else.
-pub(super) fn digest(value: &[u8]) -> String {
-    let digest = Sha256::digest(value);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A header's value as text, whatever it holds, up to a length.
-fn readable(value: &HeaderValue, longest: usize) -> String {
-    let bytes = value.as_bytes();
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]);
+fn readable(value: &[u8], longest: usize) -> String {
+    let text = String::from_utf8_lossy(&value[..value.len().min(longest)]);
     match text {
         Cow::Borrowed(text) => text.to_owned(),
         Cow::Owned(text) => cut(&text, longest).to_owned(),
@@ -197,19 +190,10 @@ const HEADERS: [&str; 12] = [
     "sec-fetch-mode",
     "sec-fetch-site",
 ];
-/// What is never forwarded.
-const SECRET: [&str; 9] = [
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "set-cookie",
-    "x-api-key",
-    "x-auth-token",
-    "x-csrf-token",
-    "x-esper-key",
-    "x-xsrf-token",
-];
-const REQUEST_ID: &str = "x-request-id";
+/// What is in the names of headers that are never forwarded.
+const SECRET: [&str; 8] =
+    ["authorization", "cookie", "credential", "-key", "apikey", "password", "secret", "token"];
+pub(super) const REQUEST_ID: &str = "x-request-id";
 const LONGEST_USER_AGENT: usize = 1024;
 const LONGEST_PATH: usize = 2048;
 const LONGEST_HEADER: usize = 512;

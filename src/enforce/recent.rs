@@ -43,6 +43,9 @@ impl<V: Default> Recent<V> {
             }
         }
         let note = notes.get_or_insert_mut(id, || Note { value: V::default(), until });
+        if note.until <= now {
+            *note = Note { value: V::default(), until };
+        }
         look(&mut note.value)
     }
 }

@@ -18,7 +18,7 @@ impl ReturnTo {
     /// The way back to what was asked for, without the proof of a managed challenge; `/` where
     /// that is no path of this site to every browser, or longer than 2 KiB.
     pub(super) fn of(uri: &Uri) -> Self {
-        let query = uri.query().map(|query| without(query, PROOF)).unwrap_or_default();
+        let query = uri.query().map(without_proof).unwrap_or_default();
         let reference = format!("{}{query}", uri.path());
         Self::parse(&reference).unwrap_or_default()
     }
@@ -60,14 +60,21 @@ impl fmt::Display for ReturnTo {
     }
 }
 
-/// A query, from its question mark, without a parameter. Nothing is left of it if that was all.
-fn without(query: &str, parameter: &str) -> String {
-    let is_other = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        !percent_decode_str(name).eq(parameter.bytes())
-    };
-    let others: Vec<_> = query.split('&').filter(is_other).collect();
+/// The proof of a managed challenge in a query, as it stands there; it may be empty.
+pub(super) fn proof(uri: &Uri) -> Option<&str> {
+    let pair = uri.query()?.split('&').find(|pair| is_proof(pair))?;
+    Some(pair.split_once('=').map_or("", |(_, value)| value))
+}
+
+/// A query, from its question mark, without a proof. Nothing is left of it if that was all.
+fn without_proof(query: &str) -> String {
+    let others: Vec<_> = query.split('&').filter(|pair| !is_proof(pair)).collect();
     if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) }
+}
+
+fn is_proof(pair: &str) -> bool {
+    let name = pair.split('=').next().unwrap_or_default();
+    percent_decode_str(name).eq(PROOF.bytes())
 }
 
 /// Whether a path is one of this site for every browser, and stays it when a proxy decodes it
@@ -94,7 +101,7 @@ fn is_never_in_a_reference(char: char) -> bool {
 }
 
 /// The parameter with which the page of a managed challenge sends a visitor back.
-pub(super) const PROOF: &str = "esper_challenge_proof";
+const PROOF: &str = "esper_challenge_proof";
 /// What would have a meaning in HTML, and what no header should carry.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b'"')

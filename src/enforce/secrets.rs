@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::error;
 
@@ -14,7 +15,7 @@ use super::keys::ClearanceKeys;
 pub(super) struct Secrets {
     keys: Option<ClearanceKeys>,
     options: ClearanceOptions,
-    signers: Arc<OnceLock<Option<Signers>>>,
+    signers: Arc<OnceLock<Signers>>,
 }
 
 /// Who signs.
@@ -32,19 +33,22 @@ impl Secrets {
         Self { keys: self.keys, options, signers: Arc::default() }
     }
 
-    /// Those who sign. Without a key, one is made; where the system gives no random numbers there is
-    /// nobody, and no challenge can be solved.
+    pub(super) fn challenge_lifetime(&self) -> Duration {
+        self.options.challenge_lifetime
+    }
+
+    /// Those who sign. Without a key, one is made; while the system gives no random numbers there
+    /// is nobody, and no challenge can be solved.
     pub(super) fn signers(&self) -> Option<&Signers> {
-        let signers = self.signers.get_or_init(|| {
-            let keys = self.keys.clone().map_or_else(ClearanceKeys::of_this_process, Ok);
-            let keys =
-                keys.inspect_err(|error| error!(%error, "no challenge can be solved")).ok()?;
-            Some(Signers {
-                clearances: Clearances::new(keys.clone(), self.options),
-                envelopes: Envelopes::new(keys, self.options),
-            })
-        });
-        signers.as_ref()
+        if let Some(signers) = self.signers.get() {
+            return Some(signers);
+        }
+        let keys = self.keys.clone().map_or_else(ClearanceKeys::of_this_process, Ok);
+        let keys = keys.inspect_err(|error| error!(%error, "no challenge can be solved")).ok()?;
+        Some(self.signers.get_or_init(|| Signers {
+            clearances: Clearances::new(keys.clone(), self.options),
+            envelopes: Envelopes::new(keys, self.options),
+        }))
     }
 }
 

@@ -16,6 +16,8 @@ use super::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
 use super::settings::Settings;
+use super::telemetry::PendingEvent;
+use super::visit::Visit;
 use crate::{TraceContext, metrics};
 
 /// A service behind an [`EnforceLayer`](super::EnforceLayer).
@@ -76,18 +78,20 @@ where
     let client = settings.client_ip.find((settings.peer)(&parts.extensions), &parts.headers);
     parts.extensions.insert(client);
     let trace = trace_of(&parts);
+    let visit =
+        Visit { parts: &parts, address: client.address(), origin: settings.origin.as_ref() };
     if let Some(name) = settings.own_path(&parts) {
-        let own = endpoint::answer(&settings, &parts, name, body, &client);
+        let own = endpoint::answer(&settings, visit, name, body);
         let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let judged =
-        TraceContext::scope_if(trace, settings.judge(&parts, body.is_end_stream(), &client)).await;
-    let Judged { decision, mode, question, answer } = judged;
-    metrics::request(&decision, mode);
-    let account = settings.telemetry.as_deref().zip(question);
-    let account =
-        account.map(|(telemetry, question)| telemetry.account(question, &decision, mode, started));
+    let rule = settings.rule_of(&parts, body.is_end_stream());
+    let question = settings.question(&parts, &client, rule);
+    let mut event = PendingEvent::of(settings.telemetry.as_deref(), question, rule.mode, started);
+    let judged = settings.judge(visit, event.question(), rule);
+    let Judged { decision, answer } = TraceContext::scope_if(trace, judged).await;
+    metrics::request(&decision, rule.mode);
+    event.note(&decision);
     let result = match answer {
         Some(response) => Ok(EnforceBody::own(response)),
         None => {
@@ -95,9 +99,7 @@ where
             inner.call(Request::from_parts(parts, body)).await.map(EnforceBody::inner)
         }
     };
-    if let Some(account) = account {
-        account.end(result.as_ref().ok().map(Response::status));
-    }
+    event.end(result.as_ref().ok().map(Response::status));
     result
 }
 

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::COOKIE;
+use http::HeaderName;
 use http::request::Parts;
+use sha2::{Digest, Sha256};
 
-use super::question::digest;
+use super::cookies;
+use crate::EsperError;
 
 /// Where the id of a request's session comes from.
 #[derive(Clone)]
@@ -20,22 +22,33 @@ pub(super) enum Session {
 pub(super) type SessionFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
 impl Session {
+    /// # Errors
+    ///
+    /// Fails with a name that no cookie has.
+    pub(super) fn cookie(name: String) -> Result<Self, EsperError> {
+        // Both are tokens of HTTP.
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            let message = format!("{name:?} is not the name of a cookie; it looks like session");
+            return Err(EsperError::validation("session_cookie", message));
+        }
+        Ok(Self::Cookie(name))
+    }
+
     pub(super) fn of(&self, parts: &Parts) -> Option<String> {
         match self {
-            Self::Cookie(name) => cookie(parts, name).map(digest),
+            Self::Cookie(name) => {
+                let mut values = cookies::named(&parts.headers, name);
+                values.find(|value| !value.is_empty()).map(digest)
+            }
             Self::Function(session) => session(parts).filter(|session| !session.is_empty()),
         }
     }
 }
 
-/// The value of the first cookie of a name.
-fn cookie<'a>(parts: &'a Parts, name: &str) -> Option<&'a [u8]> {
-    let lines = parts.headers.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(value).filter(|value| !value.is_empty())
-    })
+/// A digest that is equal for equal values, and shows none that nobody can guess.
+fn digest(value: &[u8]) -> String {
+    let digest = Sha256::digest(value);
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for Session {
@@ -51,6 +64,7 @@ impl fmt::Debug for Session {
 mod tests {
     use super::*;
     use http::Request;
+    use http::header::COOKIE;
 
     fn session(lines: &[&str]) -> Option<String> {
         let request =
@@ -68,20 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn the_cookie_is_found_by_its_whole_name_on_any_line() {
-        let expected = session(&["sid=1"]);
-        for lines in [
-            &["a=b; sid=1"][..],
-            &["sid=1;sid=2"],
-            &["a=b", "c; sid=1; d"],
-            &["sid=; sid=1"],
-            &["xsid=2; sid2=3;  sid=1  "],
-            &["SID=2; sid=1"],
-        ] {
-            assert_eq!(session(lines), expected, "{lines:?}");
-        }
-        for lines in [&[][..], &["sid"], &["sid="], &["sid =1"], &["a=sid=1"], &["xsid=1"]] {
+    fn an_empty_cookie_is_none() {
+        assert_eq!(session(&["sid=; sid=1"]), session(&["sid=1"]));
+        for lines in [&[][..], &["sid"], &["sid="], &["sid=\"\""], &["xsid=1"]] {
             assert_eq!(session(lines), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_of_a_cookie_is_refused_with_the_next_step() {
+        assert!(Session::cookie("__Host-Sid".to_owned()).is_ok());
+        for name in ["", "a=b", "a b", "a;b", "\u{e9}"] {
+            let error = Session::cookie(name.to_owned()).unwrap_err().to_string();
+            assert!(error.contains("it looks like session"), "{error}");
         }
     }
 

@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Response};
-use tokio::sync::Semaphore;
 
 use super::answer::Denial;
 use super::cache::DecisionCache;
@@ -16,6 +15,7 @@ use super::client_ip::ClientIpRules;
 use super::path::PathRules;
 use super::public_origin::PublicOrigin;
 use super::question::Disclosure;
+use super::redemption::Verifications;
 use super::rule::Rule;
 use super::secrets::Secrets;
 use super::telemetry::Telemetry;
@@ -36,7 +36,9 @@ pub(super) struct Settings {
     pub(super) endpoint: String,
     pub(super) response: Option<ResponseFn>,
     pub(super) telemetry: Option<Arc<Telemetry>>,
-    pub(super) verifications: Arc<Semaphore>,
+    pub(super) verifications: Arc<Verifications>,
+    /// For an `Origin` that is not the host's.
+    pub(super) origin_warning: Arc<Once>,
 }
 
 pub(super) type RuleFn = Arc<dyn Fn(&Parts) -> Option<Rule> + Send + Sync>;

@@ -1,48 +1,55 @@
-//! What answers to a request depend on.
+//! The parts of a request that determine its answer.
 
 use std::net::IpAddr;
 
 use axum::extract::OriginalUri;
-use http::Uri;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
+use http::{Method, Uri};
 
-use super::audience::{Audience, is_safe};
+use super::audience::Audience;
 use super::binding::Binding;
 use super::public_origin::PublicOrigin;
-use super::return_to::{PROOF, ReturnTo};
+use super::return_to::{self, ReturnTo};
 
-/// One request, as far as answers to it depend on it.
-#[derive(Debug)]
+/// A request of a visitor. Nothing of it is worked out before it is needed.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Visit<'a> {
-    pub(super) audience: Audience,
-    /// Whether it can be made again without changing anything.
-    pub(super) safe: bool,
-    pub(super) return_to: ReturnTo,
-    /// The proof with which it comes back from a managed challenge.
-    pub(super) proof: Option<String>,
-    pub(super) binding: Binding<'a>,
+    pub(super) parts: &'a Parts,
+    /// The client's.
+    pub(super) address: Option<IpAddr>,
+    /// The site's, where it is configured.
+    pub(super) origin: Option<&'a PublicOrigin>,
 }
 
 impl<'a> Visit<'a> {
-    pub(super) fn of(
-        parts: &'a Parts,
-        address: Option<IpAddr>,
-        origin: Option<&'a PublicOrigin>,
-    ) -> Self {
-        let uri = original(parts);
-        let user_agent = parts.headers.get(USER_AGENT);
-        let binding = Binding {
-            site: origin.map_or_else(|| host(parts), PublicOrigin::authority),
+    pub(super) fn audience(self) -> Audience {
+        Audience::of(self.parts)
+    }
+
+    /// Whether it can be made again without changing anything.
+    pub(super) fn is_safe(self) -> bool {
+        matches!(self.parts.method, Method::GET | Method::HEAD)
+    }
+
+    pub(super) fn return_to(self) -> ReturnTo {
+        ReturnTo::of(original(self.parts))
+    }
+
+    /// The proof with which a browser comes back from a managed challenge, as it stands in the
+    /// query.
+    pub(super) fn proof(self) -> Option<&'a str> {
+        // Without an origin there is no managed challenge to come back from.
+        self.origin?;
+        return_to::proof(original(self.parts)).filter(|_| self.is_safe())
+    }
+
+    pub(super) fn binding(self) -> Binding<'a> {
+        let user_agent = self.parts.headers.get(USER_AGENT);
+        Binding {
+            site: self.origin.map_or_else(|| host(self.parts), PublicOrigin::authority),
             user_agent: user_agent.map(|value| value.as_bytes()).unwrap_or_default(),
-            address,
-        };
-        Self {
-            audience: Audience::of(parts),
-            safe: is_safe(&parts.method),
-            return_to: ReturnTo::of(uri),
-            proof: proof(uri),
-            binding,
+            address: self.address,
         }
     }
 }
@@ -55,17 +62,6 @@ pub(super) fn original(parts: &Parts) -> &Uri {
 /// The name that the request gives the site, with its port.
 pub(super) fn host(parts: &Parts) -> &str {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    // Over HTTP/2 it stands in the URI.
     host.or_else(|| parts.uri.authority().map(|authority| authority.as_str())).unwrap_or_default()
 }
-
-fn proof(uri: &Uri) -> Option<String> {
-    let pairs = uri.query()?.split('&');
-    let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(name, _)| *name == PROOF)?.1;
-    if value.is_empty() || value.len() > LONGEST_PROOF {
-        return None;
-    }
-    percent_encoding::percent_decode_str(value).decode_utf8().ok().map(Into::into)
-}
-
-/// What is longer is none of Esper's, and costs no call.
-const LONGEST_PROOF: usize = 4096;

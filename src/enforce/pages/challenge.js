@@ -83,8 +83,8 @@ async function handIn() {
     redirect: "error",
     signal: AbortSignal.timeout?.(PATIENCE),
   }).catch(() => undefined);
-  // Too many at once, or a server that fails: the same answer may get through later.
-  if (!outcome || outcome.status === 429 || outcome.status >= 500) throw new Failure("lost");
+  // Too slow, too many at once, or a server that fails: the same answer may get through later.
+  if (!outcome || [408, 429].includes(outcome.status) || outcome.status >= 500) throw new Failure("lost");
   const verdict = outcome.ok ? await outcome.json().catch(() => undefined) : undefined;
   if (!isOfThisSite(verdict?.location)) throw new Failure("refused");
   return verdict.location;

@@ -19,16 +19,11 @@ pub(super) enum Policy<'a> {
 }
 
 impl Nonce {
-    /// None if the system has no random numbers.
-    pub(super) fn random() -> Option<Self> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).ok()?;
-        Some(Self(STANDARD.encode(bytes)))
-    }
-
-    #[cfg(test)]
-    pub(super) fn fixed() -> Self {
-        Self(STANDARD.encode([7; 16]))
+    /// That of the page with this envelope. Nobody can know it before the page does, as the
+    /// envelope is signed with a secret, and no two pages have the same.
+    pub(super) fn of(envelope: &str) -> Self {
+        let digest = Sha256::digest(envelope);
+        Self(STANDARD.encode(&digest[..16]))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -97,6 +97,21 @@ fn the_order_in_which_a_visitor_sends_headers_makes_no_difference() {
 }
 
 #[test]
+fn a_host_is_told_whichever_way_http_says_it() {
+    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
+    let of = |uri: &str, header: &[&str]| {
+        let request =
+            header.iter().fold(Request::get(uri), |request, host| request.header("host", *host));
+        question(request, &disclosure)
+    };
+    let http2 = of("https://shop.example/", &[]);
+    assert_eq!(http2.headers, of("/", &["shop.example"]).headers);
+    let other = of("https://admin.example/", &[]);
+    assert_ne!(likeness.key(&http2, None), likeness.key(&other, None));
+    assert_eq!(of("https://other.example/", &["shop.example"]).headers, http2.headers);
+}
+
+#[test]
 fn a_value_under_another_header_is_another_question() {
     let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
     let one = question(Request::get("/").header("accept", "x"), &disclosure);
@@ -131,14 +146,37 @@ fn a_query_is_told_where_that_is_asked_for() {
 
 #[test]
 fn no_header_with_a_secret_can_be_put_on_the_list() {
-    for name in SECRET {
+    for name in [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie2",
+        "api-key",
+        "apikey",
+        "x-api-key",
+        "x-esper-key",
+        "x-esper-api-key",
+        "x-auth-token",
+        "x-access-token",
+        "x-amz-security-token",
+        "x-goog-api-key",
+        "x-vault-token",
+        "private-token",
+        "x-csrf-token",
+        "x-xsrf-token",
+        "x-client-secret",
+        "x-password",
+    ] {
         for name in [name.to_owned(), name.to_uppercase()] {
             let error = Disclosure::default().set_headers([name.as_str()]).unwrap_err();
             assert!(error.to_string().contains("holds a secret"), "{error}");
         }
     }
+    assert!(
+        Disclosure::default().set_headers(["accept-language", "x-device", "dpop-kind"]).is_ok()
+    );
     assert!(Disclosure::default().set_headers(["not a name"]).is_err());
-    assert!(HEADERS.iter().all(|name| !SECRET.contains(name)));
+    assert!(Disclosure::default().set_headers(HEADERS).is_ok());
 }
 
 #[test]
@@ -153,8 +191,7 @@ fn a_text_is_cut_between_characters() {
     ] {
         assert_eq!(cut(text, longest), expected);
     }
-    let value = HeaderValue::from_bytes(b"\xff\xff\xff\xff").unwrap();
-    assert_eq!(readable(&value, 4), "\u{fffd}", "what stands for a byte is longer than it");
-    let value = HeaderValue::from_bytes("a€".as_bytes()).unwrap();
-    assert_eq!(readable(&value, 3), "a");
+    let value = b"\xff\xff\xff\xff";
+    assert_eq!(readable(value, 4), "\u{fffd}", "what stands for a byte is longer than it");
+    assert_eq!(readable("a€".as_bytes(), 3), "a");
 }

@@ -114,7 +114,7 @@ async fn a_verdict_for_one_visitor_is_not_served_to_another() {
     let cache = CacheOptions::new().with_allow_lifetime(HOUR).with_block_lifetime(HOUR);
     let rules = ClientIpRules::behind_proxies(["127.0.0.1"]).unwrap();
     let site = Site::with(|layer: EnforceLayer| {
-        layer.with_cache(cache).with_client_ip(rules).with_session_cookie("session")
+        layer.with_cache(cache).with_client_ip(rules).with_session_cookie("session").unwrap()
     });
     let site = site.await;
     let request = |method: Method, path: &str, headers: &[(&str, &str)]| {

@@ -80,6 +80,7 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
     let beacons = client.beacons();
     let layer = EnforceLayer::with_guard(Guard::new(client).with_deadline(Duration::from_secs(8)))
         .with_session_cookie("sid")
+        .unwrap()
         .with_path("/watched", Rule::monitor())
         .unwrap();
     let echo = Echo::behind(layer.clone()).await;
@@ -191,7 +192,7 @@ async fn lines_of_the_log_are_bounded_and_no_visitor_can_make_one_up() {
     let sandbox = sandbox().await;
     let origin = PublicOrigin::parse("https://shop.example").unwrap();
     let layer = layer(sandbox.url()).with_public_origin(origin).with_query_strings();
-    let echo = Echo::behind(layer.with_session_cookie("sid")).await;
+    let echo = Echo::behind(layer.with_session_cookie("sid").unwrap()).await;
     let forged = "forged%0a2026-11-24T00:00:00Z ERROR forged";
     let long = "forged ".repeat(1_000);
     let headers = [
