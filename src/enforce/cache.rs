@@ -9,7 +9,7 @@ use moka::Expiry;
 use moka::future::Cache;
 use tokio::time::timeout;
 
-use super::question::{Key, Likeness, Question};
+use super::request::question::{Key, Likeness, Question};
 use crate::{Decision, DecisionSource, FailurePolicy, MitigationAction};
 
 /// How long decisions are kept, and how many; off unless a layer is given one.

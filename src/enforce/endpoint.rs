@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use tower::BoxError;
 use tracing::{debug, warn};
 
-use super::answer::{json_answer, plain_problem, with_cookie};
-use super::pages;
+use super::answers::answer::{json_answer, plain_problem, with_cookie};
+use super::answers::pages;
 use super::redemption::{Redeemed, Solution};
 use super::refusal::Refusal;
+use super::request::visit::{Visit, host, original};
 use super::settings::Settings;
-use super::visit::{Visit, host, original};
 use crate::metrics::{self, Stage};
 
 impl Settings {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::binding::Binding;
+use super::signed::binding::Binding;
 use super::{ClearanceKey, ClearanceKeys};
 
 pub(super) const MS: Duration = Duration::from_millis(1);

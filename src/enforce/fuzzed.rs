@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
 
-use super::binding::Binding;
-use super::clearance::Clearances;
-use super::envelope::Envelopes;
 use super::path::{PathPattern, PathRules};
-use super::return_to::ReturnTo;
+use super::request::return_to::ReturnTo;
+use super::signed::binding::Binding;
+use super::signed::clearance::Clearances;
+use super::signed::envelope::Envelopes;
 use super::{ClearanceKey, ClearanceKeys, ClearanceOptions};
 
 /// A path is exempt only if it is written as the rule is, and a way back stays on its site.

@@ -7,14 +7,14 @@ use http::Response;
 use http::request::Parts;
 use tracing::{Instrument, debug_span, field};
 
-use super::answer::redirect_to;
-use super::audience::Audience;
-use super::client_ip::{ClientIp, MissingAddress};
-use super::question::Question;
+use super::answers::answer::redirect_to;
+use super::answers::audience::Audience;
 use super::redemption::decoded;
+use super::request::client_ip::{ClientIp, MissingAddress};
+use super::request::question::Question;
+use super::request::visit::{Visit, original};
 use super::rule::{Mode, Rule, is_preflight};
 use super::settings::Settings;
-use super::visit::{Visit, original};
 use crate::{Decision, FallbackReason, Guard, MitigationAction};
 
 /// What is done about a request.

@@ -8,20 +8,20 @@ use http::request::Parts;
 use http::{Extensions, Response};
 use tower::Layer;
 
-use super::answer::Denial;
+use super::answers::answer::Denial;
 use super::cache::{CacheOptions, DecisionCache};
-use super::clearance::ClearanceOptions;
-use super::client_ip::ClientIpRules;
-use super::keys::ClearanceKeys;
 use super::path::{PathPattern, PathRules};
 use super::public_origin::PublicOrigin;
-use super::question::Disclosure;
 use super::redemption::Verifications;
+use super::request::client_ip::ClientIpRules;
+use super::request::question::Disclosure;
+use super::request::session::Session;
 use super::rule::Rule;
-use super::secrets::Secrets;
 use super::service::Enforce;
-use super::session::Session;
 use super::settings::{Settings, peer};
+use super::signed::clearance::ClearanceOptions;
+use super::signed::keys::ClearanceKeys;
+use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
 use crate::{AsyncEsperClient, EsperError, Guard};
 

@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::question::Question;
-use super::recent::Recent;
 use super::refusal::Refusal;
-use super::return_to::ReturnTo;
-use super::secrets::Signers;
+use super::request::question::Question;
+use super::request::return_to::ReturnTo;
+use super::request::visit::Visit;
 use super::settings::Settings;
-use super::validity::{Validity, millis};
-use super::visit::Visit;
+use super::signed::recent::Recent;
+use super::signed::secrets::Signers;
+use super::signed::validity::{Validity, millis};
 use crate::metrics::{self, Stage};
 use crate::{ChallengeProof, EsperError};
 

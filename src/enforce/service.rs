@@ -12,12 +12,12 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower::{BoxError, Service};
 
-use super::body::EnforceBody;
+use super::answers::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
+use super::request::visit::Visit;
 use super::settings::Settings;
 use super::telemetry::PendingEvent;
-use super::visit::Visit;
 use crate::{TraceContext, metrics};
 
 /// A service behind an [`EnforceLayer`](super::EnforceLayer).

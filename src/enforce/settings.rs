@@ -9,15 +9,15 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Response};
 
-use super::answer::Denial;
+use super::answers::answer::Denial;
 use super::cache::DecisionCache;
-use super::client_ip::ClientIpRules;
 use super::path::PathRules;
 use super::public_origin::PublicOrigin;
-use super::question::Disclosure;
 use super::redemption::Verifications;
+use super::request::client_ip::ClientIpRules;
+use super::request::question::Disclosure;
 use super::rule::Rule;
-use super::secrets::Secrets;
+use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
 use crate::Guard;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::question::Question;
+use super::request::question::Question;
 use super::rule::Mode;
 use crate::{Beacons, Decision, DecisionSource, MitigationAction};
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use http::Request;
 use serde_json::json;
 
-use super::super::question::Disclosure;
+use super::super::request::question::Disclosure;
 use super::*;
 
 /// What is asked about a visitor's request.

@@ -9,7 +9,7 @@ use lru::LruCache;
 ///
 /// What was not looked at for the longest time is forgotten first. The lock is held for the time
 /// of a look-up.
-pub(super) struct Recent<V> {
+pub(in crate::enforce) struct Recent<V> {
     notes: Mutex<LruCache<[u8; 16], Note<V>>>,
 }
 
@@ -19,7 +19,7 @@ struct Note<V> {
 }
 
 impl<V: Default> Recent<V> {
-    pub(super) fn new(capacity: NonZeroUsize) -> Self {
+    pub(in crate::enforce) fn new(capacity: NonZeroUsize) -> Self {
         // A cache that is bounded from the beginning takes its memory from the beginning.
         let mut notes = LruCache::unbounded();
         notes.resize(capacity);
@@ -27,7 +27,7 @@ impl<V: Default> Recent<V> {
     }
 
     /// Looks at the note about a text, and may change it. Times are in milliseconds since 1970.
-    pub(super) fn with<R>(
+    pub(in crate::enforce) fn with<R>(
         &self,
         id: [u8; 16],
         until: u64,

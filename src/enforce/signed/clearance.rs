@@ -16,15 +16,15 @@ use tracing::warn;
 pub use options::ClearanceOptions;
 
 use super::binding::{Binding, Nearness, Place};
-use super::cookies;
 use super::keys::ClearanceKeys;
 use super::recent::Recent;
-use super::refusal::Refusal;
 use super::seal::{Domain, Opened};
 use super::validity::{Validity, millis};
+use crate::enforce::refusal::Refusal;
+use crate::enforce::request::cookies;
 
 /// Issues clearances and recognises them.
-pub(super) struct Clearances {
+pub(in crate::enforce) struct Clearances {
     keys: ClearanceKeys,
     options: ClearanceOptions,
     /// The network of the other kind in which a cookie was first shown.
@@ -33,14 +33,14 @@ pub(super) struct Clearances {
 }
 
 impl Clearances {
-    pub(super) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
+    pub(in crate::enforce) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
         let second_places = Recent::new(SECOND_PLACES);
         Self { keys, options, second_places, plain_warning: Once::new() }
     }
 
     /// The `Set-Cookie` for a visitor whose solution Esper accepted. It replaces the visitor's
     /// earlier clearance.
-    pub(super) fn issue(&self, binding: &Binding<'_>, now: SystemTime) -> HeaderValue {
+    pub(in crate::enforce) fn issue(&self, binding: &Binding<'_>, now: SystemTime) -> HeaderValue {
         let validity = Validity::new(now, self.options.lifetime);
         let place = binding.place(self.options.binding).to_text();
         let fields: [&[u8]; 3] = [&validity.to_bytes(), &binding.digest(), place.as_bytes()];
@@ -60,7 +60,7 @@ impl Clearances {
 
     /// Whether a request shows a clearance that is its visitor's. Anything else in cookies of that
     /// name counts as absent.
-    pub(super) fn holds(
+    pub(in crate::enforce) fn holds(
         &self,
         headers: &HeaderMap,
         binding: &Binding<'_>,

@@ -7,7 +7,7 @@ use http::header::COOKIE;
 ///
 /// Browsers may send cookies in several headers and several of one name. What is no cookie is
 /// passed over, and spoils none beside it.
-pub(super) fn named<'a>(
+pub(in crate::enforce) fn named<'a>(
     headers: &'a HeaderMap,
     name: &'a str,
 ) -> impl Iterator<Item = &'a [u8]> + 'a {

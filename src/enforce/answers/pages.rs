@@ -24,21 +24,21 @@ use self::policy::{Nonce, Policy, hash};
 use super::answer::unstored;
 
 /// A challenge, as its page needs it.
-pub(super) struct Challenge<'a> {
-    pub(super) task: Task<'a>,
+pub(in crate::enforce) struct Challenge<'a> {
+    pub(in crate::enforce) task: Task<'a>,
     /// Handed back with the answer, as it is.
-    pub(super) envelope: &'a str,
+    pub(in crate::enforce) envelope: &'a str,
     /// The path of the layer's own endpoint, which takes the answer and has the [assets](asset).
-    pub(super) endpoint: &'a str,
+    pub(in crate::enforce) endpoint: &'a str,
     /// A path of this site, and one that no browser takes for anything else.
-    pub(super) return_to: &'a str,
+    pub(in crate::enforce) return_to: &'a str,
     /// Whether the request that was challenged had something to change, such as a form. It is lost
     /// then, unless the visitor goes back and sends it again; the page says so.
-    pub(super) posted: bool,
+    pub(in crate::enforce) posted: bool,
 }
 
 /// What a visitor's browser has to do.
-pub(super) enum Task<'a> {
+pub(in crate::enforce) enum Task<'a> {
     /// Find a decimal nonce for which the SHA-256 of `salt:nonce` begins with enough zero bits.
     ProofOfWork { salt: &'a str, difficulty: u32 },
     /// Show the widget of Cloudflare Turnstile.
@@ -48,7 +48,7 @@ pub(super) enum Task<'a> {
 }
 
 /// The page that has a challenge solved, and goes on to where its visitor wants to go.
-pub(super) fn challenge(challenge: &Challenge<'_>) -> Response<Bytes> {
+pub(in crate::enforce) fn challenge(challenge: &Challenge<'_>) -> Response<Bytes> {
     let posted = ("unless_posted", hidden_unless(challenge.posted));
     let nonce = Nonce::of(challenge.envelope);
     match challenge.task {
@@ -88,7 +88,7 @@ pub(super) fn challenge(challenge: &Challenge<'_>) -> Response<Bytes> {
 /// The page for a visitor who is blocked. A bot learns nothing from it.
 ///
 /// The reference is what finds the request in this site's logs.
-pub(super) fn blocked(reference: Option<&str>) -> Response<Bytes> {
+pub(in crate::enforce) fn blocked(reference: Option<&str>) -> Response<Bytes> {
     let values = [
         ("unless_reference", hidden_unless(reference.is_some())),
         ("reference", Value::Text(shortened(reference.unwrap_or_default()))),
@@ -99,7 +99,7 @@ pub(super) fn blocked(reference: Option<&str>) -> Response<Bytes> {
 
 /// The page for a visitor who comes back from a managed challenge with a proof that is not valid.
 /// Trying again is another request for `return_to`.
-pub(super) fn unproven(return_to: &str) -> Response<Bytes> {
+pub(in crate::enforce) fn unproven(return_to: &str) -> Response<Bytes> {
     let values = [("return_to", Value::Text(return_to))];
     let content = fill(include_str!("pages/unproven.html"), &values);
     page(StatusCode::FORBIDDEN, "The check was not passed", &content, &Policy::Still)
@@ -107,13 +107,13 @@ pub(super) fn unproven(return_to: &str) -> Response<Bytes> {
 
 /// The page for a visitor who comes back with a proof that cannot be verified now. Trying again is
 /// the same request, with the proof.
-pub(super) fn unverified() -> Response<Bytes> {
+pub(in crate::enforce) fn unverified() -> Response<Bytes> {
     let content = Markup::from_static(include_str!("pages/unverified.html"));
     page(StatusCode::SERVICE_UNAVAILABLE, "The check is not finished", &content, &Policy::Still)
 }
 
 /// A file that a page loads from the endpoint. Its name changes with it, so that it may be kept.
-pub(super) fn asset(name: &str) -> Option<Response<Bytes>> {
+pub(in crate::enforce) fn asset(name: &str) -> Option<Response<Bytes>> {
     if name != *WORKER_NAME {
         return None;
     }

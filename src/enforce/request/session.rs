@@ -12,20 +12,20 @@ use crate::EsperError;
 
 /// Where the id of a request's session comes from.
 #[derive(Clone)]
-pub(super) enum Session {
+pub(in crate::enforce) enum Session {
     /// From a cookie. It opens a session, so that Esper gets a digest of it.
     Cookie(String),
     /// From the application.
     Function(SessionFn),
 }
 
-pub(super) type SessionFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
+pub(in crate::enforce) type SessionFn = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
 impl Session {
     /// # Errors
     ///
     /// Fails with a name that no cookie has.
-    pub(super) fn cookie(name: String) -> Result<Self, EsperError> {
+    pub(in crate::enforce) fn cookie(name: String) -> Result<Self, EsperError> {
         // Both are tokens of HTTP.
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             let message = format!("{name:?} is not the name of a cookie; it looks like session");
@@ -34,7 +34,7 @@ impl Session {
         Ok(Self::Cookie(name))
     }
 
-    pub(super) fn of(&self, parts: &Parts) -> Option<String> {
+    pub(in crate::enforce) fn of(&self, parts: &Parts) -> Option<String> {
         match self {
             Self::Cookie(name) => {
                 let mut values = cookies::named(&parts.headers, name);

@@ -10,26 +10,30 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::keys::{ClearanceKey, ClearanceKeys, KeyId};
-use super::refusal::Refusal;
+use crate::enforce::refusal::Refusal;
 
 /// What a text is for. What was sealed for one purpose opens for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Domain {
+pub(in crate::enforce) enum Domain {
     Clearance,
     Challenge,
 }
 
 /// What was sealed.
 #[derive(Debug)]
-pub(super) struct Opened<const N: usize> {
-    pub(super) fields: [Vec<u8>; N],
+pub(in crate::enforce) struct Opened<const N: usize> {
+    pub(in crate::enforce) fields: [Vec<u8>; N],
     /// Tells this text from every other.
-    pub(super) id: [u8; 16],
+    pub(in crate::enforce) id: [u8; 16],
 }
 
 impl ClearanceKeys {
     /// Writes fields down, signed by the current key.
-    pub(super) fn seal<const N: usize>(&self, domain: Domain, fields: [&[u8]; N]) -> String {
+    pub(in crate::enforce) fn seal<const N: usize>(
+        &self,
+        domain: Domain,
+        fields: [&[u8]; N],
+    ) -> String {
         let key = self.current();
         let mut text = written(key.id(), &fields);
         let mac = mac(key, domain, &text).finalize().into_bytes();
@@ -40,7 +44,7 @@ impl ClearanceKeys {
     /// Reads fields that one of the keys signed.
     ///
     /// What is longer than the domain allows costs a look at its length.
-    pub(super) fn open<const N: usize>(
+    pub(in crate::enforce) fn open<const N: usize>(
         &self,
         domain: Domain,
         text: &[u8],
@@ -71,7 +75,7 @@ impl ClearanceKeys {
 
 impl Domain {
     /// The longest text of this domain, in characters.
-    pub(super) const fn longest(self) -> usize {
+    pub(in crate::enforce) const fn longest(self) -> usize {
         match self {
             Self::Clearance => 256,
             Self::Challenge => 12 * 1024,
@@ -87,7 +91,7 @@ impl Domain {
 }
 
 /// Appends a field after its length, so that no two lists of fields give the same bytes.
-pub(super) fn put(bytes: &mut Vec<u8>, field: &[u8]) {
+pub(in crate::enforce) fn put(bytes: &mut Vec<u8>, field: &[u8]) {
     // Nothing that gets here has 4 GiB; it would not open again.
     let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());

@@ -54,7 +54,7 @@ pub struct ClearanceKeys {
 }
 
 /// Says which key signed, and nothing about it.
-pub(super) type KeyId = [u8; 4];
+pub(in crate::enforce) type KeyId = [u8; 4];
 
 impl ClearanceKey {
     /// Takes text or bytes, at least 32 of them.
@@ -107,11 +107,11 @@ impl ClearanceKey {
         })
     }
 
-    pub(super) fn id(&self) -> KeyId {
+    pub(in crate::enforce) fn id(&self) -> KeyId {
         self.id
     }
 
-    pub(super) fn hmac(&self) -> Hmac<Sha256> {
+    pub(in crate::enforce) fn hmac(&self) -> Hmac<Sha256> {
         Hmac::new_from_slice(self.secret.expose_secret()).expect("hmac takes keys of any length")
     }
 }
@@ -134,7 +134,7 @@ impl ClearanceKeys {
     /// # Errors
     ///
     /// Fails when the system gives no random numbers.
-    pub(super) fn of_this_process() -> Result<Self, EsperError> {
+    pub(in crate::enforce) fn of_this_process() -> Result<Self, EsperError> {
         static MADE: OnceLock<ClearanceKey> = OnceLock::new();
         if let Some(key) = MADE.get() {
             return Ok(Self::new(key.clone()));
@@ -143,12 +143,12 @@ impl ClearanceKeys {
         Ok(Self::new(MADE.get_or_init(|| made_up(key)).clone()))
     }
 
-    pub(super) fn current(&self) -> &ClearanceKey {
+    pub(in crate::enforce) fn current(&self) -> &ClearanceKey {
         &self.current
     }
 
     /// The keys that something may be signed with; more than one only by chance.
-    pub(super) fn with_id(&self, id: KeyId) -> impl Iterator<Item = &ClearanceKey> {
+    pub(in crate::enforce) fn with_id(&self, id: KeyId) -> impl Iterator<Item = &ClearanceKey> {
         std::iter::once(&self.current).chain(&self.previous).filter(move |key| key.id == id)
     }
 }

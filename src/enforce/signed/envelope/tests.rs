@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::enforce::ClearanceBinding;
 use crate::enforce::fixtures::{MS, at, keys, now, visitor};
-use crate::enforce::validity::CLOCK_SKEW;
+use crate::enforce::signed::validity::CLOCK_SKEW;
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const TOKEN: &str = "esper.token/+=\u{e9}\0.sig";

@@ -29,12 +29,12 @@ pin_project! {
 
 impl<B> EnforceBody<B> {
     /// The answer of the inner service.
-    pub(super) fn inner(response: Response<B>) -> Response<Self> {
+    pub(in crate::enforce) fn inner(response: Response<B>) -> Response<Self> {
         response.map(|body| Self { body: Kind::Inner { body } })
     }
 
     /// An answer of the layer's own.
-    pub(super) fn own(response: Response<Bytes>) -> Response<Self> {
+    pub(in crate::enforce) fn own(response: Response<Bytes>) -> Response<Self> {
         response.map(|body| Self { body: Kind::Own { body: Full::new(body) } })
     }
 }

@@ -7,28 +7,28 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use super::ClearanceOptions;
 use super::binding::{Binding, Nearness, Place};
 use super::keys::ClearanceKeys;
 use super::recent::Recent;
-use super::refusal::Refusal;
-use super::return_to::ReturnTo;
 use super::seal::{Domain, Opened};
 use super::validity::{Validity, millis};
+use crate::enforce::ClearanceOptions;
+use crate::enforce::refusal::Refusal;
+use crate::enforce::request::return_to::ReturnTo;
 
 /// Wraps the tokens of challenges, and opens what comes back with a solution.
-pub(super) struct Envelopes {
+pub(in crate::enforce) struct Envelopes {
     keys: ClearanceKeys,
     options: ClearanceOptions,
     attempts: Recent<Attempts>,
 }
 
 /// What an envelope holds.
-pub(super) struct Content {
+pub(in crate::enforce) struct Content {
     /// Esper's, byte for byte.
-    pub(super) token: String,
+    pub(in crate::enforce) token: String,
     /// As it was when the envelope was made.
-    pub(super) return_to: ReturnTo,
+    pub(in crate::enforce) return_to: ReturnTo,
     id: [u8; 16],
     validity: Validity,
 }
@@ -40,14 +40,14 @@ struct Attempts {
 }
 
 impl Envelopes {
-    pub(super) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
+    pub(in crate::enforce) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
         Self { keys, options, attempts: Recent::new(REMEMBERED) }
     }
 
     /// Wraps the token of a challenge for one visitor, if it has at most [`LONGEST_TOKEN`] bytes.
     ///
     /// No two tokens give the same envelope.
-    pub(super) fn wrap(
+    pub(in crate::enforce) fn wrap(
         &self,
         token: &str,
         return_to: &ReturnTo,
@@ -74,7 +74,7 @@ impl Envelopes {
     ///
     /// That is only to save calls: it is forgotten under load and unknown to other replicas. Esper
     /// redeems a token once, whatever is remembered here.
-    pub(super) fn open(
+    pub(in crate::enforce) fn open(
         &self,
         envelope: &str,
         binding: &Binding<'_>,
@@ -98,7 +98,7 @@ impl Envelopes {
     }
 
     /// Takes note that Esper accepted the solution.
-    pub(super) fn spend(&self, content: &Content, now: SystemTime) {
+    pub(in crate::enforce) fn spend(&self, content: &Content, now: SystemTime) {
         self.note(content, now, |attempts| attempts.spent = true);
     }
 
@@ -139,7 +139,7 @@ impl fmt::Debug for Content {
 }
 
 /// The longest token that is wrapped, in bytes.
-pub(super) const LONGEST_TOKEN: usize = 4 * 1024;
+pub(in crate::enforce) const LONGEST_TOKEN: usize = 4 * 1024;
 /// How often one envelope may be sent to Esper, so that one challenge does not pay for any number
 /// of calls. A visitor has one solution, which a browser may send again.
 const MOST_ATTEMPTS: u32 = 5;

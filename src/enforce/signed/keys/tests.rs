@@ -34,7 +34,7 @@ fn a_key_that_is_short_or_hardly_random_stops_the_start() {
 
 #[test]
 fn every_key_in_the_documentation_is_refused() {
-    let texts = [include_str!("../keys.rs"), include_str!("../../../README.md")];
+    let texts = [include_str!("../keys.rs"), include_str!("../../../../README.md")];
     let shown = texts.iter().flat_map(|text| text.split("ClearanceKey::new(\"").skip(1));
     let shown: Vec<_> = shown.filter_map(|rest| rest.split('"').next()).collect();
     assert!(!shown.is_empty());

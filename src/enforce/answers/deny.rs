@@ -12,16 +12,20 @@ use super::answer::{
 };
 use super::audience::Audience;
 use super::pages::{self, Challenge, Task};
-use super::question::Question;
-use super::refusal::Refusal;
-use super::settings::Settings;
-use super::visit::Visit;
+use crate::enforce::refusal::Refusal;
+use crate::enforce::request::question::Question;
+use crate::enforce::request::visit::Visit;
+use crate::enforce::settings::Settings;
 use crate::metrics::{self, Stage};
 use crate::{ChallengeData, Decision, DecisionSource};
 
 impl Settings {
     /// The answer to a block.
-    pub(super) fn blocked(&self, decision: &Decision, visit: Visit<'_>) -> Response<Bytes> {
+    pub(in crate::enforce) fn blocked(
+        &self,
+        decision: &Decision,
+        visit: Visit<'_>,
+    ) -> Response<Bytes> {
         let denial = self.denial(decision, None, visit);
         self.own(&denial).unwrap_or_else(|| match denial.audience {
             Audience::Page => pages::blocked(denial.request_id()),
@@ -31,7 +35,11 @@ impl Settings {
     }
 
     /// The answer to a challenge.
-    pub(super) fn challenged(&self, decision: &Decision, visit: Visit<'_>) -> Response<Bytes> {
+    pub(in crate::enforce) fn challenged(
+        &self,
+        decision: &Decision,
+        visit: Visit<'_>,
+    ) -> Response<Bytes> {
         metrics::stage(Stage::Issued);
         let challenge = decision.open_challenge().and_then(|open| self.wrapped(open, visit));
         let denial = self.denial(decision, challenge, visit);
@@ -49,7 +57,7 @@ impl Settings {
     }
 
     /// The answer to a browser that comes back from a managed challenge.
-    pub(super) async fn returned(
+    pub(in crate::enforce) async fn returned(
         &self,
         proof: &str,
         question: &Question,

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::refusal::Refusal;
+use crate::enforce::refusal::Refusal;
 
 /// A span of time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Validity {
+pub(in crate::enforce) struct Validity {
     issued: u64,
     expires: u64,
 }
 
 impl Validity {
-    pub(super) fn new(now: SystemTime, lifetime: Duration) -> Self {
+    pub(in crate::enforce) fn new(now: SystemTime, lifetime: Duration) -> Self {
         let issued = millis(now);
         let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         Self { issued, expires: issued.saturating_add(lifetime) }
@@ -20,7 +20,7 @@ impl Validity {
 
     /// Refuses what is over, at the very moment of its end too, and what was issued later than
     /// [`CLOCK_SKEW`] from now.
-    pub(super) fn check(self, now: SystemTime) -> Result<(), Refusal> {
+    pub(in crate::enforce) fn check(self, now: SystemTime) -> Result<(), Refusal> {
         let now = millis(now);
         if self.issued > now.saturating_add(millis(UNIX_EPOCH + CLOCK_SKEW)) {
             Err(Refusal::FromTheFuture)
@@ -32,15 +32,15 @@ impl Validity {
     }
 
     /// When it ends, in milliseconds since 1970.
-    pub(super) fn expires(self) -> u64 {
+    pub(in crate::enforce) fn expires(self) -> u64 {
         self.expires
     }
 
-    pub(super) fn to_bytes(self) -> [u8; 16] {
+    pub(in crate::enforce) fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.issued) << 64 | u128::from(self.expires)).to_be_bytes()
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::enforce) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (issued, rest) = bytes.split_first_chunk::<8>()?;
         let expires = rest.try_into().ok()?;
         Some(Self { issued: u64::from_be_bytes(*issued), expires: u64::from_be_bytes(expires) })
@@ -48,7 +48,7 @@ impl Validity {
 }
 
 /// The milliseconds since 1970; a clock before that shows none.
-pub(super) fn millis(time: SystemTime) -> u64 {
+pub(in crate::enforce) fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -57,7 +57,7 @@ pub(super) fn millis(time: SystemTime) -> u64 {
 /// issues.
 ///
 /// An end gets no such allowance: what one replica issues ends by the clock of whoever looks.
-pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60);
+pub(in crate::enforce) const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

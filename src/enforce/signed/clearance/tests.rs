@@ -7,7 +7,7 @@ use http::header::COOKIE;
 use super::*;
 use crate::enforce::ClearanceBinding;
 use crate::enforce::fixtures::{MS, at, key, keys, logged, now, visitor};
-use crate::enforce::validity::CLOCK_SKEW;
+use crate::enforce::signed::validity::CLOCK_SKEW;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

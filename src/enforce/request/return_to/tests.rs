@@ -4,8 +4,8 @@ use http::HeaderValue;
 use proptest::prelude::*;
 use reqwest::Url;
 
-use super::super::public_origin::PublicOrigin;
 use super::*;
+use crate::enforce::public_origin::PublicOrigin;
 
 const HERE: &str = "https://good.example";
 

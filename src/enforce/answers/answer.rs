@@ -9,8 +9,8 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::audience::{self, Audience};
-use super::question::REQUEST_ID;
-use super::return_to::ReturnTo;
+use crate::enforce::request::question::REQUEST_ID;
+use crate::enforce::request::return_to::ReturnTo;
 use crate::{ChallengeData, Decision, MitigationAction};
 
 /// A request that does not reach the application, for a function of the application's that answers
@@ -33,7 +33,7 @@ pub struct Denial<'a> {
 
 impl Denial<'_> {
     /// The answer to a program.
-    pub(super) fn problem(&self) -> Response<Bytes> {
+    pub(in crate::enforce) fn problem(&self) -> Response<Bytes> {
         let status = self.decision.action.http_status().unwrap_or(StatusCode::FORBIDDEN);
         let mut body = json!({
             "type": "about:blank",
@@ -54,7 +54,7 @@ impl Denial<'_> {
     }
 
     /// The answer to a gRPC client: trailers alone, which are headers then.
-    pub(super) fn grpc(&self) -> Response<Bytes> {
+    pub(in crate::enforce) fn grpc(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, audience::grpc_type(&self.request.headers));
@@ -65,7 +65,7 @@ impl Denial<'_> {
     }
 
     /// What finds the request in the logs of the site.
-    pub(super) fn request_id(&self) -> Option<&str> {
+    pub(in crate::enforce) fn request_id(&self) -> Option<&str> {
         self.request.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
     }
 
@@ -78,7 +78,7 @@ impl Denial<'_> {
 }
 
 /// An answer of JSON.
-pub(super) fn json_answer(status: StatusCode, body: &Value) -> Response<Bytes> {
+pub(in crate::enforce) fn json_answer(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("application/json");
@@ -95,7 +95,11 @@ fn problem(status: StatusCode, body: &Value) -> Response<Bytes> {
 }
 
 /// A problem with a name and a sentence.
-pub(super) fn plain_problem(status: StatusCode, error: &str, detail: &str) -> Response<Bytes> {
+pub(in crate::enforce) fn plain_problem(
+    status: StatusCode,
+    error: &str,
+    detail: &str,
+) -> Response<Bytes> {
     let title = status.canonical_reason();
     let (kind, status_code) = ("about:blank", status.as_u16());
     problem(
@@ -105,7 +109,7 @@ pub(super) fn plain_problem(status: StatusCode, error: &str, detail: &str) -> Re
 }
 
 /// Sends a browser elsewhere, by GET.
-pub(super) fn redirect(location: HeaderValue) -> Response<Bytes> {
+pub(in crate::enforce) fn redirect(location: HeaderValue) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(LOCATION, location);
@@ -113,19 +117,22 @@ pub(super) fn redirect(location: HeaderValue) -> Response<Bytes> {
 }
 
 /// Sends a browser to a path of this site.
-pub(super) fn redirect_to(place: &ReturnTo) -> Response<Bytes> {
+pub(in crate::enforce) fn redirect_to(place: &ReturnTo) -> Response<Bytes> {
     let root = HeaderValue::from_static("/");
     redirect(HeaderValue::from_str(place.as_str()).unwrap_or(root))
 }
 
 /// Sets the cookie of a clearance.
-pub(super) fn with_cookie(mut response: Response<Bytes>, cookie: HeaderValue) -> Response<Bytes> {
+pub(in crate::enforce) fn with_cookie(
+    mut response: Response<Bytes>,
+    cookie: HeaderValue,
+) -> Response<Bytes> {
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
 
 /// Keeps an answer out of every cache, and says what it depends on.
-pub(super) fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
+pub(in crate::enforce) fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static(DEPENDS_ON));
@@ -134,7 +141,7 @@ pub(super) fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
 
 /// Keeps an answer of the application's function out of every cache, unless it says otherwise: it is
 /// for one visitor, and another one must not get it.
-pub(super) fn unstored_unless_said(mut response: Response<Bytes>) -> Response<Bytes> {
+pub(in crate::enforce) fn unstored_unless_said(mut response: Response<Bytes>) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.entry(VARY).or_insert(HeaderValue::from_static(DEPENDS_ON));

@@ -14,17 +14,17 @@ use crate::{BeaconEvent, EsperError, FailurePolicy, MitigationRequest};
 
 /// Which parts of a request Esper is told of, beside address, user agent, method and path.
 #[derive(Clone, Debug)]
-pub(super) struct Disclosure {
+pub(in crate::enforce) struct Disclosure {
     headers: Vec<HeaderName>,
-    pub(super) query: bool,
-    pub(super) session: Option<Session>,
+    pub(in crate::enforce) query: bool,
+    pub(in crate::enforce) session: Option<Session>,
 }
 
 /// What is asked about one request.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) address: IpAddr,
-    pub(super) user_agent: Option<String>,
+pub(in crate::enforce) struct Question {
+    pub(in crate::enforce) address: IpAddr,
+    pub(in crate::enforce) user_agent: Option<String>,
     method: String,
     path: String,
     headers: Vec<(HeaderName, String)>,
@@ -36,10 +36,10 @@ pub(super) struct Question {
 /// Finds equal questions. Two hashes under keys of their own make 128 bits that nobody outside can
 /// aim at.
 #[derive(Clone, Debug)]
-pub(super) struct Likeness([RandomState; 2]);
+pub(in crate::enforce) struct Likeness([RandomState; 2]);
 
 /// What equal questions have in common, in little memory.
-pub(super) type Key = [u64; 2];
+pub(in crate::enforce) type Key = [u64; 2];
 
 impl Disclosure {
     /// Names the headers that Esper is told of.
@@ -47,7 +47,7 @@ impl Disclosure {
     /// # Errors
     ///
     /// Fails with a name that is none, and with one whose value is a secret.
-    pub(super) fn set_headers<'a>(
+    pub(in crate::enforce) fn set_headers<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), EsperError> {
@@ -79,7 +79,7 @@ impl Default for Disclosure {
 }
 
 impl Question {
-    pub(super) fn of(parts: &Parts, address: IpAddr, disclosure: &Disclosure) -> Self {
+    pub(in crate::enforce) fn of(parts: &Parts, address: IpAddr, disclosure: &Disclosure) -> Self {
         let uri = original(parts);
         let path = match uri.path_and_query() {
             Some(whole) if disclosure.query => whole.as_str(),
@@ -111,7 +111,7 @@ impl Question {
         }
     }
 
-    pub(super) fn request(&self) -> MitigationRequest {
+    pub(in crate::enforce) fn request(&self) -> MitigationRequest {
         let mut request = MitigationRequest::new(self.address.to_string())
             .with_method(&self.method)
             .with_path(&self.path);
@@ -128,7 +128,7 @@ impl Question {
     }
 
     /// The event that tells of the request, without what became of it.
-    pub(super) fn event(self) -> BeaconEvent {
+    pub(in crate::enforce) fn event(self) -> BeaconEvent {
         let mut event = BeaconEvent::new("http_request")
             .with_ip(self.address.to_string())
             .with_method(self.method)
@@ -143,12 +143,16 @@ impl Question {
 }
 
 impl Likeness {
-    pub(super) fn new() -> Self {
+    pub(in crate::enforce) fn new() -> Self {
         Self([RandomState::new(), RandomState::new()])
     }
 
     /// What a question has in common with others that are asked under the same policy.
-    pub(super) fn key(&self, question: &Question, policy: Option<FailurePolicy>) -> Key {
+    pub(in crate::enforce) fn key(
+        &self,
+        question: &Question,
+        policy: Option<FailurePolicy>,
+    ) -> Key {
         let Question { address, user_agent, method, path, headers, session, request_id: _ } =
             question;
         // The hashes of texts and lists say where each ends, so that none runs into the next.
@@ -193,7 +197,7 @@ const HEADERS: [&str; 12] = [
 /// What is in the names of headers that are never forwarded.
 const SECRET: [&str; 8] =
     ["authorization", "cookie", "credential", "-key", "apikey", "password", "secret", "token"];
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(in crate::enforce) const REQUEST_ID: &str = "x-request-id";
 const LONGEST_USER_AGENT: usize = 1024;
 const LONGEST_PATH: usize = 2048;
 const LONGEST_HEADER: usize = 512;

@@ -31,18 +31,18 @@ pub enum ClearanceBinding {
 
 /// Whom something signed is for, as the request shows it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Binding<'a> {
+pub(in crate::enforce) struct Binding<'a> {
     /// The host, with the port where the request has one. Upper and lower case are the same.
-    pub(super) site: &'a str,
+    pub(in crate::enforce) site: &'a str,
     /// As it came; empty where there is none.
-    pub(super) user_agent: &'a [u8],
+    pub(in crate::enforce) user_agent: &'a [u8],
     /// The client's, however that was found out.
-    pub(super) address: Option<IpAddr>,
+    pub(in crate::enforce) address: Option<IpAddr>,
 }
 
 /// Where a visitor is, as closely as the binding looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::enforce) enum Place {
     /// Wherever it is.
     Any,
     /// The request had no address.
@@ -52,7 +52,7 @@ pub(super) enum Place {
 
 /// How one place lies to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nearness {
+pub(in crate::enforce) enum Nearness {
     Same,
     /// A network of the other kind, which can be the same visitor's.
     OtherFamily,
@@ -61,14 +61,14 @@ pub(super) enum Nearness {
 
 impl Binding<'_> {
     /// The site and the user agent, in a digest of fixed size.
-    pub(super) fn digest(&self) -> [u8; 32] {
+    pub(in crate::enforce) fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::with_capacity(self.site.len() + self.user_agent.len() + 8);
         put(&mut bytes, self.site.to_ascii_lowercase().as_bytes());
         put(&mut bytes, self.user_agent);
         Sha256::digest(bytes).into()
     }
 
-    pub(super) fn place(&self, binding: ClearanceBinding) -> Place {
+    pub(in crate::enforce) fn place(&self, binding: ClearanceBinding) -> Place {
         let Some(address) = self.address.map(|address| address.to_canonical()) else {
             return match binding {
                 ClearanceBinding::Nothing => Place::Any,
@@ -87,7 +87,7 @@ impl Binding<'_> {
 }
 
 impl Place {
-    pub(super) fn nearness(self, other: Self) -> Nearness {
+    pub(in crate::enforce) fn nearness(self, other: Self) -> Nearness {
         match (self, other) {
             (one, other) if one == other => Nearness::Same,
             (Self::In(one), Self::In(other)) => match (one.prefix_len(), other.prefix_len()) {
@@ -98,7 +98,7 @@ impl Place {
         }
     }
 
-    pub(super) fn to_text(self) -> String {
+    pub(in crate::enforce) fn to_text(self) -> String {
         match self {
             Self::Any => ANY.to_owned(),
             Self::Unknown => UNKNOWN.to_owned(),
@@ -106,7 +106,7 @@ impl Place {
         }
     }
 
-    pub(super) fn from_text(text: &[u8]) -> Option<Self> {
+    pub(in crate::enforce) fn from_text(text: &[u8]) -> Option<Self> {
         match std::str::from_utf8(text).ok()? {
             ANY => Some(Self::Any),
             UNKNOWN => Some(Self::Unknown),

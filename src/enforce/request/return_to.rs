@@ -12,19 +12,19 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 /// fits into a form and into a URL. It fits into a `Location` header as it is; in HTML, `&` has to
 /// be escaped as ever, and quotes and angle brackets are percent-encoded in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReturnTo(String);
+pub(in crate::enforce) struct ReturnTo(String);
 
 impl ReturnTo {
     /// The way back to what was asked for, without the proof of a managed challenge; `/` where
     /// that is no path of this site to every browser, or longer than 2 KiB.
-    pub(super) fn of(uri: &Uri) -> Self {
+    pub(in crate::enforce) fn of(uri: &Uri) -> Self {
         let query = uri.query().map(without_proof).unwrap_or_default();
         let reference = format!("{}{query}", uri.path());
         Self::parse(&reference).unwrap_or_default()
     }
 
     /// Reads a way back that somebody else may have written; `None` unless it is one.
-    pub(super) fn parse(untrusted: &str) -> Option<Self> {
+    pub(in crate::enforce) fn parse(untrusted: &str) -> Option<Self> {
         if untrusted.len() > LONGEST || untrusted.contains(is_never_in_a_reference) {
             return None;
         }
@@ -38,12 +38,12 @@ impl ReturnTo {
     }
 
     /// The path alone.
-    pub(super) fn without_query(mut self) -> Self {
+    pub(in crate::enforce) fn without_query(mut self) -> Self {
         self.0.truncate(self.0.find('?').unwrap_or(self.0.len()));
         self
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(in crate::enforce) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -61,7 +61,7 @@ impl fmt::Display for ReturnTo {
 }
 
 /// The proof of a managed challenge in a query, as it stands there; it may be empty.
-pub(super) fn proof(uri: &Uri) -> Option<&str> {
+pub(in crate::enforce) fn proof(uri: &Uri) -> Option<&str> {
     let pair = uri.query()?.split('&').find(|pair| is_proof(pair))?;
     Some(pair.split_once('=').map_or("", |(_, value)| value))
 }

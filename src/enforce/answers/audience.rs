@@ -17,7 +17,7 @@ pub enum Audience {
 
 impl Audience {
     /// Classifies the client by its headers. It decides about the form of an answer alone.
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(in crate::enforce) fn of(parts: &Parts) -> Self {
         let headers = &parts.headers;
         if grpc(headers).is_some() {
             return Self::Grpc;
@@ -32,7 +32,7 @@ impl Audience {
 }
 
 /// The content type in which a gRPC client is answered. One of gRPC-Web takes no other than its own.
-pub(super) fn grpc_type(headers: &HeaderMap) -> HeaderValue {
+pub(in crate::enforce) fn grpc_type(headers: &HeaderMap) -> HeaderValue {
     let own =
         headers.get(CONTENT_TYPE).filter(|_| grpc(headers).is_some_and(|rest| !rest.is_empty()));
     own.cloned().unwrap_or(HeaderValue::from_static("application/grpc"))

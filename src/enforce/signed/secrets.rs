@@ -12,34 +12,34 @@ use super::keys::ClearanceKeys;
 
 /// The clearances and the envelopes of a layer; its clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Secrets {
+pub(in crate::enforce) struct Secrets {
     keys: Option<ClearanceKeys>,
     options: ClearanceOptions,
     signers: Arc<OnceLock<Signers>>,
 }
 
 /// Who signs.
-pub(super) struct Signers {
-    pub(super) clearances: Clearances,
-    pub(super) envelopes: Envelopes,
+pub(in crate::enforce) struct Signers {
+    pub(in crate::enforce) clearances: Clearances,
+    pub(in crate::enforce) envelopes: Envelopes,
 }
 
 impl Secrets {
-    pub(super) fn with_keys(self, keys: ClearanceKeys) -> Self {
+    pub(in crate::enforce) fn with_keys(self, keys: ClearanceKeys) -> Self {
         Self { keys: Some(keys), options: self.options, signers: Arc::default() }
     }
 
-    pub(super) fn with_options(self, options: ClearanceOptions) -> Self {
+    pub(in crate::enforce) fn with_options(self, options: ClearanceOptions) -> Self {
         Self { keys: self.keys, options, signers: Arc::default() }
     }
 
-    pub(super) fn challenge_lifetime(&self) -> Duration {
+    pub(in crate::enforce) fn challenge_lifetime(&self) -> Duration {
         self.options.challenge_lifetime
     }
 
     /// Those who sign. Without a key, one is made; while the system gives no random numbers there
     /// is nobody, and no challenge can be solved.
-    pub(super) fn signers(&self) -> Option<&Signers> {
+    pub(in crate::enforce) fn signers(&self) -> Option<&Signers> {
         if let Some(signers) = self.signers.get() {
             return Some(signers);
         }
