@@ -22,7 +22,7 @@ mod refusal;
 mod request;
 mod rule;
 mod service;
-mod settings;
+mod shared;
 mod signed;
 mod telemetry;
 
@@ -39,6 +39,6 @@ pub use request::client_ip::{
 pub(crate) use rule::Mode;
 pub use rule::Rule;
 pub use service::Enforce;
-pub use signed::binding::ClearanceBinding;
 pub use signed::clearance::ClearanceOptions;
+pub use signed::identity::ClearanceBinding;
 pub use signed::keys::{ClearanceKey, ClearanceKeys};

@@ -9,7 +9,7 @@ use moka::Expiry;
 use moka::future::Cache;
 use tokio::time::timeout;
 
-use super::request::question::{Key, Likeness, Question};
+use super::request::facts::{CacheKey, CacheKeyHasher, RequestFacts};
 use crate::{Decision, DecisionSource, FailurePolicy, MitigationAction};
 
 /// How long decisions are kept, and how many; off unless a layer is given one.
@@ -40,8 +40,8 @@ pub struct CacheOptions {
 /// The decisions themselves.
 #[derive(Clone)]
 pub(super) struct DecisionCache {
-    actions: Cache<Key, MitigationAction>,
-    likeness: Likeness,
+    actions: Cache<CacheKey, MitigationAction>,
+    hasher: CacheKeyHasher,
 }
 
 impl CacheOptions {
@@ -84,19 +84,19 @@ impl DecisionCache {
         let lifetimes = Lifetimes { allow: options.allow, block: options.block };
         let actions =
             Cache::builder().max_capacity(options.capacity).expire_after(lifetimes).build();
-        Self { actions, likeness: Likeness::new() }
+        Self { actions, hasher: CacheKeyHasher::new() }
     }
 
-    /// The decision about a question: one that was kept, or else one that is made now, under a
+    /// The decision about a request: one that was kept, or else one that is made now, under a
     /// policy for failures. There is none where others were waited for until the deadline.
     pub(super) async fn or<F: Future<Output = Decision>>(
         &self,
-        question: &Question,
+        facts: &RequestFacts,
         policy: Option<FailurePolicy>,
         deadline: Duration,
         ask: impl Fn() -> F,
     ) -> Option<Decision> {
-        let key = self.likeness.key(question, policy);
+        let key = self.hasher.key(facts, policy);
         match self.actions.get(&key).await {
             Some(action) => Some(Decision::kept(action)),
             None => timeout(deadline, self.made(key, ask)).await.ok(),
@@ -104,7 +104,11 @@ impl DecisionCache {
     }
 
     /// The decision of one who asks now: this request, or an equal one.
-    async fn made<F: Future<Output = Decision>>(&self, key: Key, ask: impl Fn() -> F) -> Decision {
+    async fn made<F: Future<Output = Decision>>(
+        &self,
+        key: CacheKey,
+        ask: impl Fn() -> F,
+    ) -> Decision {
         let mut asked = None;
         let made = self.actions.try_get_with(key, async {
             let decision = ask().await;
@@ -150,10 +154,10 @@ impl Lifetimes {
     }
 }
 
-impl Expiry<Key, MitigationAction> for Lifetimes {
+impl Expiry<CacheKey, MitigationAction> for Lifetimes {
     fn expire_after_create(
         &self,
-        _: &Key,
+        _: &CacheKey,
         action: &MitigationAction,
         _: Instant,
     ) -> Option<Duration> {
@@ -164,7 +168,7 @@ impl Expiry<Key, MitigationAction> for Lifetimes {
     /// keep the time that is over, or have none at all.
     fn expire_after_update(
         &self,
-        _: &Key,
+        _: &CacheKey,
         action: &MitigationAction,
         _: Instant,
         _: Option<Duration>,

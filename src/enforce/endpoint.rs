@@ -20,10 +20,10 @@ use super::answers::pages;
 use super::redemption::{Redeemed, Solution};
 use super::refusal::Refusal;
 use super::request::visit::{Visit, host, original};
-use super::settings::Settings;
+use super::shared::Shared;
 use crate::metrics::{self, Stage};
 
-impl Settings {
+impl Shared {
     /// What a request wants of the endpoint: nothing behind its path, or the name of a file. Others
     /// are not the endpoint's.
     pub(super) fn own_path<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
@@ -32,7 +32,7 @@ impl Settings {
     }
 
     /// Whether no browser says that another site is behind a request.
-    fn is_same_origin(&self, visit: &Visit<'_>) -> bool {
+    fn is_same_origin(&self, visit: Visit<'_>) -> bool {
         let headers = &visit.parts.headers;
         // A browser that says it knows better than a proxy, which may put its own host in place of
         // the one that was asked for.
@@ -61,7 +61,7 @@ impl Settings {
 
 /// Answers a request to the endpoint.
 pub(super) async fn answer<B>(
-    settings: &Settings,
+    shared: &Shared,
     visit: Visit<'_>,
     name: &str,
     body: B,
@@ -71,7 +71,7 @@ where
     B::Error: Into<BoxError>,
 {
     match (&visit.parts.method, name) {
-        (&Method::POST, "") => match redeemed(settings, &visit, body).await {
+        (&Method::POST, "") => match redeemed(shared, visit, body).await {
             Ok(Redeemed { clearance, return_to }) => {
                 let location = json!({ "location": return_to.as_str() });
                 with_cookie(json_answer(StatusCode::OK, &location), clearance)
@@ -95,12 +95,12 @@ where
 }
 
 /// Redeems what is handed in.
-async fn redeemed<B>(settings: &Settings, visit: &Visit<'_>, body: B) -> Result<Redeemed, Refusal>
+async fn redeemed<B>(shared: &Shared, visit: Visit<'_>, body: B) -> Result<Redeemed, Refusal>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    if !settings.is_same_origin(visit) {
+    if !shared.is_same_origin(visit) {
         return Err(Refusal::CrossSite);
     }
     // A form of another site cannot send JSON without being asked about.
@@ -109,7 +109,7 @@ where
     if !kind.trim_ascii().eq_ignore_ascii_case(b"application/json") {
         return Err(Refusal::NotJson);
     }
-    settings.redeem(visit, &solution(body).await?).await
+    shared.redeem(visit, &solution(body).await?).await
 }
 
 /// Reads a small JSON body.

@@ -11,10 +11,10 @@ use super::answers::answer::redirect_to;
 use super::answers::audience::Audience;
 use super::redemption::decoded;
 use super::request::client_ip::{ClientIp, MissingAddress};
-use super::request::question::Question;
+use super::request::facts::RequestFacts;
 use super::request::visit::{Visit, original};
 use super::rule::{Mode, Rule, is_preflight};
-use super::settings::Settings;
+use super::shared::Shared;
 use crate::{Decision, FallbackReason, Guard, MitigationAction};
 
 /// What is done about a request.
@@ -24,7 +24,7 @@ pub(super) struct Judged {
     pub(super) answer: Option<Response<Bytes>>,
 }
 
-impl Settings {
+impl Shared {
     /// The rule of the application, or else that of the path.
     pub(super) fn rule_of(&self, parts: &Parts, body_is_empty: bool) -> Rule {
         if let Some(rule) = self.rule.as_ref().and_then(|rule| rule(parts)) {
@@ -39,31 +39,31 @@ impl Settings {
     }
 
     /// What is asked about a request, unless it is exempt or its client has no address.
-    pub(super) fn question(
+    pub(super) fn facts(
         &self,
         parts: &Parts,
         client: &ClientIp,
         rule: Rule,
-    ) -> Option<Question> {
+    ) -> Option<RequestFacts> {
         let address = client.address().filter(|_| rule.mode != Mode::Exempt)?;
-        Some(Question::of(parts, address, &self.disclosure))
+        Some(RequestFacts::of(parts, address, &self.disclosure))
     }
 
     /// Decides about a request, and about the answer in place of the application's.
     pub(super) async fn judge(
         &self,
         visit: Visit<'_>,
-        question: Option<&Question>,
+        facts: Option<&RequestFacts>,
         rule: Rule,
     ) -> Judged {
-        let Some(question) = question else { return self.judge_unasked(visit, rule.mode) };
+        let Some(facts) = facts else { return self.judge_unasked(visit, rule.mode) };
         let span = debug_span!(
             "esper.enforce",
             mode = rule.mode.as_str(),
             action = field::Empty,
             source = field::Empty
         );
-        let judged = self.judge_asked(visit, question, rule).instrument(span.clone()).await;
+        let judged = self.judge_asked(visit, facts, rule).instrument(span.clone()).await;
         // Not in the current span, which is somebody else's where this one is switched off.
         span.record("action", field::display(judged.decision.action))
             .record("source", judged.decision.source.as_str());
@@ -71,8 +71,8 @@ impl Settings {
     }
 
     /// Judges a request about which Esper is asked.
-    async fn judge_asked(&self, visit: Visit<'_>, question: &Question, rule: Rule) -> Judged {
-        let decision = self.decide(visit, question, rule).await;
+    async fn judge_asked(&self, visit: Visit<'_>, facts: &RequestFacts, rule: Rule) -> Judged {
+        let decision = self.decide(visit, facts, rule).await;
         let cleared = decision.action == MitigationAction::Challenge && self.is_cleared(visit);
         let decision = if cleared { decision.cleared() } else { decision };
         let answer = match (rule.mode, decision.action) {
@@ -81,7 +81,7 @@ impl Settings {
             (Mode::Enforce, MitigationAction::Block) => Some(self.blocked(&decision, visit)),
             (Mode::Enforce, MitigationAction::Challenge) => {
                 Some(match visit.proof().and_then(decoded) {
-                    Some(proof) => self.returned(&proof, question, visit).await,
+                    Some(proof) => self.returned(&proof, facts, visit).await,
                     None => self.challenged(&decision, visit),
                 })
             }
@@ -102,7 +102,7 @@ impl Settings {
         Judged { decision, answer }
     }
 
-    async fn decide(&self, visit: Visit<'_>, question: &Question, rule: Rule) -> Decision {
+    async fn decide(&self, visit: Visit<'_>, facts: &RequestFacts, rule: Rule) -> Decision {
         let stricter = rule.failure_policy.map(|policy| {
             let guard = self.guard.clone();
             guard.with_failure_policy(policy)
@@ -110,16 +110,16 @@ impl Settings {
         let guard = stricter.as_ref().unwrap_or(&self.guard);
         match &self.cache {
             Some(cache) => {
-                let ask = || self.ask(guard, visit, question);
-                let made = cache.or(question, rule.failure_policy, guard.deadline(), ask).await;
-                made.unwrap_or_else(|| guard.decide_too_late(&question.request()))
+                let ask = || self.ask(guard, visit, facts);
+                let made = cache.or(facts, rule.failure_policy, guard.deadline(), ask).await;
+                made.unwrap_or_else(|| guard.decide_too_late(&facts.request()))
             }
-            None => self.ask(guard, visit, question).await,
+            None => self.ask(guard, visit, facts).await,
         }
     }
 
-    async fn ask(&self, guard: &Guard, visit: Visit<'_>, question: &Question) -> Decision {
-        let mut request = question.request();
+    async fn ask(&self, guard: &Guard, visit: Visit<'_>, facts: &RequestFacts) -> Decision {
+        let mut request = facts.request();
         if let Some(origin) = visit.origin
             && visit.audience() == Audience::Page
         {
@@ -135,7 +135,7 @@ impl Settings {
     fn is_cleared(&self, visit: Visit<'_>) -> bool {
         let signers = self.secrets.signers();
         signers.is_some_and(|signers| {
-            signers.clearances.holds(&visit.parts.headers, &visit.binding(), SystemTime::now())
+            signers.clearances.holds(&visit.parts.headers, &visit.identity(), SystemTime::now())
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use self::readings::Readings;
+use self::variants::PathVariants;
 use crate::EsperError;
 
-mod readings;
+mod variants;
 
 /// What holds for the requests of a path: a value for some paths, and one for all others.
 ///
@@ -78,19 +78,19 @@ impl<T: Copy> PathRules<T> {
         if self.rules.is_empty() {
             return self.otherwise;
         }
-        match Readings::of(path) {
-            Readings::Plain(path) => self.of_reading(path),
-            Readings::Several(readings) => {
-                let values = readings.iter().map(|reading| self.of_reading(reading));
+        match PathVariants::of(path) {
+            PathVariants::Plain(path) => self.of_variant(path),
+            PathVariants::Several(variants) => {
+                let values = variants.iter().map(|reading| self.of_variant(reading));
                 values.reduce(join).unwrap_or(self.otherwise)
             }
-            Readings::Endless => {
+            PathVariants::Endless => {
                 self.rules.iter().map(|(_, value)| *value).fold(self.otherwise, join)
             }
         }
     }
 
-    fn of_reading(&self, path: &str) -> T {
+    fn of_variant(&self, path: &str) -> T {
         let matching = self.rules.iter().filter(|(pattern, _)| pattern.matches(path));
         let longest = matching
             .max_by_key(|(pattern, _)| (pattern.segments.len(), pattern.extent == Extent::Itself));
@@ -107,7 +107,7 @@ impl PathPattern {
     /// disagree about.
     pub(super) fn exactly(path: &str) -> Result<Self, EsperError> {
         if path.len() > 1 && path.ends_with('/') {
-            return Err(refusal("ends with a slash, which routers disagree about; leave it out"));
+            return Err(invalid("ends with a slash, which routers disagree about; leave it out"));
         }
         Self::parse(path, Extent::Itself)
     }
@@ -125,16 +125,16 @@ impl PathPattern {
 
     fn parse(path: &str, extent: Extent) -> Result<Self, EsperError> {
         let Some(rest) = path.strip_prefix('/') else {
-            return Err(refusal("does not begin with a slash; it looks like /health"));
+            return Err(invalid("does not begin with a slash; it looks like /health"));
         };
         if path.contains(|char: char| "%\\;?#".contains(char) || char.is_control()) {
-            return Err(refusal(
+            return Err(invalid(
                 "has one of % \\ ; ? # or a control character in it; write it decoded, without a \
                  query",
             ));
         }
         if path.contains(['{', '}', '*']) {
-            return Err(refusal(
+            return Err(invalid(
                 "has a wildcard in it; give the segments before it, for all that is below them",
             ));
         }
@@ -142,7 +142,7 @@ impl PathPattern {
         // The slash at the end, or the only one.
         segments.pop_if(|last| last.plain.is_empty());
         if segments.iter().any(|segment| ["", ".", ".."].contains(&segment.plain.as_str())) {
-            return Err(refusal("has an empty segment, . or .. in it; leave it out"));
+            return Err(invalid("has an empty segment, . or .. in it; leave it out"));
         }
         Ok(Self { segments, extent })
     }
@@ -164,7 +164,7 @@ fn segment(plain: &str) -> Segment {
     Segment { plain: plain.to_owned(), encoded: utf8_percent_encode(plain, ENCODED).to_string() }
 }
 
-fn refusal(what: &str) -> EsperError {
+fn invalid(what: &str) -> EsperError {
     EsperError::validation("path", format!("the path of a rule {what}"))
 }
 

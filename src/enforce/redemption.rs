@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::refusal::Refusal;
-use super::request::question::Question;
+use super::request::facts::RequestFacts;
 use super::request::return_to::ReturnTo;
 use super::request::visit::Visit;
-use super::settings::Settings;
-use super::signed::recent::Recent;
+use super::shared::Shared;
+use super::signed::expiring_lru::ExpiringLru;
 use super::signed::secrets::Signers;
 use super::signed::validity::{Validity, millis};
 use crate::metrics::{self, Stage};
@@ -43,21 +43,21 @@ pub(super) struct Verifications {
     answers: Semaphore,
     proofs: Semaphore,
     /// The proofs that came from a network lately.
-    proofs_of_networks: Recent<u32>,
+    proofs_of_networks: ExpiringLru<u32>,
 }
 
-impl Settings {
+impl Shared {
     /// Has the answer to a challenge verified.
     pub(super) async fn redeem(
         &self,
-        visit: &Visit<'_>,
+        visit: Visit<'_>,
         solution: &Solution,
     ) -> Result<Redeemed, Refusal> {
         // Before it is opened, which counts as an attempt.
         let _permit = self.verifications.answers.try_acquire().map_err(|_| Refusal::Unavailable)?;
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
         let now = SystemTime::now();
-        let content = signers.envelopes.open(&solution.envelope, &visit.binding(), now)?;
+        let content = signers.envelopes.open(&solution.envelope, &visit.identity(), now)?;
         metrics::stage(Stage::Submitted);
         let call = self.guard.client().verify_challenge(&content.token, &solution.response);
         if !verified(call).await? {
@@ -70,16 +70,16 @@ impl Settings {
     /// Has the proof of a managed challenge verified: the clearance for it.
     pub(super) async fn redeem_proof(
         &self,
-        visit: &Visit<'_>,
+        visit: Visit<'_>,
         proof: &str,
-        question: &Question,
+        facts: &RequestFacts,
     ) -> Result<HeaderValue, Refusal> {
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
-        self.verifications.admit_proof(question.address, SystemTime::now())?;
+        self.verifications.admit_proof(facts.address, SystemTime::now())?;
         let _permit = self.verifications.proofs.try_acquire().map_err(|_| Refusal::Unavailable)?;
         metrics::stage(Stage::Submitted);
-        let mut claim = ChallengeProof::new(proof, question.address.to_string());
-        claim.user_agent.clone_from(&question.user_agent);
+        let mut claim = ChallengeProof::new(proof, facts.address.to_string());
+        claim.user_agent.clone_from(&facts.user_agent);
         if !verified(self.guard.client().verify_challenge_proof(&claim)).await? {
             return Err(Refusal::Unproven);
         }
@@ -87,14 +87,14 @@ impl Settings {
     }
 
     /// The cookie for a visitor whom Esper accepts.
-    fn clearance(&self, signers: &Signers, visit: &Visit<'_>) -> HeaderValue {
+    fn clearance(&self, signers: &Signers, visit: Visit<'_>) -> HeaderValue {
         metrics::stage(Stage::Redeemed);
         if let Some(address) = visit.address {
-            let question = Question::of(visit.parts, address, &self.disclosure);
-            self.guard.forget_challenge(&question.request());
+            let facts = RequestFacts::of(visit.parts, address, &self.disclosure);
+            self.guard.forget_challenge(&facts.request());
         }
         // Its time begins now: the verification may have taken a while.
-        signers.clearances.issue(&visit.binding(), SystemTime::now())
+        signers.clearances.issue(&visit.identity(), SystemTime::now())
     }
 }
 
@@ -103,7 +103,7 @@ impl Verifications {
         Self {
             answers: Semaphore::new(AT_ONCE),
             proofs: Semaphore::new(AT_ONCE),
-            proofs_of_networks: Recent::new(REMEMBERED),
+            proofs_of_networks: ExpiringLru::new(REMEMBERED),
         }
     }
 

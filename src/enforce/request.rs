@@ -2,7 +2,7 @@
 
 pub(super) mod client_ip;
 pub(super) mod cookies;
-pub(super) mod question;
+pub(super) mod facts;
 pub(super) mod return_to;
 pub(super) mod session;
 pub(super) mod visit;

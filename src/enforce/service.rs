@@ -16,7 +16,7 @@ use super::answers::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
 use super::request::visit::Visit;
-use super::settings::Settings;
+use super::shared::Shared;
 use super::telemetry::PendingEvent;
 use crate::{TraceContext, metrics};
 
@@ -27,12 +27,12 @@ use crate::{TraceContext, metrics};
 #[derive(Clone, Debug)]
 pub struct Enforce<S> {
     inner: S,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
 }
 
 impl<S> Enforce<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
     }
 }
 
@@ -58,13 +58,13 @@ where
         let next = self.inner.clone();
         // The one that is ready, not its clone.
         let ready = mem::replace(&mut self.inner, next);
-        Box::pin(handle(ready, Arc::clone(&self.settings), request))
+        Box::pin(handle(ready, Arc::clone(&self.shared), request))
     }
 }
 
 async fn handle<S, ReqBody, ResBody>(
     mut inner: S,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
     request: Request<ReqBody>,
 ) -> Result<Response<EnforceBody<ResBody>>, S::Error>
 where
@@ -74,21 +74,20 @@ where
 {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    forget_forged(&mut parts.headers);
-    let client = settings.client_ip.find((settings.peer)(&parts.extensions), &parts.headers);
+    strip_reserved_headers(&mut parts.headers);
+    let client = shared.client_ip.find((shared.peer)(&parts.extensions), &parts.headers);
     parts.extensions.insert(client);
     let trace = trace_of(&parts);
-    let visit =
-        Visit { parts: &parts, address: client.address(), origin: settings.origin.as_ref() };
-    if let Some(name) = settings.own_path(&parts) {
-        let own = endpoint::answer(&settings, visit, name, body);
+    let visit = Visit { parts: &parts, address: client.address(), origin: shared.origin.as_ref() };
+    if let Some(name) = shared.own_path(&parts) {
+        let own = endpoint::answer(&shared, visit, name, body);
         let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let rule = settings.rule_of(&parts, body.is_end_stream());
-    let question = settings.question(&parts, &client, rule);
-    let mut event = PendingEvent::of(settings.telemetry.as_deref(), question, rule.mode, started);
-    let judged = settings.judge(visit, event.question(), rule);
+    let rule = shared.rule_of(&parts, body.is_end_stream());
+    let facts = shared.facts(&parts, &client, rule);
+    let mut event = PendingEvent::of(shared.telemetry.as_deref(), facts, rule.mode, started);
+    let judged = shared.judge(visit, event.facts(), rule);
     let Judged { decision, answer } = TraceContext::scope_if(trace, judged).await;
     metrics::request(&decision, rule.mode);
     event.note(&decision);
@@ -110,7 +109,7 @@ fn trace_of(parts: &Parts) -> Option<TraceContext> {
 }
 
 /// What only Esper and this layer may say of a request.
-fn forget_forged(headers: &mut HeaderMap) {
+fn strip_reserved_headers(headers: &mut HeaderMap) {
     let ours = |name: &str| name.starts_with("x-esper-");
     if headers.keys().any(|name| ours(name.as_str())) {
         let names = headers.keys().filter(|name| ours(name.as_str())).cloned();

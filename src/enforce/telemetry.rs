@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::request::question::Question;
+use super::request::facts::RequestFacts;
 use super::rule::Mode;
 use crate::{Beacons, Decision, DecisionSource, MitigationAction};
 
@@ -27,7 +27,7 @@ pub(super) struct PendingEvent<'a> {
     started: Instant,
     mode: Mode,
     /// Nothing, where Esper is not asked.
-    question: Option<Question>,
+    facts: Option<RequestFacts>,
     decided: Option<(MitigationAction, DecisionSource)>,
     status: Option<StatusCode>,
 }
@@ -50,17 +50,17 @@ impl<'a> PendingEvent<'a> {
     /// Begins to tell of a request about which Esper is asked, if it is its turn.
     pub(super) fn of(
         telemetry: Option<&'a Telemetry>,
-        question: Option<Question>,
+        facts: Option<RequestFacts>,
         mode: Mode,
         started: Instant,
     ) -> Self {
-        let telemetry = telemetry.filter(|telemetry| question.is_some() && telemetry.is_told());
+        let telemetry = telemetry.filter(|telemetry| facts.is_some() && telemetry.is_told());
         let beacons = telemetry.map(|telemetry| &telemetry.beacons);
-        Self { beacons, started, mode, question, decided: None, status: None }
+        Self { beacons, started, mode, facts, decided: None, status: None }
     }
 
-    pub(super) fn question(&self) -> Option<&Question> {
-        self.question.as_ref()
+    pub(super) fn facts(&self) -> Option<&RequestFacts> {
+        self.facts.as_ref()
     }
 
     /// Tells what was decided.
@@ -76,8 +76,8 @@ impl<'a> PendingEvent<'a> {
 
 impl Drop for PendingEvent<'_> {
     fn drop(&mut self) {
-        let (Some(beacons), Some(question)) = (self.beacons, self.question.take()) else { return };
-        let mut event = question.event().with_data("enforced", self.mode == Mode::Enforce);
+        let (Some(beacons), Some(facts)) = (self.beacons, self.facts.take()) else { return };
+        let mut event = facts.event().with_data("enforced", self.mode == Mode::Enforce);
         if let Some((action, source)) = self.decided {
             event =
                 event.with_data("action", action.to_string()).with_data("source", source.as_str());

@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::audience::{self, Audience};
-use crate::enforce::request::question::REQUEST_ID;
+use crate::enforce::request::facts::REQUEST_ID;
 use crate::enforce::request::return_to::ReturnTo;
 use crate::{ChallengeData, Decision, MitigationAction};
 

@@ -13,13 +13,13 @@ use super::answer::{
 use super::audience::Audience;
 use super::pages::{self, Challenge, Task};
 use crate::enforce::refusal::Refusal;
-use crate::enforce::request::question::Question;
+use crate::enforce::request::facts::RequestFacts;
 use crate::enforce::request::visit::Visit;
-use crate::enforce::settings::Settings;
+use crate::enforce::shared::Shared;
 use crate::metrics::{self, Stage};
 use crate::{ChallengeData, Decision, DecisionSource};
 
-impl Settings {
+impl Shared {
     /// The answer to a block.
     pub(in crate::enforce) fn blocked(
         &self,
@@ -60,10 +60,10 @@ impl Settings {
     pub(in crate::enforce) async fn returned(
         &self,
         proof: &str,
-        question: &Question,
+        facts: &RequestFacts,
         visit: Visit<'_>,
     ) -> Response<Bytes> {
-        let refusal = match self.redeem_proof(&visit, proof, question).await {
+        let refusal = match self.redeem_proof(visit, proof, facts).await {
             Ok(clearance) => return with_cookie(redirect_to(&visit.return_to()), clearance),
             Err(refusal) => refusal,
         };
@@ -110,8 +110,8 @@ impl Settings {
     /// The challenge with the layer's own token in place of Esper's.
     fn wrapped(&self, open: &ChallengeData, visit: Visit<'_>) -> Option<ChallengeData> {
         let envelopes = &self.secrets.signers()?.envelopes;
-        let (return_to, binding) = (visit.return_to(), visit.binding());
-        let token = envelopes.wrap(&open.token, &return_to, &binding, SystemTime::now());
+        let (return_to, visitor) = (visit.return_to(), visit.identity());
+        let token = envelopes.wrap(&open.token, &return_to, &visitor, SystemTime::now());
         if token.is_none() {
             warn!("a challenge cannot be offered, as esper's token is too long");
         }

@@ -5,13 +5,13 @@ use std::cell::Cell;
 use http::Request;
 use serde_json::json;
 
-use super::super::request::question::Disclosure;
+use super::super::request::facts::Disclosure;
 use super::*;
 
 /// What is asked about a visitor's request.
-fn question(visitor: u32) -> Question {
+fn facts(visitor: u32) -> RequestFacts {
     let (parts, ()) = Request::get("/checkout").body(()).unwrap().into_parts();
-    Question::of(&parts, std::net::Ipv4Addr::from(visitor).into(), &Disclosure::default())
+    RequestFacts::of(&parts, std::net::Ipv4Addr::from(visitor).into(), &Disclosure::default())
 }
 
 fn of_service(action: &str) -> Decision {
@@ -29,7 +29,7 @@ async fn distinct_visitors_without_end_stay_under_the_cap() {
     let decisions = [of_service("allow"), of_service("block")];
     for visitor in 0..VISITORS {
         let decision = &decisions[visitor as usize % 2];
-        let _ = cache.or(&question(visitor), None, DEADLINE, async || decision.clone()).await;
+        let _ = cache.or(&facts(visitor), None, DEADLINE, async || decision.clone()).await;
         if visitor % 10_000 == 0 {
             // Without a rest for house-keeping, there may be a few more.
             assert!(cache.actions.entry_count() <= CAP + CAP / 2, "{cache:?}");
@@ -73,9 +73,9 @@ async fn whoever_waits_for_others_waits_no_longer_than_the_deadline() {
         tokio::time::sleep(CALL).await;
         of_service("challenge")
     };
-    let (question, begun) = (question(1), tokio::time::Instant::now());
+    let (facts, begun) = (facts(1), tokio::time::Instant::now());
     let one = async || {
-        let decision = cache.or(&question, None, deadline, ask).await;
+        let decision = cache.or(&facts, None, deadline, ask).await;
         (decision.map(|decision| decision.action), begun.elapsed())
     };
     let (first, second) = tokio::join!(one(), one());
@@ -95,8 +95,8 @@ async fn no_time_is_too_long_and_none_keeps_nothing() {
         for action in ["allow", "block"] {
             let (cache, asked) = (DecisionCache::new(options), Cell::new(0));
             for _ in 0..3 {
-                let question = question(1);
-                let decision = cache.or(&question, None, DEADLINE, async || {
+                let facts = facts(1);
+                let decision = cache.or(&facts, None, DEADLINE, async || {
                     asked.set(asked.get() + 1);
                     of_service(action)
                 });
@@ -117,7 +117,7 @@ async fn an_outcome_is_not_shared_under_another_policy() {
             of_service("allow")
         };
         for _ in 0..2 {
-            assert!(cache.or(&question(1), policy, DEADLINE, ask).await.unwrap().is_allowed());
+            assert!(cache.or(&facts(1), policy, DEADLINE, ask).await.unwrap().is_allowed());
         }
     }
     assert_eq!(asked.get(), 3);

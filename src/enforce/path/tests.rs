@@ -129,7 +129,7 @@ fn an_exclusion_is_for_whole_segments() {
 }
 
 #[test]
-fn a_path_with_too_many_readings_gets_the_strictest_of_all() {
+fn a_path_with_too_many_variants_gets_the_strictest_of_all() {
     let long = format!("/health/{}", "%41".repeat(700));
     let deep = format!("/health/{}x{}", "%2561;//.\\".repeat(40), "/..%5c".repeat(40));
     for path in ["/health/\u{7f}", "/health/%00", "/health/%ff", "/health/%25%30%30", &long, &deep]
@@ -141,11 +141,13 @@ fn a_path_with_too_many_readings_gets_the_strictest_of_all() {
 }
 
 #[test]
-fn an_odd_path_that_is_meant_well_has_few_readings() {
+fn an_odd_path_that_is_meant_well_has_few_variants() {
     let odd = "/img//a%20b;v=1/../c%2Fd/%E2%82%AC\\e/";
-    let Readings::Several(readings) = Readings::of(odd) else { panic!("{:?}", Readings::of(odd)) };
-    assert!(readings.len() < 64 && readings.contains(&odd.to_owned()), "{readings:?}");
-    assert!(matches!(Readings::of("/a/b-c.d/é"), Readings::Plain("/a/b-c.d/é")));
+    let PathVariants::Several(variants) = PathVariants::of(odd) else {
+        panic!("{:?}", PathVariants::of(odd))
+    };
+    assert!(variants.len() < 64 && variants.contains(&odd.to_owned()), "{variants:?}");
+    assert!(matches!(PathVariants::of("/a/b-c.d/é"), PathVariants::Plain("/a/b-c.d/é")));
 }
 
 #[test]

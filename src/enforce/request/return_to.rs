@@ -15,7 +15,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 pub(in crate::enforce) struct ReturnTo(String);
 
 impl ReturnTo {
-    /// The way back to what was asked for, without the proof of a managed challenge; `/` where
+    /// The return path to what was asked for, without the proof of a managed challenge; `/` where
     /// that is no path of this site to every browser, or longer than 2 KiB.
     pub(in crate::enforce) fn of(uri: &Uri) -> Self {
         let query = uri.query().map(without_proof).unwrap_or_default();
@@ -23,7 +23,7 @@ impl ReturnTo {
         Self::parse(&reference).unwrap_or_default()
     }
 
-    /// Reads a way back that somebody else may have written; `None` unless it is one.
+    /// Reads a return path that somebody else may have written; `None` unless it is one.
     pub(in crate::enforce) fn parse(untrusted: &str) -> Option<Self> {
         if untrusted.len() > LONGEST || untrusted.contains(is_never_in_a_reference) {
             return None;

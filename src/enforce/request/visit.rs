@@ -10,7 +10,7 @@ use http::{Method, Uri};
 use super::return_to::{self, ReturnTo};
 use crate::enforce::answers::audience::Audience;
 use crate::enforce::public_origin::PublicOrigin;
-use crate::enforce::signed::binding::Binding;
+use crate::enforce::signed::identity::VisitorIdentity;
 
 /// A request of a visitor. Nothing of it is worked out before it is needed.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +44,9 @@ impl<'a> Visit<'a> {
         return_to::proof(original(self.parts)).filter(|_| self.is_safe())
     }
 
-    pub(in crate::enforce) fn binding(self) -> Binding<'a> {
+    pub(in crate::enforce) fn identity(self) -> VisitorIdentity<'a> {
         let user_agent = self.parts.headers.get(USER_AGENT);
-        Binding {
+        VisitorIdentity {
             site: self.origin.map_or_else(|| host(self.parts), PublicOrigin::authority),
             user_agent: user_agent.map(|value| value.as_bytes()).unwrap_or_default(),
             address: self.address,

@@ -15,10 +15,10 @@ use tracing::warn;
 
 pub use options::ClearanceOptions;
 
-use super::binding::{Binding, Nearness, Place};
+use super::expiring_lru::ExpiringLru;
+use super::identity::{NetworkRelation, NetworkScope, VisitorIdentity};
 use super::keys::ClearanceKeys;
-use super::recent::Recent;
-use super::seal::{Domain, Opened};
+use super::token::{Domain, Verified};
 use super::validity::{Validity, millis};
 use crate::enforce::refusal::Refusal;
 use crate::enforce::request::cookies;
@@ -28,25 +28,29 @@ pub(in crate::enforce) struct Clearances {
     keys: ClearanceKeys,
     options: ClearanceOptions,
     /// The network of the other kind in which a cookie was first shown.
-    second_places: Recent<Option<Place>>,
+    second_scopes: ExpiringLru<Option<NetworkScope>>,
     plain_warning: Once,
 }
 
 impl Clearances {
     pub(in crate::enforce) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
-        let second_places = Recent::new(SECOND_PLACES);
-        Self { keys, options, second_places, plain_warning: Once::new() }
+        let second_scopes = ExpiringLru::new(SECOND_SCOPES);
+        Self { keys, options, second_scopes, plain_warning: Once::new() }
     }
 
     /// The `Set-Cookie` for a visitor whose solution Esper accepted. It replaces the visitor's
     /// earlier clearance.
-    pub(in crate::enforce) fn issue(&self, binding: &Binding<'_>, now: SystemTime) -> HeaderValue {
+    pub(in crate::enforce) fn issue(
+        &self,
+        visitor: &VisitorIdentity<'_>,
+        now: SystemTime,
+    ) -> HeaderValue {
         let validity = Validity::new(now, self.options.lifetime);
-        let place = binding.place(self.options.binding).to_text();
-        let fields: [&[u8]; 3] = [&validity.to_bytes(), &binding.digest(), place.as_bytes()];
-        let value = self.keys.seal(Domain::Clearance, fields);
+        let scope = visitor.scope(self.options.binding).to_text();
+        let fields: [&[u8]; 3] = [&validity.to_bytes(), &visitor.digest(), scope.as_bytes()];
+        let value = self.keys.sign(Domain::Clearance, fields);
 
-        let (name, secure) = match self.is_plain(binding) {
+        let (name, secure) = match self.is_plain(visitor) {
             true => (PLAIN_NAME, ""),
             false => (NAME, "; Secure"),
         };
@@ -63,40 +67,45 @@ impl Clearances {
     pub(in crate::enforce) fn holds(
         &self,
         headers: &HeaderMap,
-        binding: &Binding<'_>,
+        visitor: &VisitorIdentity<'_>,
         now: SystemTime,
     ) -> bool {
-        let name = if is_on_this_machine(binding) { PLAIN_NAME } else { NAME };
+        let name = if is_on_this_machine(visitor) { PLAIN_NAME } else { NAME };
         cookies::named(headers, name)
             .filter(|value| !value.is_empty() && value.len() <= Domain::Clearance.longest())
             .take(CANDIDATES)
-            .any(|value| self.check(value, binding, now).is_ok())
+            .any(|value| self.check(value, visitor, now).is_ok())
     }
 
-    fn check(&self, value: &[u8], binding: &Binding<'_>, now: SystemTime) -> Result<(), Refusal> {
-        let Opened { fields: [validity, digest, place], id } =
-            self.keys.open(Domain::Clearance, value)?;
+    fn check(
+        &self,
+        value: &[u8],
+        visitor: &VisitorIdentity<'_>,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        let Verified { fields: [validity, digest, scope], id } =
+            self.keys.verify(Domain::Clearance, value)?;
         let validity = Validity::from_bytes(&validity).ok_or(Refusal::Malformed)?;
-        let place = Place::from_text(&place).ok_or(Refusal::Malformed)?;
+        let scope = NetworkScope::from_text(&scope).ok_or(Refusal::Malformed)?;
         validity.check(now)?;
-        if digest != binding.digest() {
+        if digest != visitor.digest() {
             return Err(Refusal::OtherVisitor);
         }
-        let here = binding.place(self.options.binding);
-        let admitted = match place.nearness(here) {
-            Nearness::Same => true,
-            Nearness::Elsewhere => false,
+        let here = visitor.scope(self.options.binding);
+        let admitted = match scope.relation_to(here) {
+            NetworkRelation::Same => true,
+            NetworkRelation::Elsewhere => false,
             // Else one solved challenge would be good for every network of the other kind.
-            Nearness::OtherFamily => {
+            NetworkRelation::OtherFamily => {
                 let (until, now) = (validity.expires(), millis(now));
-                self.second_places.with(id, until, now, |first| *first.get_or_insert(here) == here)
+                self.second_scopes.with(id, until, now, |first| *first.get_or_insert(here) == here)
             }
         };
         if admitted { Ok(()) } else { Err(Refusal::OtherVisitor) }
     }
 
-    fn is_plain(&self, binding: &Binding<'_>) -> bool {
-        let plain = is_on_this_machine(binding);
+    fn is_plain(&self, visitor: &VisitorIdentity<'_>) -> bool {
+        let plain = is_on_this_machine(visitor);
         if plain {
             self.plain_warning.call_once(|| {
                 warn!(
@@ -112,19 +121,19 @@ impl Clearances {
 
 /// Whether a visitor looks at a site on their own machine, where there is usually no TLS.
 ///
-/// The host alone does not say so: a proxy may put its own in place of the public one. A private
+/// The host alone does not say so: a proxy may put its own in scope of the public one. A private
 /// address is that of a container's host.
-fn is_on_this_machine(binding: &Binding<'_>) -> bool {
-    let host = match binding.site.strip_prefix('[') {
+fn is_on_this_machine(visitor: &VisitorIdentity<'_>) -> bool {
+    let host = match visitor.site.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
-        None => binding.site.split(':').next(),
+        None => visitor.site.split(':').next(),
     };
     let host = host.unwrap_or_default().to_ascii_lowercase();
     let local = host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
     local
-        && binding.address.is_some_and(|address| match address.to_canonical() {
+        && visitor.address.is_some_and(|address| match address.to_canonical() {
             IpAddr::V4(address) => address.is_loopback() || address.is_private(),
             IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
         })
@@ -137,7 +146,7 @@ const PLAIN_NAME: &str = "esper_challenge";
 /// How many cookies of the name are looked at. A browser has one.
 const CANDIDATES: usize = 8;
 /// About 2 MiB when it is full.
-const SECOND_PLACES: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+const SECOND_SCOPES: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The token of a challenge, wrapped so that its way back cannot be forged.
+//! The token of a challenge, wrapped so that its return path cannot be forged.
 //!
 //! Esper's token stays as it is: it is neither read nor changed. What is wrong with an envelope is
 //! found out here, so that a forged one costs no call.
@@ -7,10 +7,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use super::binding::{Binding, Nearness, Place};
+use super::expiring_lru::ExpiringLru;
+use super::identity::{NetworkRelation, NetworkScope, VisitorIdentity};
 use super::keys::ClearanceKeys;
-use super::recent::Recent;
-use super::seal::{Domain, Opened};
+use super::token::{Domain, Verified};
 use super::validity::{Validity, millis};
 use crate::enforce::ClearanceOptions;
 use crate::enforce::refusal::Refusal;
@@ -20,7 +20,7 @@ use crate::enforce::request::return_to::ReturnTo;
 pub(in crate::enforce) struct Envelopes {
     keys: ClearanceKeys,
     options: ClearanceOptions,
-    attempts: Recent<Attempts>,
+    attempts: ExpiringLru<Attempts>,
 }
 
 /// What an envelope holds.
@@ -41,7 +41,7 @@ struct Attempts {
 
 impl Envelopes {
     pub(in crate::enforce) fn new(keys: ClearanceKeys, options: ClearanceOptions) -> Self {
-        Self { keys, options, attempts: Recent::new(REMEMBERED) }
+        Self { keys, options, attempts: ExpiringLru::new(REMEMBERED) }
     }
 
     /// Wraps the token of a challenge for one visitor, if it has at most [`LONGEST_TOKEN`] bytes.
@@ -51,22 +51,22 @@ impl Envelopes {
         &self,
         token: &str,
         return_to: &ReturnTo,
-        binding: &Binding<'_>,
+        visitor: &VisitorIdentity<'_>,
         now: SystemTime,
     ) -> Option<String> {
         if token.len() > LONGEST_TOKEN {
             return None;
         }
         let validity = Validity::new(now, self.options.challenge_lifetime);
-        let place = binding.place(self.options.binding).to_text();
+        let scope = visitor.scope(self.options.binding).to_text();
         let fields: [&[u8]; 5] = [
             &validity.to_bytes(),
-            &binding.digest(),
-            place.as_bytes(),
+            &visitor.digest(),
+            scope.as_bytes(),
             token.as_bytes(),
             return_to.as_str().as_bytes(),
         ];
-        Some(self.keys.seal(Domain::Challenge, fields))
+        Some(self.keys.sign(Domain::Challenge, fields))
     }
 
     /// Opens what came back with a solution, for one attempt to redeem it. Of an envelope that
@@ -77,13 +77,13 @@ impl Envelopes {
     pub(in crate::enforce) fn open(
         &self,
         envelope: &str,
-        binding: &Binding<'_>,
+        visitor: &VisitorIdentity<'_>,
         now: SystemTime,
     ) -> Result<Content, Refusal> {
-        let Authentic { digest, place, content } = self.authentic(envelope)?;
+        let Authentic { digest, scope, content } = self.authentic(envelope)?;
         content.validity.check(now)?;
-        let nearness = place.nearness(binding.place(self.options.binding));
-        if digest != binding.digest() || nearness == Nearness::Elsewhere {
+        let relation = scope.relation_to(visitor.scope(self.options.binding));
+        if digest != visitor.digest() || relation == NetworkRelation::Elsewhere {
             return Err(Refusal::OtherVisitor);
         }
         self.note(&content, now, |attempts| match attempts {
@@ -103,14 +103,14 @@ impl Envelopes {
     }
 
     fn authentic(&self, envelope: &str) -> Result<Authentic, Refusal> {
-        let Opened { fields: [validity, digest, place, token, return_to], id } =
-            self.keys.open(Domain::Challenge, envelope.as_bytes())?;
+        let Verified { fields: [validity, digest, scope, token, return_to], id } =
+            self.keys.verify(Domain::Challenge, envelope.as_bytes())?;
         let read = || {
             let validity = Validity::from_bytes(&validity)?;
             let return_to = ReturnTo::parse(std::str::from_utf8(&return_to).ok()?)?;
             let token = String::from_utf8(token).ok()?;
             let content = Content { token, return_to, id, validity };
-            Some(Authentic { digest, place: Place::from_text(&place)?, content })
+            Some(Authentic { digest, scope: NetworkScope::from_text(&scope)?, content })
         };
         read().ok_or(Refusal::Malformed)
     }
@@ -127,11 +127,11 @@ impl Envelopes {
 
 struct Authentic {
     digest: Vec<u8>,
-    place: Place,
+    scope: NetworkScope,
     content: Content,
 }
 
-/// A token lets whoever has it redeem it, and a way back can hold what is nobody's business.
+/// A token lets whoever has it redeem it, and a return path can hold what is nobody's business.
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Content").field("validity", &self.validity).finish_non_exhaustive()

@@ -14,15 +14,14 @@ pub(in crate::enforce) struct Validity {
 impl Validity {
     pub(in crate::enforce) fn new(now: SystemTime, lifetime: Duration) -> Self {
         let issued = millis(now);
-        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        Self { issued, expires: issued.saturating_add(lifetime) }
+        Self { issued, expires: issued.saturating_add(in_millis(lifetime)) }
     }
 
     /// Refuses what is over, at the very moment of its end too, and what was issued later than
     /// [`CLOCK_SKEW`] from now.
     pub(in crate::enforce) fn check(self, now: SystemTime) -> Result<(), Refusal> {
         let now = millis(now);
-        if self.issued > now.saturating_add(millis(UNIX_EPOCH + CLOCK_SKEW)) {
+        if self.issued > now.saturating_add(in_millis(CLOCK_SKEW)) {
             Err(Refusal::FromTheFuture)
         } else if now >= self.expires {
             Err(Refusal::Expired)
@@ -49,8 +48,11 @@ impl Validity {
 
 /// The milliseconds since 1970; a clock before that shows none.
 pub(in crate::enforce) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    in_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn in_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How far the clock of a replica may be ahead of another's, without the other refusing what it

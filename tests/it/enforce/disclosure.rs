@@ -151,7 +151,7 @@ async fn a_query_is_told_only_where_that_is_asked_for() {
 
 /// Promise 32.
 #[tokio::test]
-async fn a_way_back_is_told_only_with_a_configured_origin_and_never_from_what_a_request_says() {
+async fn a_return_path_is_told_only_with_a_configured_origin_and_never_from_what_a_request_says() {
     const LIES: &[(&str, &str)] = &[
         ("accept", "text/html"),
         ("host", "evil.example"),
@@ -178,9 +178,9 @@ async fn a_way_back_is_told_only_with_a_configured_origin_and_never_from_what_a_
     let asked = asked(&sandbox);
     assert!(asked.len() >= 5);
     for asked in &asked[2..] {
-        let way_back = asked["return_url"].as_str().unwrap();
-        assert!(way_back.starts_with("https://shop.example/"), "{way_back}");
-        assert!(!way_back.starts_with("https://shop.example//"), "{way_back}");
+        let return_path = asked["return_url"].as_str().unwrap();
+        assert!(return_path.starts_with("https://shop.example/"), "{return_path}");
+        assert!(!return_path.starts_with("https://shop.example//"), "{return_path}");
     }
     assert_eq!(asked[2]["return_url"], "https://shop.example/x");
 }

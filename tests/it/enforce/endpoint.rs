@@ -178,7 +178,7 @@ async fn what_a_page_loads_is_served_to_whoever_is_blocked_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_never_a_way_back() {
+async fn the_endpoint_is_never_a_return_path() {
     let sandbox = crate::support::sandbox().await;
     let echo = Echo::behind(super::echo::layer(sandbox.url())).await;
     let mut challenged = 0;

@@ -28,7 +28,7 @@ fn location(answer: &Response) -> Option<String> {
 }
 
 /// Follows a visitor to the page of Esper's and back to the site: the path with the proof.
-async fn way_back(site: &Site, path: &str) -> String {
+async fn return_path(site: &Site, path: &str) -> String {
     site.sandbox.challenge(VISITOR);
     let sent = site.visit(path).send().await.unwrap();
     assert_eq!(sent.status(), 303);
@@ -54,7 +54,7 @@ async fn a_browser_is_sent_to_the_managed_challenge_and_comes_back_with_a_cleara
     assert!(location(&sent).unwrap().starts_with(site.sandbox.url()));
     assert_eq!(sent.text().await.unwrap(), "");
 
-    let back = way_back(&site, "/checkout?step=2&x=%C3%A9").await;
+    let back = return_path(&site, "/checkout?step=2&x=%C3%A9").await;
     assert!(back.starts_with("/checkout?step=2&x=%C3%A9&esper_challenge_proof="), "{back}");
     let returned = site.visit(&back).send().await.unwrap();
     assert_eq!(returned.status(), 303);
@@ -88,7 +88,7 @@ async fn esper_learns_where_a_visitor_goes_back_to_without_an_earlier_proof() {
 
 /// Promise 32.
 #[tokio::test]
-async fn a_way_back_tells_esper_no_query_unless_it_is_asked_for() {
+async fn a_return_path_tells_esper_no_query_unless_it_is_asked_for() {
     let site = Site::with(|layer| layer.with_public_origin(origin())).await;
     site.visit("/a?token=1").send().await.unwrap();
     let asked = calls(&site.sandbox, Operation::CheckMitigation);
@@ -122,7 +122,7 @@ async fn neither_a_post_nor_a_program_is_sent_to_the_managed_challenge() {
 #[tokio::test]
 async fn a_wrong_or_used_proof_passes_nobody() {
     let site = site().await;
-    let back = way_back(&site, "/a?b=1").await;
+    let back = return_path(&site, "/a?b=1").await;
     let refused = |answer: Response| async move {
         assert_eq!(
             (answer.status().as_u16(), cookie(&answer), location(&answer)),
@@ -166,7 +166,7 @@ async fn any_error_of_the_verification_of_a_proof_mints_nothing() {
         Fault::silence(),
     ] {
         let name = fault.to_string();
-        let back = way_back(&site, "/a").await;
+        let back = return_path(&site, "/a").await;
         let id = site.sandbox.faults().add(fault.on(Operation::VerifyChallengeProof));
         let answer = site.visit(&back).send().await.unwrap();
         site.sandbox.faults().remove(id);
@@ -181,7 +181,7 @@ async fn any_error_of_the_verification_of_a_proof_mints_nothing() {
 #[tokio::test]
 async fn a_proof_that_cannot_be_verified_for_a_while_is_still_good_afterwards() {
     let site = Site::impatient(|layer| layer.with_public_origin(origin())).await;
-    let back = way_back(&site, "/a").await;
+    let back = return_path(&site, "/a").await;
     let fault = Fault::status(500).on(Operation::VerifyChallengeProof);
     let fault = site.sandbox.faults().add(fault);
     assert_eq!(site.visit(&back).send().await.unwrap().status(), 503);
@@ -228,7 +228,7 @@ async fn a_proof_that_nobody_asked_for_is_taken_off_and_not_verified() {
     assert_eq!(site.visit("/a?b=1").send().await.unwrap().status(), 200);
 
     // So it is for a second tab, when the first one has passed.
-    let back = way_back(&site, "/first").await;
+    let back = return_path(&site, "/first").await;
     let clearance = cookie(&site.visit(&back).send().await.unwrap()).unwrap();
     assert_eq!(proven(), 1);
     site.sandbox.challenge(VISITOR);

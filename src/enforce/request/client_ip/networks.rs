@@ -21,7 +21,7 @@ impl Networks {
                 "loopback" => networks.extend(LOOPBACK.iter().filter_map(|text| network(text))),
                 "private" => networks.extend(PRIVATE.iter().filter_map(|text| network(text))),
                 text => networks.push(network(text).ok_or_else(|| {
-                    refusal(
+                    invalid(
                         "has an entry that is no network; it looks like 10.0.0.0/8, 2001:db8::/32, \
                          an address, loopback or private",
                     )
@@ -29,10 +29,10 @@ impl Networks {
             }
         }
         if networks.is_empty() {
-            return Err(refusal("is empty; give the networks of your proxies"));
+            return Err(invalid("is empty; give the networks of your proxies"));
         }
         if networks.iter().any(|network| network.prefix_len() == 0) {
-            return Err(refusal(
+            return Err(invalid(
                 "has a network of every address, so that anybody could pass for anybody; give the \
                  networks of your proxies",
             ));
@@ -61,7 +61,7 @@ fn network(text: &str) -> Option<IpNet> {
     Some(network)
 }
 
-fn refusal(what: &str) -> EsperError {
+fn invalid(what: &str) -> EsperError {
     EsperError::validation("trusted_proxies", format!("trusted_proxies {what}"))
 }
 

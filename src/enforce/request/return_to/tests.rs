@@ -1,4 +1,4 @@
-//! What holds of a way back, whoever wrote it.
+//! What holds of a return path, whoever wrote it.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn of(uri: &str) -> String {
     ReturnTo::of(&uri.parse().unwrap()).to_string()
 }
 
-/// Whether a way back is on this site to a browser, and fits where it is put.
+/// Whether a return path is on this site to a browser, and fits where it is put.
 fn check(to: &ReturnTo) {
     let text = to.as_str();
     for base in ["https://good.example/", "https://good.example/a/b?c=/d#e"] {
@@ -31,7 +31,7 @@ fn check(to: &ReturnTo) {
 }
 
 #[test]
-fn what_a_browser_could_take_for_another_site_is_no_way_back() {
+fn what_a_browser_could_take_for_another_site_is_no_return_path() {
     let (long, grows) = (format!("/{}", "a".repeat(8 * 1024)), format!("/{}", "\"".repeat(1_000)));
     for text in [
         "//evil",
@@ -99,7 +99,7 @@ fn what_a_browser_could_take_for_another_site_is_no_way_back() {
 }
 
 #[test]
-fn what_was_asked_for_is_the_way_back() {
+fn what_was_asked_for_is_the_return_path() {
     for path in [
         "/",
         "/a",
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_way_back_is_on_this_site_whatever_it_was_made_of(
+    fn a_return_path_is_on_this_site_whatever_it_was_made_of(
         text in prop_oneof![
             ".{0,60}",
             "/.{0,60}",

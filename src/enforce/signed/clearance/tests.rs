@@ -79,7 +79,7 @@ fn on_this_machine_the_cookie_works_without_tls() {
         ("localhost:3000", "fd00::1"),
     ] {
         let clearances = clearances();
-        let here = Binding { site, ..at(address) };
+        let here = VisitorIdentity { site, ..at(address) };
         let set = clearances.issue(&here, now());
         let text = set.to_str().unwrap();
         assert!(text.starts_with("esper_challenge=") && !text.contains("Secure"), "{site}");
@@ -104,14 +104,14 @@ fn the_cookie_of_a_public_site_is_secure_whatever_host_is_claimed() {
         ("localhost", "192.0.2.1"),
         ("[::1]", "2001:db8::1"),
     ] {
-        let claimed = Binding { site, ..at(address) };
+        let claimed = VisitorIdentity { site, ..at(address) };
         let set = clearances().issue(&claimed, now());
         assert!(set.to_str().unwrap().starts_with(NAME), "{site}");
         assert!(set.to_str().unwrap().contains("; Secure"), "{site}");
         let plain = sending(format!("{PLAIN_NAME}={}", value(&set)));
         assert!(!clearances().holds(&plain, &claimed, now()), "{site}");
     }
-    let unix_socket = Binding { site: "localhost", address: None, ..visitor() };
+    let unix_socket = VisitorIdentity { site: "localhost", address: None, ..visitor() };
     assert!(clearances().issue(&unix_socket, now()).to_str().unwrap().starts_with(NAME));
 }
 
@@ -120,7 +120,7 @@ fn a_cookie_without_secure_is_warned_about_once() {
     let log = logged(|| {
         let clearances = clearances();
         clearances.issue(&visitor(), now());
-        let here = Binding { site: "localhost", ..at("::1") };
+        let here = VisitorIdentity { site: "localhost", ..at("::1") };
         (0..3).for_each(|_| drop(clearances.issue(&here, now())));
     });
     assert_eq!(log.matches("without Secure").count(), 1, "{log}");
@@ -160,7 +160,7 @@ fn a_clearance_is_for_its_site_and_user_agent() {
             ("shop.example", b"", false),
             ("shop.example", &firefox[1..], false),
         ] {
-            let who = Binding { site, user_agent, ..visitor() };
+            let who = VisitorIdentity { site, user_agent, ..visitor() };
             assert_eq!(clearances.holds(&cookie, &who, now()), holds, "{who:?}");
         }
     }
@@ -183,7 +183,7 @@ fn roaming_is_tolerated_as_far_as_the_binding_says() {
         let clearances = bound_to(binding);
         let cookie = sending(pair(&clearances.issue(&visitor(), now())));
         assert_eq!(clearances.holds(&cookie, &at(place), now()), holds, "{binding:?} {place}");
-        let nowhere = Binding { address: None, ..visitor() };
+        let nowhere = VisitorIdentity { address: None, ..visitor() };
         assert_eq!(clearances.holds(&cookie, &nowhere, now()), binding == Nothing);
     }
 }
@@ -229,10 +229,10 @@ fn a_clearance_of_another_binding_counts_no_more() {
 fn a_cookie_of_that_name_with_other_content_counts_as_absent() {
     let clearances = clearances();
     let own = value(&clearances.issue(&visitor(), now()));
-    let envelope = keys(1).seal(Domain::Challenge, [b"a", b"b", b"c"]);
+    let envelope = keys(1).sign(Domain::Challenge, [b"a", b"b", b"c"]);
     let validity = Validity::new(now(), HOUR).to_bytes();
     let digest = visitor().digest();
-    let sealed = |fields: [&[u8]; 3]| keys(1).seal(Domain::Clearance, fields);
+    let signed = |fields: [&[u8]; 3]| keys(1).sign(Domain::Clearance, fields);
     let junk: [Vec<u8>; 14] = [
         b"".to_vec(),
         b"1".to_vec(),
@@ -245,15 +245,15 @@ fn a_cookie_of_that_name_with_other_content_counts_as_absent() {
         format!("{own}=").into_bytes(),
         vec![b'A'; 64 << 10],
         own.as_bytes()[1..].to_vec(),
-        sealed([&validity[1..], &digest, b"any"]).into_bytes(),
-        sealed([&validity, &digest, b"nonsense"]).into_bytes(),
-        sealed([&validity, &digest[1..], b"192.0.2.0/24"]).into_bytes(),
+        signed([&validity[1..], &digest, b"any"]).into_bytes(),
+        signed([&validity, &digest, b"nonsense"]).into_bytes(),
+        signed([&validity, &digest[1..], b"192.0.2.0/24"]).into_bytes(),
     ];
     for junk in junk {
         assert!(!clearances.holds(&with_cookie(&junk), &visitor(), now()), "{junk:?}");
     }
     assert!(!clearances.holds(&HeaderMap::new(), &visitor(), now()));
-    let known_good = sealed([&validity, &digest, b"192.0.2.0/24"]);
+    let known_good = signed([&validity, &digest, b"192.0.2.0/24"]);
     assert!(clearances.holds(&with_cookie(known_good), &visitor(), now()));
 }
 

@@ -27,7 +27,7 @@ fn wrapped_token(envelopes: &Envelopes, token: &str) -> String {
 }
 
 #[test]
-fn the_token_and_the_way_back_come_out_as_they_went_in() {
+fn the_token_and_the_return_path_come_out_as_they_went_in() {
     for (token, return_to) in [
         (TOKEN.to_owned(), "/cart?id=1".to_owned()),
         (String::new(), "/".to_owned()),
@@ -101,9 +101,9 @@ fn an_envelope_ends_with_its_time_and_is_not_from_the_future() {
 
 #[test]
 fn an_envelope_is_for_its_visitor() {
-    let other_site = Binding { site: "other.example", ..visitor() };
-    let other_agent = Binding { user_agent: b"curl/8", ..visitor() };
-    let nowhere = Binding { address: None, ..visitor() };
+    let other_site = VisitorIdentity { site: "other.example", ..visitor() };
+    let other_agent = VisitorIdentity { user_agent: b"curl/8", ..visitor() };
+    let nowhere = VisitorIdentity { address: None, ..visitor() };
     for (who, expected) in [
         (at("192.0.2.200"), None),
         // The page came over IPv4, and its answer goes over IPv6.
@@ -126,7 +126,7 @@ fn an_envelope_is_for_its_visitor() {
 fn neither_a_clearance_nor_anything_else_is_an_envelope() {
     let (ours, envelopes) = (keys(1), envelopes());
     let fields: [&[u8]; 5] = [&[0; 16], &[0; 32], b"any", b"t", b"/"];
-    let clearance = ours.seal(Domain::Clearance, fields);
+    let clearance = ours.sign(Domain::Clearance, fields);
     let opened = |text: &str| envelopes.open(text, &visitor(), now()).unwrap_err();
     assert_eq!(opened(&clearance), Refusal::BadSignature);
     for text in ["", "x", TOKEN, &"A".repeat(64 << 10), "eyJhbGciOiJub25lIn0.e30."] {
@@ -138,7 +138,7 @@ fn neither_a_clearance_nor_anything_else_is_an_envelope() {
     {
         let mut fields = fields;
         fields[place] = wrong;
-        assert_eq!(opened(&ours.seal(Domain::Challenge, fields)), Refusal::Malformed, "{place}");
+        assert_eq!(opened(&ours.sign(Domain::Challenge, fields)), Refusal::Malformed, "{place}");
     }
     let stranger = Envelopes::new(keys(2), ClearanceOptions::new());
     assert_eq!(opened(&wrapped(&stranger)), Refusal::UnknownKey);
@@ -187,7 +187,7 @@ fn a_stranger_spends_nobodys_attempts() {
 }
 
 #[test]
-fn neither_the_token_nor_the_way_back_is_printed() {
+fn neither_the_token_nor_the_return_path_is_printed() {
     let envelopes = envelopes();
     let content = envelopes.open(&wrapped(&envelopes), &visitor(), now()).unwrap();
     let shown = format!("{content:?} {content:#?}");

@@ -15,7 +15,7 @@ use super::path::PathRules;
 use super::public_origin::PublicOrigin;
 use super::redemption::Verifications;
 use super::request::client_ip::ClientIpRules;
-use super::request::question::Disclosure;
+use super::request::facts::Disclosure;
 use super::rule::Rule;
 use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
@@ -23,7 +23,7 @@ use crate::Guard;
 
 /// What the services of a layer share.
 #[derive(Clone)]
-pub(super) struct Settings {
+pub(super) struct Shared {
     pub(super) guard: Guard,
     pub(super) rule: Option<RuleFn>,
     pub(super) paths: PathRules<Rule>,
@@ -51,9 +51,9 @@ pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     Some(peer.ip())
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
+        f.debug_struct("Shared")
             .field("guard", &self.guard)
             .field("client_ip", &self.client_ip)
             .field("endpoint", &self.endpoint)

@@ -1,4 +1,4 @@
-//! What makes two questions the same, and what Esper is told.
+//! What makes two requests the same, and what Esper is told.
 
 use http::Request;
 use proptest::prelude::*;
@@ -10,24 +10,18 @@ fn text() -> impl Strategy<Value = String> {
     "[ab\\x00\\x1f|:;,/\\n \"\u{ff}]{0,4}"
 }
 
-fn questions() -> impl Strategy<Value = Question> {
+fn all_facts() -> impl Strategy<Value = RequestFacts> {
     let address = prop_oneof![Just([192, 0, 2, 1]), Just([192, 0, 2, 11])].prop_map(IpAddr::from);
     let name = prop_oneof![Just("accept"), Just("accept-language"), Just("host")];
     let headers = prop::collection::vec((name.prop_map(HeaderName::from_static), text()), 0..3);
     let optional = || prop::option::of(text());
     let parts = (address, optional(), text(), text(), headers, optional(), optional());
-    parts.prop_map(|(address, user_agent, method, path, headers, session, request_id)| Question {
-        address,
-        user_agent,
-        method,
-        path,
-        headers,
-        session,
-        request_id,
+    parts.prop_map(|(address, user_agent, method, path, headers, session, request_id)| {
+        RequestFacts { address, user_agent, method, path, headers, session, request_id }
     })
 }
 
-fn same(one: &Question, other: &Question) -> bool {
+fn same(one: &RequestFacts, other: &RequestFacts) -> bool {
     one.address == other.address
         && one.user_agent == other.user_agent
         && one.method == other.method
@@ -40,22 +34,22 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4096) })]
 
     #[test]
-    fn keys_are_equal_for_equal_questions_alone(one in questions(), other in questions()) {
-        let likeness = Likeness::new();
-        let equal = likeness.key(&one, None) == likeness.key(&other, None);
+    fn keys_are_equal_for_equal_requests_alone(one in all_facts(), other in all_facts()) {
+        let hasher = CacheKeyHasher::new();
+        let equal = hasher.key(&one, None) == hasher.key(&other, None);
         prop_assert_eq!(equal, same(&one, &other));
     }
 
     #[test]
     fn no_byte_can_move_from_one_member_to_the_next(left in text(), right in text(), split in 0_usize..8) {
-        let likeness = Likeness::new();
+        let hasher = CacheKeyHasher::new();
         let joined = format!("{left}{right}");
         let mut split = split.min(joined.len());
         while !joined.is_char_boundary(split) {
             split -= 1;
         }
         let (left_too, right_too) = joined.split_at(split);
-        let question = |path: &str, value: &str, session: Option<&str>| Question {
+        let facts = |path: &str, value: &str, session: Option<&str>| RequestFacts {
             address: IpAddr::from([192, 0, 2, 1]),
             user_agent: Some(value.to_owned()),
             method: "GET".to_owned(),
@@ -64,59 +58,59 @@ proptest! {
             session: session.map(str::to_owned),
             request_id: None,
         };
-        let one = question(&left, &right, Some(&left));
-        let other = question(left_too, right_too, Some(left_too));
-        let equal = likeness.key(&one, None) == likeness.key(&other, None);
+        let one = facts(&left, &right, Some(&left));
+        let other = facts(left_too, right_too, Some(left_too));
+        let equal = hasher.key(&one, None) == hasher.key(&other, None);
         prop_assert_eq!(equal, left == left_too);
-        let without = question(&left, &right, None);
-        prop_assert_ne!(likeness.key(&without, None), likeness.key(&question(&left, &right, Some("")), None));
-        prop_assert_ne!(likeness.key(&one, None), likeness.key(&one, Some(FailurePolicy::open())));
+        let without = facts(&left, &right, None);
+        prop_assert_ne!(hasher.key(&without, None), hasher.key(&facts(&left, &right, Some("")), None));
+        prop_assert_ne!(hasher.key(&one, None), hasher.key(&one, Some(FailurePolicy::open())));
     }
 }
 
 #[test]
 fn no_two_processes_have_the_same_keys() {
     let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
-    let question = Question::of(&parts, IpAddr::from([192, 0, 2, 1]), &Disclosure::default());
-    assert_ne!(Likeness::new().key(&question, None), Likeness::new().key(&question, None));
+    let facts = RequestFacts::of(&parts, IpAddr::from([192, 0, 2, 1]), &Disclosure::default());
+    assert_ne!(CacheKeyHasher::new().key(&facts, None), CacheKeyHasher::new().key(&facts, None));
 }
 
-fn question(request: http::request::Builder, disclosure: &Disclosure) -> Question {
+fn facts(request: http::request::Builder, disclosure: &Disclosure) -> RequestFacts {
     let parts = request.body(()).unwrap().into_parts().0;
-    Question::of(&parts, "192.0.2.1".parse().unwrap(), disclosure)
+    RequestFacts::of(&parts, "192.0.2.1".parse().unwrap(), disclosure)
 }
 
 #[test]
 fn the_order_in_which_a_visitor_sends_headers_makes_no_difference() {
-    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
+    let (hasher, disclosure) = (CacheKeyHasher::new(), Disclosure::default());
     let one = Request::get("/").header("accept", "a").header("origin", "o").header("x-odd", "1");
     let two = Request::get("/").header("X-Odd", "2").header("Origin", "o").header("Accept", "a");
-    let (one, two) = (question(one, &disclosure), question(two, &disclosure));
+    let (one, two) = (facts(one, &disclosure), facts(two, &disclosure));
     assert_eq!(one.headers, two.headers);
-    assert_eq!(likeness.key(&one, None), likeness.key(&two, None));
+    assert_eq!(hasher.key(&one, None), hasher.key(&two, None));
 }
 
 #[test]
 fn a_host_is_told_whichever_way_http_says_it() {
-    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
+    let (hasher, disclosure) = (CacheKeyHasher::new(), Disclosure::default());
     let of = |uri: &str, header: &[&str]| {
         let request =
             header.iter().fold(Request::get(uri), |request, host| request.header("host", *host));
-        question(request, &disclosure)
+        facts(request, &disclosure)
     };
     let http2 = of("https://shop.example/", &[]);
     assert_eq!(http2.headers, of("/", &["shop.example"]).headers);
     let other = of("https://admin.example/", &[]);
-    assert_ne!(likeness.key(&http2, None), likeness.key(&other, None));
+    assert_ne!(hasher.key(&http2, None), hasher.key(&other, None));
     assert_eq!(of("https://other.example/", &["shop.example"]).headers, http2.headers);
 }
 
 #[test]
-fn a_value_under_another_header_is_another_question() {
-    let (likeness, disclosure) = (Likeness::new(), Disclosure::default());
-    let one = question(Request::get("/").header("accept", "x"), &disclosure);
-    let two = question(Request::get("/").header("origin", "x"), &disclosure);
-    assert_ne!(likeness.key(&one, None), likeness.key(&two, None));
+fn a_value_under_another_header_is_another_request() {
+    let (hasher, disclosure) = (CacheKeyHasher::new(), Disclosure::default());
+    let one = facts(Request::get("/").header("accept", "x"), &disclosure);
+    let two = facts(Request::get("/").header("origin", "x"), &disclosure);
+    assert_ne!(hasher.key(&one, None), hasher.key(&two, None));
 }
 
 #[test]
@@ -125,10 +119,10 @@ fn what_is_not_on_the_list_is_not_told() {
     let request = ["cookie", "authorization", "x-api-key", "referer", "x-forwarded-for", "x-odd"]
         .iter()
         .fold(Request::post("/pay?token=canary"), |request, name| request.header(*name, secret));
-    let question = question(request.header("accept", "a"), &Disclosure::default());
-    let asked = serde_json::to_string(&question.request()).unwrap();
-    let debug = format!("{question:?}");
-    let told = serde_json::to_string(&question.event()).unwrap();
+    let facts = facts(request.header("accept", "a"), &Disclosure::default());
+    let asked = serde_json::to_string(&facts.request()).unwrap();
+    let debug = format!("{facts:?}");
+    let told = serde_json::to_string(&facts.event()).unwrap();
     for text in [&asked, &debug, &told] {
         assert!(!text.contains(secret), "{text}");
         assert!(text.contains("/pay"), "{text}");
@@ -139,9 +133,9 @@ fn what_is_not_on_the_list_is_not_told() {
 #[test]
 fn a_query_is_told_where_that_is_asked_for() {
     let disclosure = Disclosure { query: true, ..Disclosure::default() };
-    assert_eq!(question(Request::get("/pay?a=b"), &disclosure).path, "/pay?a=b");
-    assert_eq!(question(Request::get("/pay?a=b"), &Disclosure::default()).path, "/pay");
-    assert_eq!(question(Request::options("*"), &disclosure).path, "*");
+    assert_eq!(facts(Request::get("/pay?a=b"), &disclosure).path, "/pay?a=b");
+    assert_eq!(facts(Request::get("/pay?a=b"), &Disclosure::default()).path, "/pay");
+    assert_eq!(facts(Request::options("*"), &disclosure).path, "*");
 }
 
 #[test]

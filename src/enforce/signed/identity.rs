@@ -1,11 +1,11 @@
-//! Whom something signed is for.
+//! The visitor that a signed token is bound to.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
-use super::seal::put;
+use super::token::put_field;
 
 /// How closely a clearance, and an open challenge, is bound to the address of its visitor. It is
 /// bound to the site and the user agent in any case.
@@ -29,9 +29,9 @@ pub enum ClearanceBinding {
     Address,
 }
 
-/// Whom something signed is for, as the request shows it.
+/// The visitor that a signed token is bound to, as the request shows it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::enforce) struct Binding<'a> {
+pub(in crate::enforce) struct VisitorIdentity<'a> {
     /// The host, with the port where the request has one. Upper and lower case are the same.
     pub(in crate::enforce) site: &'a str,
     /// As it came; empty where there is none.
@@ -40,61 +40,62 @@ pub(in crate::enforce) struct Binding<'a> {
     pub(in crate::enforce) address: Option<IpAddr>,
 }
 
-/// Where a visitor is, as closely as the binding looks.
+/// The addresses that a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::enforce) enum Place {
-    /// Wherever it is.
+pub(in crate::enforce) enum NetworkScope {
+    /// Every address.
     Any,
     /// The request had no address.
     Unknown,
     In(IpNet),
 }
 
-/// How one place lies to another.
+/// How one scope relates to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::enforce) enum Nearness {
+pub(in crate::enforce) enum NetworkRelation {
     Same,
     /// A network of the other kind, which can be the same visitor's.
     OtherFamily,
     Elsewhere,
 }
 
-impl Binding<'_> {
+impl VisitorIdentity<'_> {
     /// The site and the user agent, in a digest of fixed size.
     pub(in crate::enforce) fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::with_capacity(self.site.len() + self.user_agent.len() + 8);
-        put(&mut bytes, self.site.to_ascii_lowercase().as_bytes());
-        put(&mut bytes, self.user_agent);
+        put_field(&mut bytes, self.site.to_ascii_lowercase().as_bytes());
+        put_field(&mut bytes, self.user_agent);
         Sha256::digest(bytes).into()
     }
 
-    pub(in crate::enforce) fn place(&self, binding: ClearanceBinding) -> Place {
+    pub(in crate::enforce) fn scope(&self, binding: ClearanceBinding) -> NetworkScope {
         let Some(address) = self.address.map(|address| address.to_canonical()) else {
             return match binding {
-                ClearanceBinding::Nothing => Place::Any,
-                ClearanceBinding::Network | ClearanceBinding::Address => Place::Unknown,
+                ClearanceBinding::Nothing => NetworkScope::Any,
+                ClearanceBinding::Network | ClearanceBinding::Address => NetworkScope::Unknown,
             };
         };
         let length = match (binding, address) {
-            (ClearanceBinding::Nothing, _) => return Place::Any,
+            (ClearanceBinding::Nothing, _) => return NetworkScope::Any,
             (ClearanceBinding::Network, IpAddr::V4(_)) => NETWORK_V4,
             (ClearanceBinding::Network, IpAddr::V6(_)) => NETWORK_V6,
-            (ClearanceBinding::Address, _) => return Place::In(address.into()),
+            (ClearanceBinding::Address, _) => return NetworkScope::In(address.into()),
         };
         // No prefix of these lengths is too long for its address.
-        IpNet::new(address, length).map_or(Place::Unknown, |net| Place::In(net.trunc()))
+        IpNet::new(address, length)
+            .map_or(NetworkScope::Unknown, |net| NetworkScope::In(net.trunc()))
     }
 }
 
-impl Place {
-    pub(in crate::enforce) fn nearness(self, other: Self) -> Nearness {
+impl NetworkScope {
+    pub(in crate::enforce) fn relation_to(self, other: Self) -> NetworkRelation {
         match (self, other) {
-            (one, other) if one == other => Nearness::Same,
+            (one, other) if one == other => NetworkRelation::Same,
             (Self::In(one), Self::In(other)) => match (one.prefix_len(), other.prefix_len()) {
-                (NETWORK_V4, NETWORK_V6) | (NETWORK_V6, NETWORK_V4) => Nearness::OtherFamily,
-                _ => Nearness::Elsewhere,
+                (NETWORK_V4, NETWORK_V6) | (NETWORK_V6, NETWORK_V4) => NetworkRelation::OtherFamily,
+                _ => NetworkRelation::Elsewhere,
             },
-            _ => Nearness::Elsewhere,
+            _ => NetworkRelation::Elsewhere,
         }
     }
 
@@ -124,15 +125,15 @@ const UNKNOWN: &str = "unknown";
 mod tests {
     use super::*;
 
-    fn at(address: &str) -> Binding<'static> {
+    fn at(address: &str) -> VisitorIdentity<'static> {
         let address = Some(address.parse().unwrap());
-        Binding { site: "shop.example", user_agent: b"Firefox", address }
+        VisitorIdentity { site: "shop.example", user_agent: b"Firefox", address }
     }
 
     #[test]
-    fn a_place_is_as_large_as_the_binding_says() {
+    fn a_network_scope_is_as_large_as_the_binding_says() {
         use ClearanceBinding::{Address, Network, Nothing};
-        use Nearness::{Elsewhere, OtherFamily, Same};
+        use NetworkRelation::{Elsewhere, OtherFamily, Same};
 
         for (one, other, network, address) in [
             ("192.0.2.1", "192.0.2.1", Same, Same),
@@ -145,7 +146,7 @@ mod tests {
             ("::1", "127.0.0.1", OtherFamily, Elsewhere),
         ] {
             for (one, other) in [(at(one), at(other)), (at(other), at(one))] {
-                let near = |binding| one.place(binding).nearness(other.place(binding));
+                let near = |binding| one.scope(binding).relation_to(other.scope(binding));
                 assert_eq!(near(Nothing), Same);
                 assert_eq!(near(Network), network, "{one:?} {other:?}");
                 assert_eq!(near(Address), address, "{one:?} {other:?}");
@@ -156,42 +157,47 @@ mod tests {
     #[test]
     fn another_binding_or_no_address_is_elsewhere() {
         use ClearanceBinding::{Address, Network, Nothing};
-        let nowhere = Binding { address: None, ..at("::1") };
-        for place in [nowhere.place(Network), nowhere.place(Address)] {
-            assert_eq!(place, Place::Unknown);
+        let nowhere = VisitorIdentity { address: None, ..at("::1") };
+        for scope in [nowhere.scope(Network), nowhere.scope(Address)] {
+            assert_eq!(scope, NetworkScope::Unknown);
         }
-        assert_eq!(nowhere.place(Nothing), Place::Any);
+        assert_eq!(nowhere.scope(Nothing), NetworkScope::Any);
         for address in ["192.0.2.0", "2001:db8:1::"] {
-            let places = [Nothing, Network, Address].map(|binding| at(address).place(binding));
-            for (number, place) in places.iter().enumerate() {
-                assert_eq!(place.nearness(Place::Unknown), Nearness::Elsewhere);
-                for (_, other) in places.iter().enumerate().filter(|(other, _)| *other != number) {
-                    assert_eq!(place.nearness(*other), Nearness::Elsewhere, "{place:?} {other:?}");
+            let scopes = [Nothing, Network, Address].map(|binding| at(address).scope(binding));
+            for (number, scope) in scopes.iter().enumerate() {
+                assert_eq!(scope.relation_to(NetworkScope::Unknown), NetworkRelation::Elsewhere);
+                for (_, other) in scopes.iter().enumerate().filter(|(other, _)| *other != number) {
+                    assert_eq!(
+                        scope.relation_to(*other),
+                        NetworkRelation::Elsewhere,
+                        "{scope:?} {other:?}"
+                    );
                 }
             }
         }
     }
 
     #[test]
-    fn a_place_is_read_as_it_was_written() {
+    fn a_network_scope_is_read_as_it_was_written() {
         for binding in
             [ClearanceBinding::Nothing, ClearanceBinding::Network, ClearanceBinding::Address]
         {
-            for who in [at("192.0.2.77"), at("2001:db8::7"), Binding { address: None, ..at("::") }]
+            for who in
+                [at("192.0.2.77"), at("2001:db8::7"), VisitorIdentity { address: None, ..at("::") }]
             {
-                let place = who.place(binding);
-                assert_eq!(Place::from_text(place.to_text().as_bytes()), Some(place));
+                let scope = who.scope(binding);
+                assert_eq!(NetworkScope::from_text(scope.to_text().as_bytes()), Some(scope));
             }
         }
         for text in ["", "an", "192.0.2.1", "192.0.2.0/33", "\u{e9}"] {
-            assert_eq!(Place::from_text(text.as_bytes()), None, "{text}");
+            assert_eq!(NetworkScope::from_text(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Place::from_text(b"\xff"), None);
+        assert_eq!(NetworkScope::from_text(b"\xff"), None);
     }
 
     #[test]
     fn no_two_visitors_share_a_digest() {
-        let who = |site, user_agent| Binding { site, user_agent, address: None }.digest();
+        let who = |site, user_agent| VisitorIdentity { site, user_agent, address: None }.digest();
         assert_eq!(who("Shop.Example", b"x"), who("shop.example", b"x"));
         assert_ne!(who("shop.example", b"x"), who("shop.example", b"X"));
         assert_ne!(who("shop.example", b"x"), who("shop.example:8443", b"x"));

@@ -1,15 +1,15 @@
-//! What is known of signed texts that were seen lately.
+//! A bounded LRU map of notes about tokens, each until the token expires.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 
-/// Notes about texts by their id, each until its text ends, and for a bounded number of them.
+/// Notes by an id, each until its time ends, and for a bounded number of ids.
 ///
 /// What was not looked at for the longest time is forgotten first. The lock is held for the time
 /// of a look-up.
-pub(in crate::enforce) struct Recent<V> {
+pub(in crate::enforce) struct ExpiringLru<V> {
     notes: Mutex<LruCache<[u8; 16], Note<V>>>,
 }
 
@@ -18,7 +18,7 @@ struct Note<V> {
     until: u64,
 }
 
-impl<V: Default> Recent<V> {
+impl<V: Default> ExpiringLru<V> {
     pub(in crate::enforce) fn new(capacity: NonZeroUsize) -> Self {
         // A cache that is bounded from the beginning takes its memory from the beginning.
         let mut notes = LruCache::unbounded();
@@ -26,7 +26,7 @@ impl<V: Default> Recent<V> {
         Self { notes: Mutex::new(notes) }
     }
 
-    /// Looks at the note about a text, and may change it. Times are in milliseconds since 1970.
+    /// Looks at the note about an id, and may change it. Times are in milliseconds since 1970.
     pub(in crate::enforce) fn with<R>(
         &self,
         id: [u8; 16],
@@ -36,7 +36,7 @@ impl<V: Default> Recent<V> {
     ) -> R {
         // What the closures do cannot panic; if it did, any notes are better than none.
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two for each that may come keep the notes about texts that ended from piling up.
+        // Two for each that may come keep notes that ended from piling up.
         for _ in 0..2 {
             if notes.peek_lru().is_some_and(|(_, note)| note.until <= now) {
                 notes.pop_lru();
@@ -60,22 +60,22 @@ mod tests {
 
     #[test]
     fn notes_are_bounded_in_number_and_the_latest_are_kept() {
-        let recent = Recent::<u32>::new(NonZeroUsize::new(100).unwrap());
+        let lru = ExpiringLru::<u32>::new(NonZeroUsize::new(100).unwrap());
         for number in 0..1_000 {
-            recent.with(id(number), 10, 0, |value| *value = number);
-            assert!(recent.notes.lock().unwrap().len() <= 100);
+            lru.with(id(number), 10, 0, |value| *value = number);
+            assert!(lru.notes.lock().unwrap().len() <= 100);
         }
         for number in (900..1_000).rev() {
-            assert_eq!(recent.with(id(number), 10, 0, |value| *value), number);
+            assert_eq!(lru.with(id(number), 10, 0, |value| *value), number);
         }
-        assert_eq!(recent.with(id(899), 10, 0, |value| *value), 0, "forgotten");
+        assert_eq!(lru.with(id(899), 10, 0, |value| *value), 0, "forgotten");
     }
 
     #[test]
-    fn notes_about_texts_that_ended_make_room() {
-        let recent = Recent::<()>::new(NonZeroUsize::new(1_000).unwrap());
-        (0..100).for_each(|number| recent.with(id(number), 10, 0, |()| ()));
-        (100..200).for_each(|number| recent.with(id(number), 30, 10, |()| ()));
-        assert_eq!(recent.notes.lock().unwrap().len(), 100);
+    fn notes_that_ended_make_room() {
+        let lru = ExpiringLru::<()>::new(NonZeroUsize::new(1_000).unwrap());
+        (0..100).for_each(|number| lru.with(id(number), 10, 0, |()| ()));
+        (100..200).for_each(|number| lru.with(id(number), 30, 10, |()| ()));
+        assert_eq!(lru.notes.lock().unwrap().len(), 100);
     }
 }

@@ -1,27 +1,27 @@
-//! The ways to read one path.
+//! The ways to read one path: its variants.
 
 use percent_encoding::percent_decode_str;
 
 /// All ways to read a path.
 #[derive(Debug)]
-pub(super) enum Readings<'a> {
+pub(super) enum PathVariants<'a> {
     /// There is one.
     Plain(&'a str),
     /// There are several, the path as it is among them.
     Several(Vec<String>),
-    /// There are more than are worth trying, or one that no server means well.
+    /// There are more than are worth trying, or one that is malformed.
     Endless,
 }
 
-/// A reading on the way to others.
+/// A variant on the way to others.
 #[derive(PartialEq, Eq)]
-struct Reading {
+struct Variant {
     path: String,
     decoded: u8,
 }
 
-impl<'a> Readings<'a> {
-    /// The steps are applied to every reading, until they lead to no other one.
+impl<'a> PathVariants<'a> {
+    /// The steps are applied to every variant, until they lead to no other one.
     pub(super) fn of(path: &'a str) -> Self {
         if is_plain(path) {
             return Self::Plain(path);
@@ -29,24 +29,24 @@ impl<'a> Readings<'a> {
         if path.len() > LONGEST {
             return Self::Endless;
         }
-        let mut readings = vec![Reading { path: path.to_owned(), decoded: 0 }];
+        let mut variants = vec![Variant { path: path.to_owned(), decoded: 0 }];
         let mut next = 0;
-        while let Some(reading) = readings.get(next) {
+        while let Some(reading) = variants.get(next) {
             next += 1;
             let Some(others) = steps(reading) else { return Self::Endless };
             for other in others {
-                if !readings.contains(&other) {
-                    readings.push(other);
+                if !variants.contains(&other) {
+                    variants.push(other);
                 }
             }
-            if readings.len() > MOST {
+            if variants.len() > MOST {
                 return Self::Endless;
             }
         }
-        let mut readings: Vec<_> = readings.into_iter().map(|reading| reading.path).collect();
-        readings.sort_unstable();
-        readings.dedup();
-        Self::Several(readings)
+        let mut variants: Vec<_> = variants.into_iter().map(|reading| reading.path).collect();
+        variants.sort_unstable();
+        variants.dedup();
+        Self::Several(variants)
     }
 }
 
@@ -61,8 +61,8 @@ fn is_plain(path: &str) -> bool {
         && !bytes.windows(2).any(is_odd_pair)
 }
 
-/// The readings that one step leads to; `None` if that is no text that a path can have.
-fn steps(from: &Reading) -> Option<Vec<Reading>> {
+/// The variants that one step leads to; `None` if that is no text that a path can have.
+fn steps(from: &Variant) -> Option<Vec<Variant>> {
     let path = &from.path;
     if path.contains(char::is_control) {
         return None;
@@ -70,7 +70,7 @@ fn steps(from: &Reading) -> Option<Vec<Reading>> {
     let mut to = Vec::new();
     let mut add = |path: String, decoded| {
         if path != from.path {
-            to.push(Reading { path, decoded });
+            to.push(Variant { path, decoded });
         }
     };
     if from.decoded < DECODED && path.contains('%') {
@@ -133,7 +133,7 @@ fn resolved(path: &str) -> String {
 
 /// How often a path is decoded, at the most: a proxy may do it before the application does.
 const DECODED: u8 = 2;
-/// The longest path with more than one reading, in bytes.
+/// The longest path with more than one variant, in bytes.
 const LONGEST: usize = 2048;
-/// The most readings of a path. One with an odd thing of each kind in it has some twenty.
+/// The most variants of a path. One with an odd thing of each kind in it has some twenty.
 const MOST: usize = 64;

@@ -20,26 +20,26 @@ pub(in crate::enforce) struct Disclosure {
     pub(in crate::enforce) session: Option<Session>,
 }
 
-/// What is asked about one request.
+/// What Esper is told of one request.
 #[derive(Debug)]
-pub(in crate::enforce) struct Question {
+pub(in crate::enforce) struct RequestFacts {
     pub(in crate::enforce) address: IpAddr,
     pub(in crate::enforce) user_agent: Option<String>,
     method: String,
     path: String,
     headers: Vec<(HeaderName, String)>,
     session: Option<String>,
-    /// Not a part of what two questions have in common.
+    /// Not a part of what makes two requests equal.
     request_id: Option<String>,
 }
 
-/// Finds equal questions. Two hashes under keys of their own make 128 bits that nobody outside can
+/// Finds equal requests. Two hashes under keys of their own make 128 bits that nobody outside can
 /// aim at.
 #[derive(Clone, Debug)]
-pub(in crate::enforce) struct Likeness([RandomState; 2]);
+pub(in crate::enforce) struct CacheKeyHasher([RandomState; 2]);
 
-/// What equal questions have in common, in little memory.
-pub(in crate::enforce) type Key = [u64; 2];
+/// What equal requests have in common, in little memory.
+pub(in crate::enforce) type CacheKey = [u64; 2];
 
 impl Disclosure {
     /// Names the headers that Esper is told of.
@@ -78,7 +78,7 @@ impl Default for Disclosure {
     }
 }
 
-impl Question {
+impl RequestFacts {
     pub(in crate::enforce) fn of(parts: &Parts, address: IpAddr, disclosure: &Disclosure) -> Self {
         let uri = original(parts);
         let path = match uri.path_and_query() {
@@ -142,19 +142,19 @@ impl Question {
     }
 }
 
-impl Likeness {
+impl CacheKeyHasher {
     pub(in crate::enforce) fn new() -> Self {
         Self([RandomState::new(), RandomState::new()])
     }
 
-    /// What a question has in common with others that are asked under the same policy.
+    /// What a request has in common with others that are asked about under the same policy.
     pub(in crate::enforce) fn key(
         &self,
-        question: &Question,
+        facts: &RequestFacts,
         policy: Option<FailurePolicy>,
-    ) -> Key {
-        let Question { address, user_agent, method, path, headers, session, request_id: _ } =
-            question;
+    ) -> CacheKey {
+        let RequestFacts { address, user_agent, method, path, headers, session, request_id: _ } =
+            facts;
         // The hashes of texts and lists say where each ends, so that none runs into the next.
         let common = (address, user_agent, method, path, headers, session, policy);
         self.0.each_ref().map(|hasher| hasher.hash_one(common))
