@@ -15,7 +15,7 @@ use std::{env, fs};
 
 use axum::Router;
 use axum::routing::get;
-use esper_rs_client::enforce::{ClientIpRules, DecisionCache, EnforceLayer};
+use esper_rs_client::enforce::{CacheOptions, ClientIpRules, EnforceLayer};
 use esper_rs_client::{AsyncEsperClient, EsperConfig};
 
 use self::support::load::{Load, Seen, loads};
@@ -173,7 +173,7 @@ fn app() -> Outcome<bool> {
     let config = EsperConfig::new(KEY).with_api_url(&esper).with_beacon_url(&esper);
     let layer = EnforceLayer::new(AsyncEsperClient::new(config)?);
     let cached =
-        |layer: EnforceLayer| layer.with_cache(&DecisionCache::new().with_allow_lifetime(HOUR));
+        |layer: EnforceLayer| layer.with_cache(CacheOptions::new().with_allow_lifetime(HOUR));
     let app = match kind.as_str() {
         "plain" => app,
         "cached" => app.layer(cached(layer).with_telemetry_share(0.0)),

@@ -16,7 +16,7 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
 use esper_rs_client::enforce::{
-    ClientIpRules, DecisionCache, Enforce, EnforceBody, EnforceLayer, Rule,
+    CacheOptions, ClientIpRules, Enforce, EnforceBody, EnforceLayer, Rule,
 };
 use esper_rs_client::{
     AsyncEsperClient, BeaconEvent, EsperConfig, FallbackReason, Guard, GuardStats,
@@ -126,10 +126,10 @@ mod layer {
         let runtime = runtime();
         let sandbox = Sandbox::start_blocking();
         let hour = Duration::from_secs(3600);
-        let cache = DecisionCache::new().with_allow_lifetime(hour);
+        let cache = CacheOptions::new().with_allow_lifetime(hour);
         let config = EsperConfig::new(sandbox.api_key()).with_api_url(sandbox.url());
         let guard = guard(config.with_beacon_url(sandbox.url()));
-        let site = site(layer(guard).with_cache(&cache));
+        let site = site(layer(guard).with_cache(cache));
         pass(bencher, &runtime, &site, "");
         assert_eq!(sandbox.request_count(), 1);
     }

@@ -8,7 +8,7 @@ import vm from "node:vm";
 import { openVisitor, startBrowser } from "../support/chromium.mjs";
 import { startSandbox } from "../support/sandbox.mjs";
 
-const WORKER = new URL("../../src/enforce/pages/proof-of-work.js", import.meta.url);
+const WORKER = new URL("../../src/enforce/answers/pages/proof-of-work.js", import.meta.url);
 
 /** The hash of the worker's file, in hexadecimal. */
 function workerHash() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use esper_rs_client::enforce::{ClientIpRules, DecisionCache, EnforceLayer};
+use esper_rs_client::enforce::{CacheOptions, ClientIpRules, EnforceLayer};
 use esper_rs_client::{AsyncEsperClient, Decision, DecisionSource, EsperConfig, Guard};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -72,9 +72,10 @@ async fn send(url: &str, esper: Esper, request: Request<Full<Bytes>>) {
     let proxies = ClientIpRules::behind_proxies(["127.0.0.1"]).expect("rules");
     let layer = EnforceLayer::with_guard(guard)
         .with_client_ip(proxies)
-        .with_cache(&DecisionCache::new())
+        .with_cache(CacheOptions::new())
         .with_query_strings()
         .with_session_cookie("session")
+        .expect("a name")
         .with_public_origin("https://shop.example".parse().expect("an origin"))
         .with_telemetry_share(0.0);
     let app = service_fn(async |request: Request<Full<Bytes>>| {

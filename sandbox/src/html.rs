@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 /// A file that the SDK's own pages need as well.
 macro_rules! shared {
     ($name:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/enforce/pages/", $name))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/enforce/answers/pages/", $name))
     };
 }
 pub(crate) use shared;

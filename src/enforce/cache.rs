@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::future::Cache;
+use tokio::time::timeout;
 
-use super::question::{Key, Likeness, Question};
+use super::request::facts::{CacheKey, CacheKeyHasher, RequestFacts};
 use crate::{Decision, DecisionSource, FailurePolicy, MitigationAction};
 
 /// How long decisions are kept, and how many; off unless a layer is given one.
@@ -17,20 +17,21 @@ use crate::{Decision, DecisionSource, FailurePolicy, MitigationAction};
 /// A kept decision is that of the service about a request that was equal in all that it is told
 /// (address, user agent, method, path, headers, session). Challenges and fallbacks are never kept.
 /// Requests that are equal and come at once wait for one call; if that brings a challenge, each of
-/// the others asks for one of its own.
+/// the others asks for one of its own. Each has its decision within the guard's deadline all the
+/// same.
 ///
 /// ```
 /// use std::time::Duration;
-/// use esper_rs_client::enforce::DecisionCache;
+/// use esper_rs_client::enforce::CacheOptions;
 ///
-/// let cache = DecisionCache::new()
+/// let cache = CacheOptions::new()
 ///     .with_allow_lifetime(Duration::from_secs(2))
 ///     .with_block_lifetime(Duration::from_secs(30));
 /// # let _ = cache;
 /// ```
-#[derive(Clone, Debug)]
-#[must_use = "a cache does nothing until a layer has it"]
-pub struct DecisionCache {
+#[derive(Clone, Copy, Debug)]
+#[must_use = "options do nothing until a layer has them"]
+pub struct CacheOptions {
     allow: Duration,
     block: Duration,
     capacity: u64,
@@ -38,18 +39,20 @@ pub struct DecisionCache {
 
 /// The decisions themselves.
 #[derive(Clone)]
-pub(super) struct Kept {
-    actions: Cache<Key, MitigationAction>,
-    likeness: Likeness,
+pub(super) struct DecisionCache {
+    actions: Cache<CacheKey, MitigationAction>,
+    hasher: CacheKeyHasher,
 }
 
-impl DecisionCache {
+impl CacheOptions {
     /// Begins with the defaults.
     pub fn new() -> Self {
         Self { allow: ALLOW, block: BLOCK, capacity: CAPACITY }
     }
 
     /// Sets how long an allow is kept; 5 s unless set, and not at all if it is zero.
+    ///
+    /// Each decision is kept for up to a fifth less, so that not all of them end at once.
     ///
     /// For so long a visitor who turns out to be a bot goes on as before.
     pub fn with_allow_lifetime(mut self, lifetime: Duration) -> Self {
@@ -70,33 +73,42 @@ impl DecisionCache {
     }
 }
 
-impl Default for DecisionCache {
+impl Default for CacheOptions {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Kept {
-    pub(super) fn new(options: &DecisionCache) -> Self {
-        let lifetimes =
-            Lifetimes { allow: options.allow, block: options.block, chance: RandomState::new() };
+impl DecisionCache {
+    pub(super) fn new(options: CacheOptions) -> Self {
+        let lifetimes = Lifetimes { allow: options.allow, block: options.block };
         let actions =
             Cache::builder().max_capacity(options.capacity).expire_after(lifetimes).build();
-        Self { actions, likeness: Likeness::new() }
+        Self { actions, hasher: CacheKeyHasher::new() }
     }
 
-    /// The decision about a question: one that was kept, or else one that is made now, under a
-    /// policy for failures.
+    /// The decision about a request: one that was kept, or else one that is made now, under a
+    /// policy for failures. There is none where others were waited for until the deadline.
     pub(super) async fn or<F: Future<Output = Decision>>(
         &self,
-        question: &Question,
+        facts: &RequestFacts,
         policy: Option<FailurePolicy>,
+        deadline: Duration,
+        ask: impl Fn() -> F,
+    ) -> Option<Decision> {
+        let key = self.hasher.key(facts, policy);
+        match self.actions.get(&key).await {
+            Some(action) => Some(Decision::kept(action)),
+            None => timeout(deadline, self.made(key, ask)).await.ok(),
+        }
+    }
+
+    /// The decision of one who asks now: this request, or an equal one.
+    async fn made<F: Future<Output = Decision>>(
+        &self,
+        key: CacheKey,
         ask: impl Fn() -> F,
     ) -> Decision {
-        let key = self.likeness.key(question, policy);
-        if let Some(action) = self.actions.get(&key).await {
-            return Decision::kept(action);
-        }
         let mut asked = None;
         let made = self.actions.try_get_with(key, async {
             let decision = ask().await;
@@ -129,36 +141,51 @@ fn keepable(decision: &Decision) -> Option<MitigationAction> {
 struct Lifetimes {
     allow: Duration,
     block: Duration,
-    chance: RandomState,
 }
 
-impl Expiry<Key, MitigationAction> for Lifetimes {
-    fn expire_after_create(
-        &self,
-        key: &Key,
-        action: &MitigationAction,
-        _: Instant,
-    ) -> Option<Duration> {
+impl Lifetimes {
+    fn of(&self, action: MitigationAction) -> Duration {
         let longest = match action {
             MitigationAction::Allow => self.allow,
             MitigationAction::Block | MitigationAction::Challenge => self.block,
         };
         // Shorter by up to a fifth, so that what was kept at once does not end at once.
-        let part = self.chance.hash_one(key) % u64::from(JITTER);
-        Some(longest - longest / 5 / JITTER * u32::try_from(part).unwrap_or_default())
+        longest - (longest / 5).mul_f64(fastrand::f64())
     }
 }
 
-impl fmt::Debug for Kept {
+impl Expiry<CacheKey, MitigationAction> for Lifetimes {
+    fn expire_after_create(
+        &self,
+        _: &CacheKey,
+        action: &MitigationAction,
+        _: Instant,
+    ) -> Option<Duration> {
+        Some(self.of(*action))
+    }
+
+    /// What ended and was not cleaned up yet is updated and not created, and by itself that would
+    /// keep the time that is over, or have none at all.
+    fn expire_after_update(
+        &self,
+        _: &CacheKey,
+        action: &MitigationAction,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(self.of(*action))
+    }
+}
+
+impl fmt::Debug for DecisionCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("decisions", &self.actions.entry_count()).finish()
+        f.debug_struct("DecisionCache").field("decisions", &self.actions.entry_count()).finish()
     }
 }
 
 const ALLOW: Duration = Duration::from_secs(5);
 const BLOCK: Duration = Duration::from_secs(30);
 const CAPACITY: u64 = 100_000;
-const JITTER: u32 = 1000;
 
 #[cfg(test)]
 mod tests;

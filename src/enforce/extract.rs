@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::request::Parts;
 
-use super::client_ip::ClientIp;
+use super::request::client_ip::ClientIp;
 use crate::Decision;
 
 /// The decision about a request, for a handler behind an [`EnforceLayer`](super::EnforceLayer).

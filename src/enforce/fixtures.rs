@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::binding::Binding;
+use super::signed::identity::VisitorIdentity;
 use super::{ClearanceKey, ClearanceKeys};
 
 pub(super) const MS: Duration = Duration::from_millis(1);
@@ -22,12 +22,12 @@ pub(super) fn now() -> SystemTime {
 }
 
 /// The same visitor at some address.
-pub(super) fn at(address: &str) -> Binding<'static> {
+pub(super) fn at(address: &str) -> VisitorIdentity<'static> {
     let address = Some(address.parse().unwrap());
-    Binding { site: "shop.example", user_agent: b"Mozilla/5.0 Firefox/140.0", address }
+    VisitorIdentity { site: "shop.example", user_agent: b"Mozilla/5.0 Firefox/140.0", address }
 }
 
-pub(super) fn visitor() -> Binding<'static> {
+pub(super) fn visitor() -> VisitorIdentity<'static> {
     at("192.0.2.1")
 }
 

@@ -6,37 +6,37 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
 
-use super::binding::Binding;
-use super::clearance::Clearances;
-use super::envelope::Envelopes;
 use super::path::{PathPattern, PathRules};
-use super::return_to::ReturnTo;
+use super::request::return_to::ReturnTo;
+use super::signed::clearance::Clearances;
+use super::signed::envelope::Envelopes;
+use super::signed::identity::VisitorIdentity;
 use super::{ClearanceKey, ClearanceKeys, ClearanceOptions};
 
-/// A path is exempt only if it is written as the rule is, and a way back stays on its site.
+/// A path is exempt only if it is written as the rule is, and a return path stays on its site.
 pub fn path(text: &str) {
     let health = PathPattern::below("/health").expect("a path");
     let rules = PathRules::new(true).with(health, false);
     // What else a request line has behind its path is not in it.
     let is_path = text.starts_with('/') && !text.contains(['?', '#']);
-    if is_path && !rules.strictest(text, |strict| *strict) {
+    if is_path && !rules.strictest(text, |one, other| one || other) {
         assert!(text == "/health" || text.starts_with("/health/"), "{text:?} is exempt");
         let site = Url::parse("https://good.example/").expect("a URL");
         let browser = site.join(text).expect("a path");
         assert!(browser.path().starts_with("/health"), "{text:?} is {browser} to browsers");
     }
-    if let Some(way_back) = ReturnTo::parse(text) {
+    if let Some(return_path) = ReturnTo::parse(text) {
         let site = Url::parse("https://good.example/a/b?c").expect("a URL");
-        let place = site.join(way_back.as_str()).expect("a reference");
+        let place = site.join(return_path.as_str()).expect("a reference");
         assert_eq!(place.origin(), site.origin(), "{text:?}");
-        assert!(HeaderValue::from_str(way_back.as_str()).is_ok(), "{text:?}");
-        assert_eq!(ReturnTo::parse(way_back.as_str()), Some(way_back), "{text:?}");
+        assert!(HeaderValue::from_str(return_path.as_str()).is_ok(), "{text:?}");
+        assert_eq!(ReturnTo::parse(return_path.as_str()), Some(return_path), "{text:?}");
     }
 }
 
 /// What this site did not sign is neither a clearance nor an envelope, and a changed one is none.
 pub fn token(input: &[u8]) {
-    let visitor = Binding {
+    let visitor = VisitorIdentity {
         site: "shop.example",
         user_agent: b"Mozilla/5.0",
         address: "192.0.2.1".parse().ok(),
@@ -45,7 +45,8 @@ pub fn token(input: &[u8]) {
     look(&visitor, now, input);
     // The same, in the place of some bytes of what this site did sign.
     let (&[at], change) = input.split_first_chunk().unwrap_or((&[0], &[]));
-    let envelope = SIGNERS.1.wrap("token", "/", &visitor, now).expect("an envelope");
+    let envelope =
+        SIGNERS.1.wrap("token", &ReturnTo::default(), &visitor, now).expect("an envelope");
     let mut changed = envelope.clone().into_bytes();
     let at = usize::from(at) * changed.len() / 256;
     for (byte, change) in changed[at..].iter_mut().zip(change) {
@@ -56,7 +57,7 @@ pub fn token(input: &[u8]) {
     }
 }
 
-fn look(visitor: &Binding<'_>, now: SystemTime, text: &[u8]) {
+fn look(visitor: &VisitorIdentity<'_>, now: SystemTime, text: &[u8]) {
     let (clearances, envelopes) = &*SIGNERS;
     if let Ok(text) = str::from_utf8(text) {
         assert!(envelopes.open(text, visitor, now).is_err(), "{text:?} is an envelope");

@@ -1,27 +1,27 @@
 //! The layer and its options.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Response};
-use tokio::sync::Semaphore;
 use tower::Layer;
 
-use super::answer::Denial;
-use super::cache::{DecisionCache, Kept};
-use super::clearance::ClearanceOptions;
-use super::client_ip::ClientIpRules;
-use super::keys::ClearanceKeys;
+use super::answers::answer::Denial;
+use super::cache::{CacheOptions, DecisionCache};
 use super::path::{PathPattern, PathRules};
 use super::public_origin::PublicOrigin;
-use super::question::Disclosure;
+use super::redemption::Verifications;
+use super::request::client_ip::ClientIpRules;
+use super::request::facts::Disclosure;
+use super::request::session::Session;
 use super::rule::Rule;
-use super::secrets::Secrets;
 use super::service::Enforce;
-use super::session::Session;
-use super::settings::{Settings, peer};
+use super::shared::{Shared, peer};
+use super::signed::clearance::ClearanceOptions;
+use super::signed::keys::ClearanceKeys;
+use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
 use crate::{AsyncEsperClient, EsperError, Guard};
 
@@ -68,7 +68,7 @@ use crate::{AsyncEsperClient, EsperError, Guard};
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it is put in front of a service"]
 pub struct EnforceLayer {
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
 }
 
 impl EnforceLayer {
@@ -80,7 +80,7 @@ impl EnforceLayer {
     /// Enforces the decisions of a guard, with its deadline, its breaker and its failure policy.
     pub fn with_guard(guard: Guard) -> Self {
         let telemetry = Telemetry::new(guard.client().beacons(), 1.0);
-        let settings = Settings {
+        let shared = Shared {
             rule: None,
             paths: probes(),
             client_ip: ClientIpRules::direct(),
@@ -92,10 +92,11 @@ impl EnforceLayer {
             endpoint: ENDPOINT.to_owned(),
             response: None,
             telemetry: Some(Arc::new(telemetry)),
-            verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
+            verifications: Arc::new(Verifications::new()),
+            origin_warning: Arc::new(Once::new()),
             guard,
         };
-        Self { settings: Arc::new(settings) }
+        Self { shared: Arc::new(shared) }
     }
 
     /// Sets what is done about a request, by a function of its head; where it returns nothing,
@@ -115,7 +116,7 @@ impl EnforceLayer {
     /// # }
     /// ```
     pub fn with_rule(self, rule: impl Fn(&Parts) -> Option<Rule> + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.rule = Some(Arc::new(rule)))
+        self.with(|shared| shared.rule = Some(Arc::new(rule)))
     }
 
     /// Sets what is done about the requests of one path, such as `/checkout`.
@@ -132,7 +133,7 @@ impl EnforceLayer {
     /// Fails with a text that is no path, or one that routers would disagree about.
     pub fn with_path(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::exactly(path)?;
-        Ok(self.with(|settings| settings.paths.set(pattern, rule)))
+        Ok(self.with(|shared| shared.paths.set(pattern, rule)))
     }
 
     /// Sets what is done about the requests of a path and of all that is below it. `/` is for all
@@ -143,14 +144,14 @@ impl EnforceLayer {
     /// Fails as [`with_path`](Self::with_path) does.
     pub fn with_paths_below(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::below(path)?;
-        Ok(self.with(|settings| settings.paths.set(pattern, rule)))
+        Ok(self.with(|shared| shared.paths.set(pattern, rule)))
     }
 
     /// Sets how the address of a client is found; that of the connection, unless set.
     ///
     /// Behind a proxy that is the proxy's, and all visitors look like one.
     pub fn with_client_ip(self, rules: ClientIpRules) -> Self {
-        self.with(|settings| settings.client_ip = rules)
+        self.with(|shared| shared.client_ip = rules)
     }
 
     /// Sets where the address of a connection comes from, for servers other than axum's; unless
@@ -159,7 +160,7 @@ impl EnforceLayer {
         self,
         peer: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|settings| settings.peer = Arc::new(peer))
+        self.with(|shared| shared.peer = Arc::new(peer))
     }
 
     /// Sets the headers that Esper is told of, instead of a dozen that say what a client is (such
@@ -172,22 +173,30 @@ impl EnforceLayer {
         self,
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, EsperError> {
-        let mut disclosure = self.settings.disclosure.clone();
+        let mut disclosure = self.shared.disclosure.clone();
         disclosure.set_headers(names)?;
-        Ok(self.with(|settings| settings.disclosure = disclosure))
+        Ok(self.with(|shared| shared.disclosure = disclosure))
     }
 
     /// Tells Esper of query strings as well, as a part of the path and of where a visitor goes back
     /// to after a managed challenge, who comes back without a query otherwise. They often hold
     /// secrets.
     pub fn with_query_strings(self) -> Self {
-        self.with(|settings| settings.disclosure.query = true)
+        self.with(|shared| shared.disclosure.query = true)
     }
 
     /// Tells Esper which requests belong together, by a digest of this cookie's value.
-    pub fn with_session_cookie(self, name: impl Into<String>) -> Self {
-        let session = Session::Cookie(name.into());
-        self.with(|settings| settings.disclosure.session = Some(session))
+    ///
+    /// The value should be random, as that of a session is. A digest of one that can be guessed,
+    /// such as a user's number, can be guessed too: pass something else to
+    /// [`with_session`](Self::with_session) then.
+    ///
+    /// # Errors
+    ///
+    /// Fails with a name that no cookie has.
+    pub fn with_session_cookie(self, name: impl Into<String>) -> Result<Self, EsperError> {
+        let session = Session::cookie(name.into())?;
+        Ok(self.with(|shared| shared.disclosure.session = Some(session)))
     }
 
     /// Tells Esper which requests belong together, by an id that is not a secret.
@@ -196,13 +205,12 @@ impl EnforceLayer {
         session: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let session = Session::Function(Arc::new(session));
-        self.with(|settings| settings.disclosure.session = Some(session))
+        self.with(|shared| shared.disclosure.session = Some(session))
     }
 
     /// Keeps decisions for a moment; unless set, every request waits for one of its own.
-    pub fn with_cache(self, cache: &DecisionCache) -> Self {
-        let kept = Kept::new(cache);
-        self.with(|settings| settings.cache = Some(kept))
+    pub fn with_cache(self, options: CacheOptions) -> Self {
+        self.with(|shared| shared.cache = Some(DecisionCache::new(options)))
     }
 
     /// Sets what clearances and challenges are signed with, for several replicas that share them
@@ -211,7 +219,7 @@ impl EnforceLayer {
     /// Unless set, a key is made at random, and the log says so: then no replica knows the
     /// clearances of another, and visitors solve a challenge anew.
     pub fn with_clearance_keys(self, keys: ClearanceKeys) -> Self {
-        self.with(|settings| settings.secrets = settings.secrets.clone().with_keys(keys))
+        self.with(|shared| shared.secrets = shared.secrets.clone().with_keys(keys))
     }
 
     /// Sets how long a solved challenge counts, and for whom.
@@ -221,8 +229,8 @@ impl EnforceLayer {
     /// Fails with a lifetime with which nobody could pass, or everybody for ever.
     pub fn with_clearance_options(self, options: ClearanceOptions) -> Result<Self, EsperError> {
         options.check()?;
-        let secrets = self.settings.secrets.clone().with_options(options);
-        Ok(self.with(|settings| settings.secrets = secrets))
+        let secrets = self.shared.secrets.clone().with_options(options);
+        Ok(self.with(|shared| shared.secrets = secrets))
     }
 
     /// Sets where browsers find the application, such as `https://shop.example`.
@@ -230,7 +238,7 @@ impl EnforceLayer {
     /// Only with it does Esper learn where a visitor goes back to after a managed challenge, and
     /// only so can it make one: the name that a request gives itself is not to be trusted.
     pub fn with_public_origin(self, origin: PublicOrigin) -> Self {
-        self.with(|settings| settings.origin = Some(origin))
+        self.with(|shared| shared.origin = Some(origin))
     }
 
     /// Sets the path of the layer's own endpoint; `/.well-known/esper/challenge` unless set.
@@ -240,16 +248,22 @@ impl EnforceLayer {
     ///
     /// # Errors
     ///
-    /// Fails with what is not an absolute path of plain segments.
+    /// Fails if it does not begin with a slash, or has a segment that is empty, `.` or `..`, or that
+    /// has anything else in it than ASCII letters, digits, `-`, `_` and `.`.
     pub fn with_endpoint(self, path: impl Into<String>) -> Result<Self, EsperError> {
         let path = path.into();
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-        let whole = path.len() > 1 && path.starts_with('/') && !path.ends_with('/');
-        if !whole || !path.chars().all(plain) || path.contains("//") || path.contains("/..") {
-            let message = "endpoint is no absolute path of letters, digits, '-', '_' and '.'";
-            return Err(EsperError::validation("endpoint", message.to_owned()));
+        let is_plain = |segment: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !["", ".", ".."].contains(&segment) && segment.bytes().all(is_plain)
+        };
+        if !path.strip_prefix('/').is_some_and(|segments| segments.split('/').all(is_plain)) {
+            let message = format!(
+                "endpoint is no absolute path of letters, digits, '-', '_' and '.'; it looks like \
+                 {ENDPOINT}"
+            );
+            return Err(EsperError::validation("endpoint", message));
         }
-        Ok(self.with(|settings| settings.endpoint = path))
+        Ok(self.with(|shared| shared.endpoint = path))
     }
 
     /// Answers blocks and challenges by a function; where it returns nothing, as usual.
@@ -260,7 +274,7 @@ impl EnforceLayer {
         self,
         response: impl Fn(&Denial<'_>) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|settings| settings.response = Some(Arc::new(response)))
+        self.with(|shared| shared.response = Some(Arc::new(response)))
     }
 
     /// Sets for which share of the requests, from 0 to 1, Esper is told how they ended; for all of
@@ -268,18 +282,18 @@ impl EnforceLayer {
     ///
     /// It learns from these events alone. With 0, the application should send events of its own.
     pub fn with_telemetry_share(self, share: f64) -> Self {
-        let beacons = self.settings.guard.client().beacons();
+        let beacons = self.shared.guard.client().beacons();
         let telemetry = (share > 0.0).then(|| Arc::new(Telemetry::new(beacons, share)));
-        self.with(|settings| settings.telemetry = telemetry)
+        self.with(|shared| shared.telemetry = telemetry)
     }
 
     /// The guard that decides, for its counts and its warm-up.
     pub fn guard(&self) -> &Guard {
-        &self.settings.guard
+        &self.shared.guard
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
-        change(Arc::make_mut(&mut self.settings));
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
         self
     }
 }
@@ -288,7 +302,9 @@ impl<S> Layer<S> for EnforceLayer {
     type Service = Enforce<S>;
 
     fn layer(&self, inner: S) -> Enforce<S> {
-        Enforce::new(inner, Arc::clone(&self.settings))
+        // What is wrong with the keys is said at the start, and not at the first challenge.
+        self.shared.secrets.signers();
+        Enforce::new(inner, Arc::clone(&self.shared))
     }
 }
 
@@ -302,5 +318,3 @@ fn probes() -> PathRules<Rule> {
 }
 
 const ENDPOINT: &str = "/.well-known/esper/challenge";
-/// Verifications under way at once, so that visitors cannot pile them up.
-const VERIFICATIONS: usize = 64;

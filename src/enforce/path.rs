@@ -2,24 +2,24 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use self::readings::Readings;
+use self::variants::PathVariants;
 use crate::EsperError;
 
-mod readings;
+mod variants;
 
 /// What holds for the requests of a path: a value for some paths, and one for all others.
 ///
 /// Servers disagree about what a path is. `/x/../admin`, `//admin`, `/%61dmin`, `/admin;x` and
 /// `/admin/` are `/admin` to some of them and something else to others, and nobody can say which
 /// of them stands behind the layer. So each way to read a path has its value, which is that of the
-/// longest rule that matches, and the strictest of these values is the one that holds.
+/// longest rule that matches, and what holds is all of these values, joined into one.
 ///
 /// The ways to read a path are what comes of these steps, in any order and number: the
 /// percent-encoding is decoded, at most twice; `.` and `..` are resolved; slashes in a row become
 /// one; what follows a `;` in a segment is left out, and all that follows a `?` or `#` which was
-/// encoded; a backslash becomes a slash; a slash at the end is left out. Letters keep their case. A path with more ways than are worth trying, or one
-/// that has control characters or something else than UTF-8 in it when it is decoded, gets the
-/// strictest of all values.
+/// encoded; a backslash becomes a slash; a slash at the end is left out. Letters keep their case. A
+/// path with more ways than are worth trying, or one that has control characters or something else
+/// than UTF-8 in it when it is decoded, gets all values, joined into one.
 #[derive(Clone, Debug)]
 pub(super) struct PathRules<T> {
     otherwise: T,
@@ -49,7 +49,7 @@ struct Segment {
     encoded: String,
 }
 
-impl<T> PathRules<T> {
+impl<T: Copy> PathRules<T> {
     /// Begins with the value of all paths.
     pub(super) fn new(otherwise: T) -> Self {
         Self { otherwise, rules: Vec::new() }
@@ -70,32 +70,31 @@ impl<T> PathRules<T> {
         self.rules.push((pattern, value));
     }
 
-    /// Returns the value of a request's path: the strictest over all ways to read it.
+    /// Returns the value of a request's path: those of all ways to read it, joined. `join` makes
+    /// of two values one that is as strict as both.
     ///
-    /// The path is that of the request line, with nothing decoded. `strictness` is greater for a
-    /// value that is stricter.
-    pub(super) fn strictest<K: Ord>(&self, path: &str, strictness: impl Fn(&T) -> K) -> &T {
-        let stricter = |one, other| if strictness(other) > strictness(one) { other } else { one };
+    /// The path is that of the request line, with nothing decoded.
+    pub(super) fn strictest(&self, path: &str, join: impl Fn(T, T) -> T) -> T {
         if self.rules.is_empty() {
-            return &self.otherwise;
+            return self.otherwise;
         }
-        match Readings::of(path) {
-            Readings::Plain(path) => self.of_reading(path),
-            Readings::Several(readings) => {
-                let values = readings.iter().map(|reading| self.of_reading(reading));
-                values.reduce(stricter).unwrap_or(&self.otherwise)
+        match PathVariants::of(path) {
+            PathVariants::Plain(path) => self.of_variant(path),
+            PathVariants::Several(variants) => {
+                let values = variants.iter().map(|reading| self.of_variant(reading));
+                values.reduce(join).unwrap_or(self.otherwise)
             }
-            Readings::Endless => {
-                self.rules.iter().map(|(_, value)| value).fold(&self.otherwise, stricter)
+            PathVariants::Endless => {
+                self.rules.iter().map(|(_, value)| *value).fold(self.otherwise, join)
             }
         }
     }
 
-    fn of_reading(&self, path: &str) -> &T {
+    fn of_variant(&self, path: &str) -> T {
         let matching = self.rules.iter().filter(|(pattern, _)| pattern.matches(path));
         let longest = matching
             .max_by_key(|(pattern, _)| (pattern.segments.len(), pattern.extent == Extent::Itself));
-        longest.map_or(&self.otherwise, |(_, value)| value)
+        longest.map_or(self.otherwise, |(_, value)| *value)
     }
 }
 
@@ -108,7 +107,7 @@ impl PathPattern {
     /// disagree about.
     pub(super) fn exactly(path: &str) -> Result<Self, EsperError> {
         if path.len() > 1 && path.ends_with('/') {
-            return Err(refusal("ends with a slash, which routers disagree about; leave it out"));
+            return Err(invalid("ends with a slash, which routers disagree about; leave it out"));
         }
         Self::parse(path, Extent::Itself)
     }
@@ -126,16 +125,16 @@ impl PathPattern {
 
     fn parse(path: &str, extent: Extent) -> Result<Self, EsperError> {
         let Some(rest) = path.strip_prefix('/') else {
-            return Err(refusal("does not begin with a slash; it looks like /health"));
+            return Err(invalid("does not begin with a slash; it looks like /health"));
         };
         if path.contains(|char: char| "%\\;?#".contains(char) || char.is_control()) {
-            return Err(refusal(
+            return Err(invalid(
                 "has one of % \\ ; ? # or a control character in it; write it decoded, without a \
                  query",
             ));
         }
         if path.contains(['{', '}', '*']) {
-            return Err(refusal(
+            return Err(invalid(
                 "has a wildcard in it; give the segments before it, for all that is below them",
             ));
         }
@@ -143,13 +142,17 @@ impl PathPattern {
         // The slash at the end, or the only one.
         segments.pop_if(|last| last.plain.is_empty());
         if segments.iter().any(|segment| ["", ".", ".."].contains(&segment.plain.as_str())) {
-            return Err(refusal("has an empty segment, . or .. in it; leave it out"));
+            return Err(invalid("has an empty segment, . or .. in it; leave it out"));
         }
         Ok(Self { segments, extent })
     }
 
     fn matches(&self, path: &str) -> bool {
-        let path = path.strip_prefix('/').unwrap_or(path);
+        let Some(path) = path.strip_prefix('/') else {
+            // That of CONNECT is empty, that of `OPTIONS *` a star. Only the rule for all has them.
+            return self.segments.is_empty() && self.extent == Extent::AndBelow;
+        };
+        // There is no segment in `/`.
         let mut theirs = path.split('/').filter(|_| !path.is_empty());
         self.segments.iter().all(|ours| {
             theirs.next().is_some_and(|theirs| theirs == ours.plain || theirs == ours.encoded)
@@ -161,7 +164,7 @@ fn segment(plain: &str) -> Segment {
     Segment { plain: plain.to_owned(), encoded: utf8_percent_encode(plain, ENCODED).to_string() }
 }
 
-fn refusal(what: &str) -> EsperError {
+fn invalid(what: &str) -> EsperError {
     EsperError::validation("path", format!("the path of a rule {what}"))
 }
 

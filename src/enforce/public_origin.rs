@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-use super::return_to::ReturnTo;
+use super::request::return_to::ReturnTo;
 use crate::EsperError;
 use crate::config::is_loopback;
 

@@ -1,7 +1,9 @@
 //! Whether a request is checked at all, and what follows.
 
+use std::cmp::Ordering;
+
 use http::request::Parts;
-use http::{Method, header};
+use http::{Method, Version, header};
 
 use crate::FailurePolicy;
 
@@ -65,9 +67,18 @@ impl Rule {
         self
     }
 
-    /// Greater for a rule that lets less through.
-    pub(super) fn strictness(&self) -> (Mode, usize) {
-        (self.mode, self.failure_policy.map_or(0, |policy| policy.closed_on()))
+    /// The rule that lets through only what both let through. A rule without a failure policy has
+    /// that of the guard.
+    pub(super) fn joined(self, other: Self, of_guard: FailurePolicy) -> Self {
+        match self.mode.cmp(&other.mode) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            Ordering::Equal if self.failure_policy == other.failure_policy => self,
+            Ordering::Equal => {
+                let policy = |rule: Self| rule.failure_policy.unwrap_or(of_guard);
+                self.with_failure_policy(policy(self).or_closed_by(policy(other)))
+            }
+        }
     }
 
     const fn of(mode: Mode) -> Self {
@@ -81,12 +92,21 @@ impl Default for Rule {
     }
 }
 
-/// Whether this is the question that a browser asks before a request to another origin. It
-/// carries no cookie and changes nothing, and the request itself is checked when it comes.
-pub(super) fn is_preflight(parts: &Parts) -> bool {
+/// Whether this is the preflight that a browser sends before a request to another origin.
+///
+/// It has neither credentials nor a body, and the request itself is checked when it comes. What has
+/// more is no preflight: a handler of any method could act on it.
+pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
+    let has = |name| parts.headers.contains_key(name);
     parts.method == Method::OPTIONS
-        && parts.headers.contains_key(header::ORIGIN)
-        && parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && has(header::ORIGIN)
+        && has(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && !has(header::COOKIE)
+        && !has(header::AUTHORIZATION)
+        && !has(header::TRANSFER_ENCODING)
+        && parts.headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0")
+        // From HTTP/2 on, a body needs no header. Before, some bodies do not know that they are empty.
+        && (body_is_empty || parts.version < Version::HTTP_2)
 }
 
 #[cfg(test)]
@@ -95,46 +115,80 @@ mod tests {
     use crate::{FallbackReason, OnFailure};
     use http::Request;
 
+    fn closed_on(reasons: &[FallbackReason]) -> FailurePolicy {
+        reasons
+            .iter()
+            .fold(FailurePolicy::open(), |policy, reason| policy.with(*reason, OnFailure::Closed))
+    }
+
+    /// Both ways round.
+    fn joined(one: Rule, other: Rule, of_guard: FailurePolicy) -> Rule {
+        let joined = one.joined(other, of_guard);
+        assert_eq!(joined, other.joined(one, of_guard), "{one:?} {other:?}");
+        joined
+    }
+
     #[test]
-    fn a_rule_that_lets_less_through_is_stricter() {
-        let timeouts = FailurePolicy::open().with(FallbackReason::Timeout, OnFailure::Closed);
-        let rules = [
-            Rule::exempt(),
-            Rule::monitor(),
-            Rule::enforce(),
-            Rule::enforce().with_failure_policy(timeouts),
-            Rule::enforce().with_failure_policy(FailurePolicy::closed()),
-        ];
-        assert!(rules.is_sorted_by_key(Rule::strictness));
-        for pair in rules.windows(2) {
-            assert!(pair[0].strictness() < pair[1].strictness(), "{pair:?}");
+    fn of_two_rules_the_stricter_mode_holds_whatever_their_failure_policies() {
+        let closed = |rule: Rule| rule.with_failure_policy(FailurePolicy::closed());
+        let rules = [Rule::exempt(), Rule::monitor(), Rule::enforce()];
+        for (number, milder) in rules.iter().enumerate() {
+            for stricter in &rules[number..] {
+                for milder in [*milder, closed(*milder)] {
+                    let rule = joined(milder, *stricter, FailurePolicy::closed());
+                    assert_eq!(rule.mode, stricter.mode);
+                }
+            }
         }
+        let watched = closed(Rule::monitor());
+        assert_eq!(joined(watched, Rule::enforce(), FailurePolicy::open()), Rule::enforce());
         assert_eq!(Rule::default(), Rule::enforce());
     }
 
     #[test]
-    fn a_mode_counts_before_a_failure_policy() {
-        let watched = Rule::monitor().with_failure_policy(FailurePolicy::closed());
-        assert!(watched.strictness() < Rule::enforce().strictness());
+    fn of_two_failure_policies_whatever_fails_closed_by_one_fails_closed() {
+        use FallbackReason::{Overload, RateLimited, Timeout};
+        let rule = |policy| Rule::enforce().with_failure_policy(policy);
+        let (two, one) = (closed_on(&[Overload, RateLimited]), closed_on(&[Timeout]));
+        let both = joined(rule(two), rule(one), FailurePolicy::open());
+        assert_eq!(both, rule(closed_on(&[Overload, RateLimited, Timeout])));
     }
 
     #[test]
-    fn a_preflight_is_an_options_request_with_both_of_its_headers() {
-        const BOTH: &[&str] = &["origin", "access-control-request-method"];
+    fn a_rule_without_a_failure_policy_counts_as_closed_as_the_guard() {
+        let open = Rule::enforce().with_failure_policy(FailurePolicy::open());
+        let guarded = joined(open, Rule::enforce(), FailurePolicy::closed());
+        assert_eq!(guarded, Rule::enforce().with_failure_policy(FailurePolicy::closed()));
+        let same = joined(Rule::enforce(), Rule::enforce(), FailurePolicy::closed());
+        assert_eq!(same, Rule::enforce(), "it stays the guard's");
+    }
+
+    #[test]
+    fn a_preflight_has_both_of_its_headers_and_neither_credentials_nor_a_body() {
+        const BOTH: &[(&str, &str)] = &[("origin", "x"), ("access-control-request-method", "PUT")];
+        let with = |name, value| [BOTH, &[(name, value)]].concat();
         for (method, headers, expected) in [
-            ("OPTIONS", BOTH, true),
-            ("OPTIONS", &BOTH[..1], false),
-            ("OPTIONS", &BOTH[1..], false),
-            ("options", BOTH, false),
-            ("GET", BOTH, false),
-            ("POST", BOTH, false),
+            ("OPTIONS", BOTH.to_vec(), true),
+            ("OPTIONS", with("content-length", "0"), true),
+            ("OPTIONS", BOTH[..1].to_vec(), false),
+            ("OPTIONS", BOTH[1..].to_vec(), false),
+            ("OPTIONS", with("cookie", "a=b"), false),
+            ("OPTIONS", with("authorization", "Basic eDp5"), false),
+            ("OPTIONS", with("content-length", "1"), false),
+            ("OPTIONS", with("transfer-encoding", "chunked"), false),
+            ("options", BOTH.to_vec(), false),
+            ("GET", BOTH.to_vec(), false),
+            ("POST", BOTH.to_vec(), false),
         ] {
             let request =
-                headers.iter().fold(Request::builder().method(method), |request, name| {
-                    request.header(*name, "x")
+                headers.iter().fold(Request::builder().method(method), |request, (name, value)| {
+                    request.header(*name, *value)
                 });
-            let parts = request.body(()).unwrap().into_parts().0;
-            assert_eq!(is_preflight(&parts), expected, "{method} {headers:?}");
+            let mut parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(is_preflight(&parts, false), expected, "{method} {headers:?}");
+            parts.version = Version::HTTP_2;
+            assert_eq!(is_preflight(&parts, true), expected, "{method} {headers:?}");
+            assert!(!is_preflight(&parts, false), "a body without a header");
         }
     }
 }

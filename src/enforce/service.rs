@@ -12,10 +12,12 @@ use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower::{BoxError, Service};
 
-use super::body::EnforceBody;
+use super::answers::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
-use super::settings::Settings;
+use super::request::visit::Visit;
+use super::shared::Shared;
+use super::telemetry::PendingEvent;
 use crate::{TraceContext, metrics};
 
 /// A service behind an [`EnforceLayer`](super::EnforceLayer).
@@ -25,12 +27,12 @@ use crate::{TraceContext, metrics};
 #[derive(Clone, Debug)]
 pub struct Enforce<S> {
     inner: S,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
 }
 
 impl<S> Enforce<S> {
-    pub(super) fn new(inner: S, settings: Arc<Settings>) -> Self {
-        Self { inner, settings }
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
     }
 }
 
@@ -56,13 +58,13 @@ where
         let next = self.inner.clone();
         // The one that is ready, not its clone.
         let ready = mem::replace(&mut self.inner, next);
-        Box::pin(handle(ready, Arc::clone(&self.settings), request))
+        Box::pin(handle(ready, Arc::clone(&self.shared), request))
     }
 }
 
 async fn handle<S, ReqBody, ResBody>(
     mut inner: S,
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
     request: Request<ReqBody>,
 ) -> Result<Response<EnforceBody<ResBody>>, S::Error>
 where
@@ -72,21 +74,23 @@ where
 {
     let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    forget_forged(&mut parts.headers);
-    let client = settings.client_ip.find((settings.peer)(&parts.extensions), &parts.headers);
+    strip_reserved_headers(&mut parts.headers);
+    let client = shared.client_ip.find((shared.peer)(&parts.extensions), &parts.headers);
     parts.extensions.insert(client);
     let trace = trace_of(&parts);
-    if let Some(name) = settings.own_path(&parts) {
-        let own = endpoint::answer(&settings, &parts, name, body, &client);
+    let visit = Visit { parts: &parts, address: client.address(), origin: shared.origin.as_ref() };
+    if let Some(name) = shared.own_path(&parts) {
+        let own = endpoint::answer(&shared, visit, name, body);
         let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let judged = TraceContext::scope_if(trace, settings.judge(&parts, &client)).await;
-    let Judged { decision, mode, question, answer } = judged;
-    metrics::request(&decision, mode);
-    let account = settings.telemetry.as_deref().zip(question);
-    let account =
-        account.map(|(telemetry, question)| telemetry.account(question, &decision, mode, started));
+    let rule = shared.rule_of(&parts, body.is_end_stream());
+    let facts = shared.facts(&parts, &client, rule);
+    let mut event = PendingEvent::of(shared.telemetry.as_deref(), facts, rule.mode, started);
+    let judged = shared.judge(visit, event.facts(), rule);
+    let Judged { decision, answer } = TraceContext::scope_if(trace, judged).await;
+    metrics::request(&decision, rule.mode);
+    event.note(&decision);
     let result = match answer {
         Some(response) => Ok(EnforceBody::own(response)),
         None => {
@@ -94,9 +98,7 @@ where
             inner.call(Request::from_parts(parts, body)).await.map(EnforceBody::inner)
         }
     };
-    if let Some(account) = account {
-        account.end(result.as_ref().ok().map(Response::status));
-    }
+    event.end(result.as_ref().ok().map(Response::status));
     result
 }
 
@@ -107,7 +109,7 @@ fn trace_of(parts: &Parts) -> Option<TraceContext> {
 }
 
 /// What only Esper and this layer may say of a request.
-fn forget_forged(headers: &mut HeaderMap) {
+fn strip_reserved_headers(headers: &mut HeaderMap) {
     let ours = |name: &str| name.starts_with("x-esper-");
     if headers.keys().any(|name| ours(name.as_str())) {
         let names = headers.keys().filter(|name| ours(name.as_str())).cloned();

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::question::Question;
+use super::request::facts::RequestFacts;
 use super::rule::Mode;
-use crate::{BeaconEvent, Beacons, Decision};
+use crate::{Beacons, Decision, DecisionSource, MitigationAction};
 
 /// Sends an event for a share of the requests.
 #[derive(Debug)]
@@ -18,14 +18,18 @@ pub(super) struct Telemetry {
     seen: AtomicU64,
 }
 
-/// What is to be told of one request. Dropping it tells of a request that had no answer, because
-/// its client went away or the inner service failed: nobody stays unknown by ending early.
+/// The event that tells of a request. It is sent when this is dropped, so also where the client went
+/// away or the inner service failed: nobody stays unknown by ending early.
 #[derive(Debug)]
-pub(super) struct Account<'a> {
-    beacons: &'a Beacons,
+pub(super) struct PendingEvent<'a> {
+    /// Nothing, where it is not this request's turn.
+    beacons: Option<&'a Beacons>,
     started: Instant,
-    /// Without what is known at the end. Nothing, where it is not this request's turn.
-    event: Option<BeaconEvent>,
+    mode: Mode,
+    /// Nothing, where Esper is not asked.
+    facts: Option<RequestFacts>,
+    decided: Option<(MitigationAction, DecisionSource)>,
+    status: Option<StatusCode>,
 }
 
 impl Telemetry {
@@ -35,28 +39,6 @@ impl Telemetry {
         Self { beacons, share, seen: AtomicU64::new(0) }
     }
 
-    /// Begins to tell of a request, if it is its turn.
-    pub(super) fn account(
-        &self,
-        question: Question,
-        decision: &Decision,
-        mode: Mode,
-        started: Instant,
-    ) -> Account<'_> {
-        let event = self.is_told().then(|| {
-            let event = question
-                .event()
-                .with_data("action", decision.action.to_string())
-                .with_data("source", decision.source.as_str())
-                .with_data("enforced", mode == Mode::Enforce);
-            match decision.fallback_reason() {
-                Some(reason) => event.with_data("fallback", reason.as_str()),
-                None => event,
-            }
-        });
-        Account { beacons: &self.beacons, started, event }
-    }
-
     /// Whether it is the next request's turn: evenly spread, and exact in the long run.
     fn is_told(&self) -> bool {
         let before = self.seen.fetch_add(1, Ordering::Relaxed) % WHOLE * self.share;
@@ -64,22 +46,50 @@ impl Telemetry {
     }
 }
 
-impl Account<'_> {
+impl<'a> PendingEvent<'a> {
+    /// Begins to tell of a request about which Esper is asked, if it is its turn.
+    pub(super) fn of(
+        telemetry: Option<&'a Telemetry>,
+        facts: Option<RequestFacts>,
+        mode: Mode,
+        started: Instant,
+    ) -> Self {
+        let telemetry = telemetry.filter(|telemetry| facts.is_some() && telemetry.is_told());
+        let beacons = telemetry.map(|telemetry| &telemetry.beacons);
+        Self { beacons, started, mode, facts, decided: None, status: None }
+    }
+
+    pub(super) fn facts(&self) -> Option<&RequestFacts> {
+        self.facts.as_ref()
+    }
+
+    /// Tells what was decided.
+    pub(super) fn note(&mut self, decision: &Decision) {
+        self.decided = Some((decision.action, decision.source));
+    }
+
     /// Tells how it ended; without a status, the inner service failed.
     pub(super) fn end(mut self, status: Option<StatusCode>) {
-        self.event = self.event.take().map(|event| match status {
-            Some(status) => event.with_data("status", status.as_u16()),
-            None => event,
-        });
+        self.status = status;
     }
 }
 
-impl Drop for Account<'_> {
+impl Drop for PendingEvent<'_> {
     fn drop(&mut self) {
-        if let Some(event) = self.event.take() {
-            let duration = self.started.elapsed().as_secs_f64() * 1e3;
-            self.beacons.send(event.with_data("duration_ms", duration));
+        let (Some(beacons), Some(facts)) = (self.beacons, self.facts.take()) else { return };
+        let mut event = facts.event().with_data("enforced", self.mode == Mode::Enforce);
+        if let Some((action, source)) = self.decided {
+            event =
+                event.with_data("action", action.to_string()).with_data("source", source.as_str());
+            if let DecisionSource::Fallback { reason, .. } = source {
+                event = event.with_data("fallback", reason.as_str());
+            }
         }
+        if let Some(status) = self.status {
+            event = event.with_data("status", status.as_u16());
+        }
+        let duration = self.started.elapsed().as_secs_f64() * 1e3;
+        beacons.send(event.with_data("duration_ms", duration));
     }
 }
 

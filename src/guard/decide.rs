@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span, debug, debug_span, field};
 
+#[cfg(feature = "tower")]
+use super::FailurePolicy;
 use super::last_verdicts::Visitor;
 use super::shared_breaker::CallTimes;
 use super::stats::Deciding;
@@ -43,6 +45,17 @@ impl Guard {
         let stopwatch = Stopwatch::start();
         let deciding = Deciding::begin(&self.common.counters);
         let answer = self.ask(request).await;
+        self.conclude(request, answer, deciding, stopwatch)
+    }
+
+    /// The decision that an answer, or none, leads to; it is counted.
+    fn conclude(
+        &self,
+        request: &MitigationRequest,
+        answer: Result<MitigationResponse, Unanswered>,
+        deciding: Deciding<'_>,
+        stopwatch: Stopwatch,
+    ) -> Decision {
         let visitor = self.common.last_verdicts.visitor(request);
         let decision = match answer {
             Ok(response) => self.follow(response, visitor),
@@ -127,6 +140,25 @@ impl Guard {
             backoff: Backoff::new(RETRY_DELAY, MAX_RETRY_DELAY, retries),
             longest_retry_after: options::MAX_RETRY_DELAY,
         }
+    }
+}
+
+/// What the enforcement layer needs.
+#[cfg(feature = "tower")]
+impl Guard {
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(crate) fn failure_policy(&self) -> FailurePolicy {
+        self.policy
+    }
+
+    /// The decision about a request that waited for another one's answer until the deadline.
+    pub(crate) fn decide_too_late(&self, request: &MitigationRequest) -> Decision {
+        let stopwatch = Stopwatch::start();
+        let deciding = Deciding::begin(&self.common.counters);
+        self.conclude(request, Err(FallbackReason::Timeout.into()), deciding, stopwatch)
     }
 }
 

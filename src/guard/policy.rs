@@ -63,9 +63,14 @@ impl FailurePolicy {
 
 #[cfg(feature = "tower")]
 impl FailurePolicy {
-    /// For how many kinds of failure it blocks.
-    pub(crate) fn closed_on(&self) -> usize {
-        self.on.iter().filter(|on| **on == OnFailure::Closed).count()
+    /// Blocks after the kinds of failure after which either of the two does.
+    pub(crate) fn or_closed_by(mut self, other: Self) -> Self {
+        for (on, other) in self.on.iter_mut().zip(other.on) {
+            if other == OnFailure::Closed {
+                *on = OnFailure::Closed;
+            }
+        }
+        self
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn breaker_closed() {}
 pub(crate) enum Stage {
     Issued,
     Loaded,
-    Solved,
+    Submitted,
     Redeemed,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn request(_decision: &Decision, _mode: crate::enforce::Mode) {}
 pub(crate) fn stage(_stage: Stage) {}
 
 #[cfg(feature = "tower")]
-pub(crate) fn refusal(_reason: &'static str) {}
+pub(crate) fn refusal(_reason: crate::enforce::Refusal) {}
 
 /// What was told of a queue so far.
 #[cfg(feature = "beacons")]

@@ -14,8 +14,8 @@ pub(crate) enum Stage {
     Issued,
     /// Its page runs in a browser.
     Loaded,
-    /// An answer to it was handed in, in an envelope of this visitor's.
-    Solved,
+    /// An answer to it, or a proof, was handed in, and Esper is asked whether it is right.
+    Submitted,
     /// Esper took the answer, and the visitor got a clearance.
     Redeemed,
     /// What was handed in gave no clearance.
@@ -24,13 +24,13 @@ pub(crate) enum Stage {
 
 impl Stage {
     const ALL: [Self; 5] =
-        [Self::Issued, Self::Loaded, Self::Solved, Self::Redeemed, Self::Refused];
+        [Self::Issued, Self::Loaded, Self::Submitted, Self::Redeemed, Self::Refused];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
             Self::Loaded => "loaded",
-            Self::Solved => "solved",
+            Self::Submitted => "submitted",
             Self::Redeemed => "redeemed",
             Self::Refused => "refused",
         }
@@ -49,9 +49,9 @@ pub(crate) fn stage(stage: Stage) {
 }
 
 /// What was handed in gave no clearance, for this reason.
-pub(crate) fn refusal(reason: &'static str) {
+pub(crate) fn refusal(reason: Refusal) {
     stage(Stage::Refused);
-    REFUSED.counter([reason]).increment(1);
+    REFUSED.counter([reason.as_str()]).increment(1);
 }
 
 pub(super) static REQUESTS: Lazy<3> = LazyLock::new(|| {
@@ -61,12 +61,8 @@ pub(super) static REQUESTS: Lazy<3> = LazyLock::new(|| {
 pub(super) static CHALLENGES: Lazy<1> =
     LazyLock::new(|| Family::new(&catalogue::CHALLENGES, [Stage::ALL.map(Stage::as_str).to_vec()]));
 pub(super) static REFUSED: Lazy<1> = LazyLock::new(|| {
-    let of_envelopes = Refusal::ALL.iter().map(|refusal| refusal.as_str());
-    let reasons = of_envelopes.chain(OTHER_REFUSALS).collect();
+    let reasons = Refusal::ALL.iter().map(|refusal| refusal.as_str()).collect();
     Family::new(&catalogue::REFUSALS, [reasons])
 });
 
-/// Beside what an envelope is refused for.
-const OTHER_REFUSALS: [&str; 6] =
-    ["cross_site", "not_json", "too_large", "wrong", "unproven", "unavailable"];
 const SOURCES: [&str; 5] = ["service", "fallback", "cache", "clearance", "exempt"];

@@ -112,20 +112,40 @@ async fn the_funnel_shows_where_those_who_are_challenged_are_lost() {
     assert_eq!(wrong.status(), 403);
     let forged = serde_json::json!({ "envelope": "made up", "response": "1" });
     assert_eq!(site.hand_in(&forged).send().await.unwrap().status(), 403);
+    let nonsense = site.hand_in(&serde_json::json!([])).send().await.unwrap();
+    assert_eq!(nonsense.status(), 400);
     let right = site.hand_in(&challenge.solution()).send().await.unwrap();
     assert_eq!(right.status(), 200);
 
     let scrape = recorder.scrape();
     for (stage, count) in
-        [("issued", 2.0), ("loaded", 1.0), ("solved", 2.0), ("redeemed", 1.0), ("refused", 2.0)]
+        [("issued", 2.0), ("loaded", 1.0), ("submitted", 2.0), ("redeemed", 1.0), ("refused", 3.0)]
     {
         let stages = scrape.value("esper_challenges_total", &[("stage", stage)]);
         assert_eq!(stages, Some(count), "{stage}");
     }
-    for reason in ["wrong", "malformed"] {
+    for reason in ["wrong", "malformed", "malformed_body"] {
         let refusals = scrape.value("esper_challenge_refusals_total", &[("reason", reason)]);
         assert_eq!(refusals, Some(1.0), "{reason}");
     }
+}
+
+#[tokio::test]
+async fn a_proof_of_a_managed_challenge_is_submitted_before_it_is_redeemed_or_refused() {
+    let recorder = Recorder::install();
+    let site =
+        Site::with(|layer| layer.with_public_origin("http://localhost:3000".parse().unwrap()));
+    let site = site.await;
+    site.sandbox.challenge(VISITOR);
+    let wrong = site.visit("/?esper_challenge_proof=wrong").send().await.unwrap();
+    assert_eq!(wrong.status(), 403);
+    let scrape = recorder.scrape();
+    for (stage, count) in [("submitted", 1.0), ("refused", 1.0), ("redeemed", 0.0)] {
+        let stages = scrape.value("esper_challenges_total", &[("stage", stage)]);
+        assert_eq!(stages.unwrap_or_default(), count, "{stage}");
+    }
+    let refusals = scrape.value("esper_challenge_refusals_total", &[("reason", "unproven")]);
+    assert_eq!(refusals, Some(1.0));
 }
 
 /// Promise 35.

@@ -157,6 +157,45 @@ async fn a_grpc_client_gets_permission_denied_in_trailers_alone() {
 }
 
 #[tokio::test]
+async fn a_grpc_web_client_is_answered_in_its_own_type() {
+    let site = Site::new().await;
+    site.sandbox.block(VISITOR);
+    for kind in ["application/grpc-web+proto", "application/grpc-web-text"] {
+        let answer = request(&site, Method::POST, &[("content-type", kind)]).send().await.unwrap();
+        assert_eq!((header(&answer, "content-type"), header(&answer, "grpc-status")), (kind, "7"));
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_the_blocked_has_what_finds_the_request() {
+    let site = Site::new().await;
+    site.sandbox.block(VISITOR);
+    let with = site.visit("/").header("x-request-id", "0198-ab<i>").send().await.unwrap();
+    let with = with.text().await.unwrap();
+    assert!(with.contains("<code>0198-ab&lt;i&gt;</code>"), "{with}");
+    let without = site.visit("/").send().await.unwrap().text().await.unwrap();
+    assert!(without.contains("class=\"reference\" hidden"), "{without}");
+}
+
+#[tokio::test]
+async fn a_function_answers_in_the_language_of_the_request() {
+    let site = Site::with(|layer| {
+        layer.with_response(|denial| {
+            let language = denial.request.headers.get("accept-language")?.to_str().ok()?;
+            let words = if language.starts_with("de") { "Nein." } else { "No." };
+            let words = format!("{words} {}", denial.request.uri.path());
+            Some(http::Response::new(Bytes::from(words)))
+        })
+    })
+    .await;
+    site.sandbox.block(VISITOR);
+    for (language, expected) in [("de-CH, fr", "Nein. /a"), ("en", "No. /a")] {
+        let answer = site.call("/a").header("accept-language", language).send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn the_answer_of_a_function_takes_the_place_of_the_usual_one() {
     let site = Site::with(|layer| {
         layer.with_response(|denial| {

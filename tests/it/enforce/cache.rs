@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use esper_rs_client::enforce::{ClientIpRules, DecisionCache, Enforce, EnforceLayer};
+use esper_rs_client::enforce::{CacheOptions, ClientIpRules, Enforce, EnforceLayer};
 use esper_sandbox::{Fault, Operation, Visitor};
 use http::Request;
 use http_body_util::BodyExt;
@@ -19,7 +19,7 @@ use super::challenges::until;
 use super::site::{Site, VISITOR, config, layer};
 use super::solving::calls;
 
-async fn site(cache: &DecisionCache) -> Site {
+async fn site(cache: CacheOptions) -> Site {
     Site::with(|layer| layer.with_cache(cache)).await
 }
 
@@ -32,7 +32,7 @@ async fn status(site: &Site) -> u16 {
 }
 
 /// A layer in front of nothing, for more requests at once than there are sockets.
-fn crowd(site: &Site, cache: &DecisionCache) -> Enforce<Router> {
+fn crowd(site: &Site, cache: CacheOptions) -> Enforce<Router> {
     let app = Router::new().fallback(async || "from the application");
     // Its events would crowd the calls out of what the sandbox remembers.
     let quiet = layer(config(&site.sandbox)).with_telemetry_share(0.0);
@@ -63,13 +63,13 @@ async fn unless_set_nothing_is_kept() {
 
 #[tokio::test]
 async fn allow_and_block_are_kept_each_for_its_own_time() {
-    let cache = DecisionCache::new();
+    let cache = CacheOptions::new();
     for (allow, block, allows, blocks) in
         [(HOUR, HOUR, 1, 1), (ZERO, HOUR, 3, 1), (HOUR, ZERO, 1, 3)]
     {
-        let cache = cache.clone().with_allow_lifetime(allow).with_block_lifetime(block);
-        let allowed = site(&cache).await;
-        let blocked = allowed.beside(|layer| layer.with_cache(&cache)).await;
+        let cache = cache.with_allow_lifetime(allow).with_block_lifetime(block);
+        let allowed = site(cache).await;
+        let blocked = allowed.beside(|layer| layer.with_cache(cache)).await;
         for _ in 0..3 {
             assert_eq!(status(&allowed).await, 200);
         }
@@ -85,9 +85,9 @@ async fn allow_and_block_are_kept_each_for_its_own_time() {
 #[tokio::test]
 async fn a_decision_that_was_kept_ends_after_its_time() {
     const LIFETIME: Duration = Duration::from_millis(500);
-    let cache = DecisionCache::new().with_allow_lifetime(LIFETIME).with_block_lifetime(LIFETIME);
+    let cache = CacheOptions::new().with_allow_lifetime(LIFETIME).with_block_lifetime(LIFETIME);
     // The sandbox learns nothing of this visitor's impatience.
-    let quiet = |layer: EnforceLayer| layer.with_cache(&cache).with_telemetry_share(0.0);
+    let quiet = |layer: EnforceLayer| layer.with_cache(cache).with_telemetry_share(0.0);
     let site = Site::with(quiet).await;
     let mut begun = Instant::now();
     assert_eq!(status(&site).await, 200);
@@ -111,10 +111,10 @@ async fn a_decision_that_was_kept_ends_after_its_time() {
 
 #[tokio::test]
 async fn a_verdict_for_one_visitor_is_not_served_to_another() {
-    let cache = DecisionCache::new().with_allow_lifetime(HOUR).with_block_lifetime(HOUR);
+    let cache = CacheOptions::new().with_allow_lifetime(HOUR).with_block_lifetime(HOUR);
     let rules = ClientIpRules::behind_proxies(["127.0.0.1"]).unwrap();
     let site = Site::with(|layer: EnforceLayer| {
-        layer.with_cache(&cache).with_client_ip(rules).with_session_cookie("session")
+        layer.with_cache(cache).with_client_ip(rules).with_session_cookie("session").unwrap()
     });
     let site = site.await;
     let request = |method: Method, path: &str, headers: &[(&str, &str)]| {
@@ -159,7 +159,7 @@ async fn a_verdict_for_one_visitor_is_not_served_to_another() {
 
 #[tokio::test]
 async fn a_challenge_is_never_kept() {
-    let site = site(&DecisionCache::new()).await;
+    let site = site(CacheOptions::new()).await;
     site.sandbox.challenge(VISITOR);
     let tabs = [site.challenge().await, site.challenge().await];
     assert_ne!(tabs[0].problem["challenge"]["params"], tabs[1].problem["challenge"]["params"]);
@@ -170,7 +170,7 @@ async fn a_challenge_is_never_kept() {
 
 #[tokio::test]
 async fn a_fallback_is_never_kept() {
-    let site = site(&DecisionCache::new()).await;
+    let site = site(CacheOptions::new()).await;
     site.sandbox.block(VISITOR);
     // It lets a visitor through of whom nothing is known yet.
     let failure = Fault::html(200).on(Operation::CheckMitigation).times(2);
@@ -183,13 +183,13 @@ async fn a_fallback_is_never_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_identical_misses_at_once_make_one_call() {
-    let cache = DecisionCache::new();
-    let site = site(&cache).await;
+    let cache = CacheOptions::new();
+    let site = site(cache).await;
     for (blocked, expected) in [(false, 200), (true, 403)] {
         if blocked {
             site.sandbox.block(VISITOR);
         }
-        let service = crowd(&site, &cache);
+        let service = crowd(&site, cache);
         let before = asked(&site);
         let slow = Fault::delay(Duration::from_millis(500)).on(Operation::CheckMitigation);
         let slow = site.sandbox.faults().add(slow);
@@ -203,10 +203,10 @@ async fn a_thousand_identical_misses_at_once_make_one_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_tab_gets_a_challenge_of_its_own_though_misses_are_shared() {
-    let cache = DecisionCache::new();
-    let site = site(&cache).await;
+    let cache = CacheOptions::new();
+    let site = site(cache).await;
     site.sandbox.challenge(VISITOR);
-    let service = crowd(&site, &cache);
+    let service = crowd(&site, cache);
     let crowd: JoinSet<_> = (0..50).map(|_| join(service.clone())).collect();
     let answers = crowd.join_all().await;
     assert!(answers.iter().all(|(status, _)| *status == 429));
@@ -216,9 +216,9 @@ async fn each_tab_gets_a_challenge_of_its_own_though_misses_are_shared() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_the_call_of_another_is_answered_though_that_one_hangs_up() {
-    let cache = DecisionCache::new();
-    let site = site(&cache).await;
-    let service = crowd(&site, &cache);
+    let cache = CacheOptions::new();
+    let site = site(cache).await;
+    let service = crowd(&site, cache);
     let silence = site.sandbox.faults().add(Fault::silence().on(Operation::CheckMitigation));
     let first = tokio::spawn(join(service.clone()));
     until(|| asked(&site) == 1).await;
@@ -232,8 +232,8 @@ async fn whoever_waits_for_the_call_of_another_is_answered_though_that_one_hangs
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clearance_is_not_kept_for_those_without_one() {
-    let cache = DecisionCache::new().with_allow_lifetime(HOUR);
-    let site = site(&cache).await;
+    let cache = CacheOptions::new().with_allow_lifetime(HOUR);
+    let site = site(cache).await;
     let clearance = site.clearance().await;
     site.sandbox.challenge(VISITOR);
     let cleared = site.call("/").header("cookie", clearance).send().await.unwrap();

@@ -14,8 +14,10 @@ use esper_sandbox::{Fault, Operation, Sandbox};
 use http::{Request, Response};
 use http_body::Body;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::frames::Frames;
@@ -198,7 +200,7 @@ async fn a_form_that_was_posted_is_not_silently_lost() {
     assert!(challenged.headers().get("location").is_none(), "no way on that changes the method");
     let page = challenged.text().await.unwrap();
     assert!(page.contains("data-posted=\"true\""), "{page}");
-    assert!(page.contains("class=\"notice\">\n      What you just sent has not arrived"), "{page}");
+    assert!(shows_notice(&page), "{page}");
     assert_eq!(site.calls(), 0);
 
     // Sent again after the check, it arrives.
@@ -210,7 +212,13 @@ async fn a_form_that_was_posted_is_not_silently_lost() {
 
     let seen = site.visit("/order").send().await.unwrap().text().await.unwrap();
     assert!(seen.contains("data-posted=\"false\""), "{seen}");
-    assert!(seen.contains("class=\"notice\" hidden>"), "{seen}");
+    assert!(!shows_notice(&seen), "{seen}");
+}
+
+/// Whether a page says that what was posted is lost.
+fn shows_notice(page: &str) -> bool {
+    let (_, notice) = page.split_once("id=\"notice\"").expect("a notice");
+    !notice.split('>').next().unwrap().contains("hidden")
 }
 
 #[tokio::test]
@@ -261,8 +269,11 @@ async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
     until(|| calls(&site.sandbox, Operation::VerifyChallenge).len() == LIMIT).await;
 
     let started = std::time::Instant::now();
-    let refused = site.hand_in(&last).send().await.unwrap();
-    assert_eq!(refused.status(), 503);
+    // More often than an answer may be sent to Esper.
+    for _ in 0..6 {
+        let refused = site.hand_in(&last).send().await.unwrap();
+        assert_eq!(refused.status(), 503);
+    }
     assert!(started.elapsed() < Duration::from_secs(5), "at once");
     assert_eq!(calls(&site.sandbox, Operation::VerifyChallenge).len(), LIMIT);
     // Whoever is not challenged is none the worse for it.
@@ -275,7 +286,12 @@ async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
     for _ in 0..500 {
         match site.hand_in(&last).send().await.unwrap().status().as_u16() {
             503 => tokio::time::sleep(Duration::from_millis(20)).await,
-            status => return assert_eq!(status, 403),
+            status => {
+                assert_eq!(status, 403);
+                // However often it was handed in, it is Esper who refuses it.
+                let verified = calls(&site.sandbox, Operation::VerifyChallenge).len();
+                return assert_eq!(verified, LIMIT + 1);
+            }
         }
     }
     panic!("nobody gave way");
@@ -298,11 +314,26 @@ async fn a_large_answer_is_read_to_its_limit_and_no_further() {
 fn an_answer_that_does_not_arrive_is_waited_for_no_longer_than_ten_seconds() {
     paused::run(async {
         let started = Instant::now();
-        assert_eq!(handed_in(Frames(|| Poll::Pending)).await.status(), 413);
+        assert_eq!(handed_in(Frames(|| Poll::Pending)).await.status(), 408);
         let waited = started.elapsed();
         assert!(waited >= Duration::from_secs(10), "{waited:?}");
         assert!(waited < Duration::from_secs(11), "{waited:?}");
     });
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_called_too_large() {
+    let site = Site::new().await;
+    let mut stream = TcpStream::connect(site.addr()).await.unwrap();
+    let head = format!(
+        "POST {ENDPOINT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\n{{\"env\r\nno chunk"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("incomplete"), "{answer}");
 }
 
 /// The answer of a layer's endpoint to a body.

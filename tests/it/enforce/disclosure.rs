@@ -80,6 +80,7 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
     let beacons = client.beacons();
     let layer = EnforceLayer::with_guard(Guard::new(client).with_deadline(Duration::from_secs(8)))
         .with_session_cookie("sid")
+        .unwrap()
         .with_path("/watched", Rule::monitor())
         .unwrap();
     let echo = Echo::behind(layer.clone()).await;
@@ -150,7 +151,7 @@ async fn a_query_is_told_only_where_that_is_asked_for() {
 
 /// Promise 32.
 #[tokio::test]
-async fn a_way_back_is_told_only_with_a_configured_origin_and_never_from_what_a_request_says() {
+async fn a_return_path_is_told_only_with_a_configured_origin_and_never_from_what_a_request_says() {
     const LIES: &[(&str, &str)] = &[
         ("accept", "text/html"),
         ("host", "evil.example"),
@@ -177,9 +178,9 @@ async fn a_way_back_is_told_only_with_a_configured_origin_and_never_from_what_a_
     let asked = asked(&sandbox);
     assert!(asked.len() >= 5);
     for asked in &asked[2..] {
-        let way_back = asked["return_url"].as_str().unwrap();
-        assert!(way_back.starts_with("https://shop.example/"), "{way_back}");
-        assert!(!way_back.starts_with("https://shop.example//"), "{way_back}");
+        let return_path = asked["return_url"].as_str().unwrap();
+        assert!(return_path.starts_with("https://shop.example/"), "{return_path}");
+        assert!(!return_path.starts_with("https://shop.example//"), "{return_path}");
     }
     assert_eq!(asked[2]["return_url"], "https://shop.example/x");
 }
@@ -191,7 +192,7 @@ async fn lines_of_the_log_are_bounded_and_no_visitor_can_make_one_up() {
     let sandbox = sandbox().await;
     let origin = PublicOrigin::parse("https://shop.example").unwrap();
     let layer = layer(sandbox.url()).with_public_origin(origin).with_query_strings();
-    let echo = Echo::behind(layer.with_session_cookie("sid")).await;
+    let echo = Echo::behind(layer.with_session_cookie("sid").unwrap()).await;
     let forged = "forged%0a2026-11-24T00:00:00Z ERROR forged";
     let long = "forged ".repeat(1_000);
     let headers = [

@@ -112,6 +112,12 @@ impl Drop for Echo {
 }
 
 impl Wire {
+    /// The body, of an answer with a length.
+    pub(crate) fn json(&self) -> Value {
+        let (_, body) = self.0.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} {self:?}"))
+    }
+
     pub(crate) fn status(&self) -> u16 {
         let status = self.0.split(' ').nth(1).and_then(|status| status.parse().ok());
         status.unwrap_or_else(|| panic!("{self:?}"))

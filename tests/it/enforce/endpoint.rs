@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::answers::header;
+use super::echo::Echo;
 use super::site::{Site, VISITOR, config, http, layer, serve};
 use super::solving::{Challenge, ENDPOINT, calls, cookie};
 
@@ -73,6 +74,69 @@ async fn behind_a_proxy_that_changes_the_host_the_public_origin_is_the_site_s_ow
 }
 
 #[tokio::test]
+async fn behind_a_proxy_that_changes_the_host_a_browser_says_itself_that_its_page_is_the_site_s() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let solution = site.challenge().await.solution();
+    let post = || site.hand_in(&solution).header("origin", "https://shop.example");
+    assert_eq!(post().send().await.unwrap().status(), 403, "an old browser does not say");
+    let own = post().header("sec-fetch-site", "same-origin");
+    assert_eq!(own.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_endpoint_is_where_it_is_set_and_pages_and_programs_are_told() {
+    let site = Site::with(|layer| layer.with_endpoint("/-/check_1.x").unwrap()).await;
+    site.sandbox.challenge(VISITOR);
+    let page = site.visit("/").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("data-endpoint=\"/-/check_1.x\""), "{page}");
+    let (_, worker) = page.split_once("data-worker=\"").unwrap();
+    let worker = worker.split('"').next().unwrap();
+    assert!(worker.starts_with("/-/check_1.x/"), "{worker}");
+    assert_eq!(site.http.get(site.url(worker)).send().await.unwrap().status(), 200);
+
+    let challenge = site.challenge().await;
+    assert_eq!(challenge.problem["verify"], "/-/check_1.x");
+    let unset = site.hand_in(&challenge.solution()).send().await.unwrap();
+    assert_eq!(unset.status(), 429, "the usual path is an ordinary one");
+    let post = site.http.post(site.url("/-/check_1.x")).header("user-agent", "curl/8.5.0");
+    assert_eq!(post.json(&challenge.solution()).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_no_browser_reaches_is_refused_with_the_next_step() {
+    let layer = layer(config(&Site::new().await.sandbox));
+    for path in ["/x", "/.well-known/a", "/a/..b/.c", "/A-z/_0"] {
+        assert!(layer.clone().with_endpoint(path).is_ok(), "{path}");
+    }
+    for path in [
+        "",
+        "/",
+        "x",
+        "/x/",
+        "//x",
+        "/x//y",
+        "/.",
+        "/..",
+        "/a/./b",
+        "/a/.",
+        "/a/../b",
+        "/a/..",
+        "/a b",
+        "/%61",
+        "/\u{e9}",
+        "/a?b",
+        "/a#b",
+        "/a;b",
+        "/a\\b",
+        "https://shop.example/x",
+    ] {
+        let error = layer.clone().with_endpoint(path).unwrap_err().to_string();
+        assert!(error.contains(&format!("it looks like {ENDPOINT}")), "{path}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn the_endpoint_answers_everything_else_without_asking_anybody() {
     let site = Site::new().await;
     site.sandbox.block(VISITOR);
@@ -85,10 +149,9 @@ async fn the_endpoint_answers_everything_else_without_asking_anybody() {
         let post = site.http.post(site.url(ENDPOINT)).header("content-type", "application/json");
         assert_eq!(post.body(body).send().await.unwrap().status(), 400, "{body}");
     }
-    for name in ["x", "../x", "proof-of-work.js", "proof-of-work.000000000000.js", "%2e%2e"] {
+    for name in ["x", "proof-of-work.js", "proof-of-work.000000000000.js", "x/y"] {
         let url = format!("{}/{name}", site.url(ENDPOINT));
-        let answer = site.http.get(url).send().await.unwrap();
-        assert!([403, 404].contains(&answer.status().as_u16()), "{name}");
+        assert_eq!(site.http.get(url).send().await.unwrap().status(), 404, "{name}");
     }
     assert_eq!(calls(&site.sandbox, Operation::VerifyChallenge).len(), 0);
     assert_eq!(site.calls(), 0);
@@ -115,8 +178,10 @@ async fn what_a_page_loads_is_served_to_whoever_is_blocked_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_never_a_way_back() {
-    let site = Site::new().await;
+async fn the_endpoint_is_never_a_return_path() {
+    let sandbox = crate::support::sandbox().await;
+    let echo = Echo::behind(super::echo::layer(sandbox.url())).await;
+    let mut challenged = 0;
     for path in [
         "/.well-known/esper/challenge",
         "/.well-known/esper/challenge/",
@@ -129,20 +194,30 @@ async fn the_endpoint_is_never_a_way_back() {
         "//.well-known/esper/challenge",
         "/.well-known//esper/challenge",
     ] {
-        site.sandbox.challenge(VISITOR);
-        let answer = site.call(path).send().await.unwrap();
-        if [404, 405].contains(&answer.status().as_u16()) {
+        // Of this, nothing is normalised on its way.
+        let line = format!("GET {path}");
+        sandbox.challenge(VISITOR);
+        let answer = echo.send(&line, &[]).await;
+        if [404, 405].contains(&answer.status()) {
             continue;
         }
-        let solution = Challenge::of(answer).await.solution();
-        let redeemed = site.hand_in(&solution).send().await.unwrap();
-        let clearance = cookie(&redeemed).unwrap();
-        let redeemed: Value = redeemed.json().await.unwrap();
-        let location = redeemed["location"].as_str().unwrap();
-        site.sandbox.challenge(VISITOR);
-        let arrived = site.call(location).header("cookie", clearance).send().await.unwrap();
+        challenged += 1;
+        let solution = Challenge { problem: answer.json() }.solution().to_string();
+        let post = format!(
+            "POST {ENDPOINT} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{solution}",
+            solution.len()
+        );
+        let redeemed = echo.exchange(post.as_bytes()).await;
+        assert_eq!(redeemed.status(), 200, "{redeemed:?}");
+        let location = redeemed.json()["location"].as_str().unwrap().to_owned();
+        let (_, cookie) = redeemed.0.split_once("set-cookie: ").unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        sandbox.challenge(VISITOR);
+        let arrived = echo.send(&format!("GET {location}"), &[("cookie", cookie)]).await;
         assert_eq!(arrived.status(), 200, "{path} {location}");
     }
+    assert_eq!(challenged, 6, "the others are the endpoint's");
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::echo::{Echo, events, layer};
+use super::challenges::until;
+use super::echo::{Echo, asked, events, layer};
 use crate::support::{config, sandbox};
 
 fn outcome(event: &Value) -> [&Value; 7] {
@@ -85,14 +86,30 @@ async fn an_event_tells_of_a_request_whose_client_went_away_as_well() {
     let echo = Echo::of(|_| Router::new().fallback(endless).layer(layer)).await;
     let mut client = TcpStream::connect(echo.addr).await.unwrap();
     client.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    while guard.stats().by_service == 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| guard.stats().by_service == 1).await;
     drop(client);
     let events = events(&sandbox, 1).await;
     let [_, method, path, status, action, ..] = outcome(&events[0]);
     assert_eq!((method, path, action), (&json!("GET"), &json!("/endless"), &json!("allow")));
     assert_eq!(status, &Value::Null, "there was no answer");
+}
+
+/// Nor whoever ends it before there is a decision.
+#[tokio::test]
+async fn an_event_tells_of_a_request_whose_client_went_away_before_the_decision() {
+    let sandbox = sandbox().await;
+    sandbox.faults().add(esper_sandbox::Fault::silence().on(Operation::CheckMitigation));
+    let echo = Echo::behind(layer(sandbox.url())).await;
+    let mut client = TcpStream::connect(echo.addr).await.unwrap();
+    client.write_all(b"GET /impatient HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    until(|| !asked(&sandbox).is_empty()).await;
+    drop(client);
+    let events = events(&sandbox, 1).await;
+    let [kind, method, path, status, action, source, enforced] = outcome(&events[0]);
+    assert_eq!((kind, method, path), (&json!("http_request"), &json!("GET"), &json!("/impatient")));
+    assert_eq!((status, action, source), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(enforced, &json!(true));
+    assert_eq!(echo.calls(), 0);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use esper_rs_client::enforce::{DecisionCache, EnforceLayer, Rule};
+use esper_rs_client::enforce::{CacheOptions, EnforceLayer, Rule};
 use esper_rs_client::{FailurePolicy, FallbackReason, Guard, OnFailure};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -263,10 +263,10 @@ async fn a_failure_is_never_kept_as_a_decision() {
                 0 | 1 => failure(),
                 _ => decision(),
             });
-            let lasting = DecisionCache::new()
+            let lasting = CacheOptions::new()
                 .with_allow_lifetime(Duration::from_secs(600))
                 .with_block_lifetime(Duration::from_secs(600));
-            let layer = quiet(patient(&server.url())).with_cache(&lasting);
+            let layer = quiet(patient(&server.url())).with_cache(lasting);
             let closed = Rule::enforce().with_failure_policy(FailurePolicy::closed());
             let echo = Echo::behind(layer.with_path("/closed", closed).unwrap()).await;
             assert_eq!(echo.send("GET /", &[]).await.status(), 200);
@@ -294,7 +294,7 @@ async fn a_fallback_is_shared_by_requests_with_the_same_failure_policy_alone() {
             Answer::json(400, r#"{"message":"m"}"#)
         })
     };
-    let layer = quiet(guard(&server.url())).with_cache(&DecisionCache::new());
+    let layer = quiet(guard(&server.url())).with_cache(CacheOptions::new());
     let layer = layer.with_rule(|request| {
         let pays = request.uri.query() == Some("pay");
         pays.then(|| Rule::enforce().with_failure_policy(FailurePolicy::closed()))

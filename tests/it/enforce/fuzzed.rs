@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use esper_rs_client::enforce::{DecisionCache, PublicOrigin, Rule};
+use esper_rs_client::enforce::{CacheOptions, PublicOrigin, Rule};
 use esper_rs_client::{FailurePolicy, FallbackReason};
 use http::{HeaderName, HeaderValue, Method, Request};
 use proptest::prelude::*;
@@ -66,8 +66,9 @@ fn the_fail_open_path_lets_every_request_through_and_panics_for_none() {
     let runtime = Runtime::new().unwrap();
     let layer = layer("http://127.0.0.1:1").with_telemetry_share(0.0).with_query_strings();
     let origin = PublicOrigin::parse("https://shop.example").unwrap();
-    let layer = layer.with_public_origin(origin).with_cache(&DecisionCache::new());
-    let layer = layer.with_session_cookie("sid").with_path("/pay", Rule::enforce()).unwrap();
+    let layer = layer.with_public_origin(origin).with_cache(CacheOptions::new());
+    let layer =
+        layer.with_session_cookie("sid").unwrap().with_path("/pay", Rule::enforce()).unwrap();
     let guard = layer.guard().clone();
     let (app, seen) =
         echoing(|application| Router::new().fallback_service(application).layer(layer));
@@ -95,7 +96,7 @@ fn no_request_makes_the_question_one_that_esper_refuses() {
     let sandbox = runtime.block_on(sandbox());
     sandbox.block("203.0.113.9");
     // Told of all that it can be told of.
-    let layer = layer(sandbox.url()).with_query_strings().with_session_cookie("sid");
+    let layer = layer(sandbox.url()).with_query_strings().with_session_cookie("sid").unwrap();
     let origin = PublicOrigin::parse("https://shop.example").unwrap();
     let layer = layer
         .with_public_origin(origin)

@@ -1,10 +1,16 @@
 //! Managed challenges: a browser is sent to a page of Esper's, and comes back with a proof.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use esper_rs_client::enforce::PublicOrigin;
 use esper_sandbox::{Fault, Operation, Visitor, solve_proof_of_work};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::challenges::until;
 use super::site::{BROWSER, Site, VISITOR};
 use super::solving::{Challenge, calls, cookie};
 
@@ -22,7 +28,7 @@ fn location(answer: &Response) -> Option<String> {
 }
 
 /// Follows a visitor to the page of Esper's and back to the site: the path with the proof.
-async fn way_back(site: &Site, path: &str) -> String {
+async fn return_path(site: &Site, path: &str) -> String {
     site.sandbox.challenge(VISITOR);
     let sent = site.visit(path).send().await.unwrap();
     assert_eq!(sent.status(), 303);
@@ -48,7 +54,7 @@ async fn a_browser_is_sent_to_the_managed_challenge_and_comes_back_with_a_cleara
     assert!(location(&sent).unwrap().starts_with(site.sandbox.url()));
     assert_eq!(sent.text().await.unwrap(), "");
 
-    let back = way_back(&site, "/checkout?step=2&x=%C3%A9").await;
+    let back = return_path(&site, "/checkout?step=2&x=%C3%A9").await;
     assert!(back.starts_with("/checkout?step=2&x=%C3%A9&esper_challenge_proof="), "{back}");
     let returned = site.visit(&back).send().await.unwrap();
     assert_eq!(returned.status(), 303);
@@ -82,7 +88,7 @@ async fn esper_learns_where_a_visitor_goes_back_to_without_an_earlier_proof() {
 
 /// Promise 32.
 #[tokio::test]
-async fn a_way_back_tells_esper_no_query_unless_it_is_asked_for() {
+async fn a_return_path_tells_esper_no_query_unless_it_is_asked_for() {
     let site = Site::with(|layer| layer.with_public_origin(origin())).await;
     site.visit("/a?token=1").send().await.unwrap();
     let asked = calls(&site.sandbox, Operation::CheckMitigation);
@@ -116,7 +122,7 @@ async fn neither_a_post_nor_a_program_is_sent_to_the_managed_challenge() {
 #[tokio::test]
 async fn a_wrong_or_used_proof_passes_nobody() {
     let site = site().await;
-    let back = way_back(&site, "/a?b=1").await;
+    let back = return_path(&site, "/a?b=1").await;
     let refused = |answer: Response| async move {
         assert_eq!(
             (answer.status().as_u16(), cookie(&answer), location(&answer)),
@@ -160,13 +166,56 @@ async fn any_error_of_the_verification_of_a_proof_mints_nothing() {
         Fault::silence(),
     ] {
         let name = fault.to_string();
-        let back = way_back(&site, "/a").await;
+        let back = return_path(&site, "/a").await;
         let id = site.sandbox.faults().add(fault.on(Operation::VerifyChallengeProof));
         let answer = site.visit(&back).send().await.unwrap();
         site.sandbox.faults().remove(id);
-        assert_eq!((answer.status().as_u16(), cookie(&answer)), (403, None), "{name}");
+        assert_eq!((answer.status().as_u16(), cookie(&answer)), (503, None), "{name}");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        // The same again, with the proof.
+        assert!(answer.text().await.unwrap().contains("href=\"\""), "{name}");
     }
     assert_eq!(site.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_proof_that_cannot_be_verified_for_a_while_is_still_good_afterwards() {
+    let site = Site::impatient(|layer| layer.with_public_origin(origin())).await;
+    let back = return_path(&site, "/a").await;
+    let fault = Fault::status(500).on(Operation::VerifyChallengeProof);
+    let fault = site.sandbox.faults().add(fault);
+    assert_eq!(site.visit(&back).send().await.unwrap().status(), 503);
+    let program = site.call("/a?esper_challenge_proof=x").send().await.unwrap();
+    assert_eq!(program.status(), 503);
+    assert_eq!(program.json::<Value>().await.unwrap()["error"], "unavailable");
+    site.sandbox.faults().remove(fault);
+    let returned = site.visit(&back).send().await.unwrap();
+    assert_eq!(returned.status(), 303);
+    assert!(cookie(&returned).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_proofs_cost_a_bounded_number_of_calls_and_crowd_no_answer_out() {
+    let site = Arc::new(site().await);
+    site.sandbox.challenge(VISITOR);
+    let solution = site.challenge().await.solution();
+    let silence = Fault::silence().on(Operation::VerifyChallengeProof);
+    site.sandbox.faults().add(silence);
+    let mut flood = JoinSet::new();
+    for number in 0..200 {
+        let proof = format!("/?esper_challenge_proof={number}");
+        flood.spawn(site.call(&proof).send());
+    }
+    // Those who are too many are answered at once, while the others wait for Esper.
+    for _ in 0..200 - PROOFS_A_MINUTE {
+        let refused = timeout(Duration::from_secs(20), flood.join_next()).await;
+        assert_eq!(refused.unwrap().unwrap().unwrap().unwrap().status(), 503);
+    }
+    let proven = || calls(&site.sandbox, Operation::VerifyChallengeProof).len();
+    until(|| proven() == PROOFS_A_MINUTE).await;
+    let answer = site.hand_in(&solution).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(proven(), PROOFS_A_MINUTE);
 }
 
 #[tokio::test]
@@ -179,13 +228,20 @@ async fn a_proof_that_nobody_asked_for_is_taken_off_and_not_verified() {
     assert_eq!(site.visit("/a?b=1").send().await.unwrap().status(), 200);
 
     // So it is for a second tab, when the first one has passed.
-    let back = way_back(&site, "/first").await;
+    let back = return_path(&site, "/first").await;
     let clearance = cookie(&site.visit(&back).send().await.unwrap()).unwrap();
     assert_eq!(proven(), 1);
     site.sandbox.challenge(VISITOR);
     let second = site.visit("/second?esper_challenge_proof=y").header("cookie", clearance);
     let second = second.send().await.unwrap();
     assert_eq!((second.status().as_u16(), location(&second).unwrap().as_str()), (303, "/second"));
+
+    // However it is written, and also if nothing is in it.
+    site.sandbox.lift(VISITOR);
+    for query in ["esper_challenge_proof=", "esper_challenge_proof", "esper%5Fchallenge_proof=x"] {
+        let allowed = site.visit(&format!("/a?{query}&b=1")).send().await.unwrap();
+        assert_eq!(location(&allowed).as_deref(), Some("/a?b=1"), "{query}");
+    }
 
     // A form is not, because that would lose it.
     site.sandbox.lift(VISITOR);
@@ -215,3 +271,5 @@ async fn without_a_public_origin_there_is_no_managed_challenge_and_no_proof() {
 /// Loopback, as a test has no certificate. The port is not the site's, so nothing takes the one for
 /// the other.
 const ORIGIN: &str = "http://localhost:3000";
+/// Those of one network that are verified.
+const PROOFS_A_MINUTE: usize = 60;

@@ -105,6 +105,16 @@ async fn a_preflight_of_cors_is_exempt_and_nothing_that_only_looks_like_one() {
     ] {
         assert_eq!(echo.send(line, headers).await.status(), 403, "{line} {headers:?}");
     }
+    // What no browser sends with it, and a handler of any method could act on.
+    for more in [
+        ("cookie", "session=1"),
+        ("authorization", "Basic eDp5"),
+        ("content-length", "5"),
+        ("transfer-encoding", "chunked"),
+    ] {
+        let headers = [PREFLIGHT, &[more]].concat();
+        assert_eq!(echo.send("OPTIONS /x", &headers).await.status(), 403, "{more:?}");
+    }
     let overriding = [PREFLIGHT, &[("x-http-method-override", "OPTIONS")]].concat();
     assert_eq!(echo.send("POST /x", &overriding).await.status(), 403);
     assert_eq!(echo.calls(), 1);

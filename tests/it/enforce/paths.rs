@@ -5,7 +5,7 @@ use esper_rs_client::FailurePolicy;
 use esper_rs_client::enforce::{EnforceLayer, PublicOrigin, Rule};
 use serde_json::json;
 
-use super::echo::{Echo, asked, layer};
+use super::echo::{Echo, asked, guard, layer};
 use crate::support::sandbox;
 
 /// Ways to write `/admin` that some server or router takes for it.
@@ -97,6 +97,33 @@ async fn a_path_below_one_that_fails_closed_fails_closed_however_it_is_written()
         assert_eq!(echo.send(&get(path), &[]).await.status(), 403, "{path}");
     }
     assert_eq!(echo.send("GET /public", &[]).await.status(), 200);
+}
+
+/// Promise 9.
+#[tokio::test]
+async fn no_way_to_write_a_path_makes_a_guard_that_fails_closed_fail_open() {
+    let closed = guard("http://127.0.0.1:1").with_failure_policy(FailurePolicy::closed());
+    let open = Rule::enforce().with_failure_policy(FailurePolicy::open());
+    let layer = EnforceLayer::with_guard(closed).with_telemetry_share(0.0);
+    let echo = Echo::behind(layer.with_paths_below("/public", open).unwrap()).await;
+    assert_eq!(echo.send("GET /public", &[]).await.status(), 200);
+    for path in ["/zpay", "/public/../zpay", "/public/%2e%2e/zpay", "/public/..;/zpay"] {
+        assert_eq!(echo.send(&get(path), &[]).await.status(), 403, "{path}");
+    }
+}
+
+/// Promise 11.
+#[tokio::test]
+async fn an_exempt_front_page_exempts_nothing_that_has_no_path() {
+    let sandbox = sandbox().await;
+    sandbox.block("127.0.0.1");
+    let layer = layer(sandbox.url()).with_path("/", Rule::exempt()).unwrap();
+    let echo = Echo::behind(layer).await;
+    assert_eq!(echo.send("GET /", &[]).await.status(), 200);
+    for line in ["CONNECT elsewhere.example:443", "OPTIONS *"] {
+        assert_eq!(echo.send(line, &[]).await.status(), 403, "{line}");
+    }
+    assert_eq!(echo.calls(), 1);
 }
 
 /// Promise 10.

@@ -69,6 +69,10 @@ impl Site {
         Self { sandbox, http: http(), addr, calls, server }
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }

@@ -1,0 +1,156 @@
+//! Answers in place of the application's: to a block, and to a challenge.
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY,
+};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::audience::{self, Audience};
+use crate::enforce::request::facts::REQUEST_ID;
+use crate::enforce::request::return_to::ReturnTo;
+use crate::{ChallengeData, Decision, MitigationAction};
+
+/// A request that does not reach the application, for a function of the application's that answers
+/// in its own way: [`EnforceLayer::with_response`](super::EnforceLayer::with_response).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Denial<'a> {
+    /// The decision by which it does not.
+    pub decision: &'a Decision,
+    /// Its head. Everything in it is what a visitor sent: escape what the answer shows of it.
+    pub request: &'a Parts,
+    /// Who gets the answer.
+    pub audience: Audience,
+    /// What the visitor has to solve, where it can be solved here. Its token is the layer's own; the
+    /// answer is posted as JSON, `{"envelope": TOKEN, "response": …}`, to `endpoint`.
+    pub challenge: Option<ChallengeData>,
+    /// The path of the layer's own endpoint.
+    pub endpoint: &'a str,
+}
+
+impl Denial<'_> {
+    /// The answer to a program.
+    pub(in crate::enforce) fn problem(&self) -> Response<Bytes> {
+        let status = self.decision.action.http_status().unwrap_or(StatusCode::FORBIDDEN);
+        let mut body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+        });
+        body["detail"] = self.detail().into();
+        if status == StatusCode::FORBIDDEN {
+            body["error"] = "blocked".into();
+        } else {
+            body["error"] = "challenged".into();
+            body["challenge"] = json!(self.challenge);
+            if self.challenge.is_some() {
+                body["verify"] = self.endpoint.into();
+            }
+        }
+        problem(status, &body)
+    }
+
+    /// The answer to a gRPC client: trailers alone, which are headers then.
+    pub(in crate::enforce) fn grpc(&self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, audience::grpc_type(&self.request.headers));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(PERMISSION_DENIED));
+        let detail = HeaderValue::from_static(self.detail());
+        headers.insert(GRPC_MESSAGE, detail);
+        unstored(response)
+    }
+
+    /// What finds the request in the logs of the site.
+    pub(in crate::enforce) fn request_id(&self) -> Option<&str> {
+        self.request.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
+    }
+
+    fn detail(&self) -> &'static str {
+        match self.decision.action {
+            MitigationAction::Challenge => "the request needs a solved challenge",
+            MitigationAction::Allow | MitigationAction::Block => "the request was blocked",
+        }
+    }
+}
+
+/// An answer of JSON.
+pub(in crate::enforce) fn json_answer(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    unstored(response)
+}
+
+/// A problem of RFC 9457.
+fn problem(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut response = json_answer(status, body);
+    let kind = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// A problem with a name and a sentence.
+pub(in crate::enforce) fn plain_problem(
+    status: StatusCode,
+    error: &str,
+    detail: &str,
+) -> Response<Bytes> {
+    let title = status.canonical_reason();
+    let (kind, status_code) = ("about:blank", status.as_u16());
+    problem(
+        status,
+        &json!({ "type": kind, "title": title, "status": status_code, "error": error, "detail": detail }),
+    )
+}
+
+/// Sends a browser elsewhere, by GET.
+pub(in crate::enforce) fn redirect(location: HeaderValue) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(LOCATION, location);
+    unstored(response)
+}
+
+/// Sends a browser to a path of this site.
+pub(in crate::enforce) fn redirect_to(place: &ReturnTo) -> Response<Bytes> {
+    let root = HeaderValue::from_static("/");
+    redirect(HeaderValue::from_str(place.as_str()).unwrap_or(root))
+}
+
+/// Sets the cookie of a clearance.
+pub(in crate::enforce) fn with_cookie(
+    mut response: Response<Bytes>,
+    cookie: HeaderValue,
+) -> Response<Bytes> {
+    response.headers_mut().append(SET_COOKIE, cookie);
+    response
+}
+
+/// Keeps an answer out of every cache, and says what it depends on.
+pub(in crate::enforce) fn unstored(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static(DEPENDS_ON));
+    response
+}
+
+/// Keeps an answer of the application's function out of every cache, unless it says otherwise: it is
+/// for one visitor, and another one must not get it.
+pub(in crate::enforce) fn unstored_unless_said(mut response: Response<Bytes>) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(VARY).or_insert(HeaderValue::from_static(DEPENDS_ON));
+    response
+}
+
+/// What an answer's form and being depend on.
+const DEPENDS_ON: &str =
+    "Accept, Content-Type, Cookie, Sec-Fetch-Dest, User-Agent, X-Requested-With";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const PERMISSION_DENIED: &str = "7";
