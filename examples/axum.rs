@@ -19,10 +19,11 @@ use axum::{Router, serve};
 use esper_rs_client::enforce::{ClientIp, EnforceLayer};
 use esper_rs_client::{AsyncEsperClient, Decision, EsperConfig};
 use esper_sandbox::Sandbox;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal;
+use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -37,8 +38,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = AsyncEsperClient::new(config)?;
 
     // What is counted, for a scrape of Prometheus.
-    let recorder = PrometheusBuilder::new().install_recorder()?;
+    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
     esper_rs_client::metrics::describe();
+    tokio::spawn(keep_up(recorder.clone()));
 
     // This is the whole integration: the layer asks about each request, acts on the decision, and
     // tells Esper what became of it.
@@ -72,6 +74,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The recorder keeps each duration until it sums them up.
+async fn keep_up(recorder: PrometheusHandle) {
+    loop {
+        sleep(Duration::from_secs(5)).await;
+        recorder.run_upkeep();
+    }
+}
+
 /// A handler may ask for the decision that let its visitor in, and for the visitor's address.
 async fn page(State(sandbox): State<String>, decision: Decision, client: ClientIp) -> Html<String> {
     let visit = format!("Allowed by: {}. You are {client}.", decision.source.as_str());
@@ -100,3 +110,6 @@ async fn interrupted() {
         future::pending::<()>().await;
     }
 }
+
+/// Upper bounds of durations, in seconds: a decision takes 300 ms at most.
+const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 1.0, 5.0];
