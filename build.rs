@@ -23,22 +23,22 @@ use std::fs;
 use std::process::ExitCode;
 
 use generated::write;
-use spec::{Mistake, Spec};
+use spec::{Spec, SpecError};
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={DOCUMENT}");
     match generate() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(mistake) => {
-            println!("cargo::error={mistake}");
+        Err(error) => {
+            println!("cargo::error={error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn generate() -> Result<(), Mistake> {
+fn generate() -> Result<(), SpecError> {
     let text = fs::read_to_string(DOCUMENT)
-        .map_err(|error| Mistake::new(DOCUMENT, format!("cannot be read: {error}")))?;
+        .map_err(|error| SpecError::new(DOCUMENT, format!("cannot be read: {error}")))?;
     let spec = Spec::parse(DOCUMENT, &text)?;
 
     let operations = operations::table(&spec)?;

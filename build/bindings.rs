@@ -10,26 +10,27 @@ use serde_json::Value;
 use crate::generated::types_mut;
 use crate::operations::operations;
 use crate::schemas;
-use crate::spec::{Mistake, Node, Spec};
+use crate::spec::{Node, Spec, SpecError};
 
 /// Generates the client and its types.
-pub(crate) fn generate(spec: &Spec) -> Result<syn::File, Mistake> {
+pub(crate) fn generate(spec: &Spec) -> Result<syn::File, SpecError> {
     check_parts(spec)?;
     let mut document = spec.root().value().clone();
-    soften(&mut document);
+    strip_constraints(&mut document);
     drop_error_responses(&mut document);
     let document = serde_json::from_value(document)
-        .map_err(|error| spec.root().mistake(format!("is not OpenAPI 3.0: {error}")))?;
+        .map_err(|error| spec.root().error(format!("is not OpenAPI 3.0: {error}")))?;
 
-    let mut code = run(&settings(spec)?, &document)
-        .map_err(|what| culprit(spec, &document).mistake(format!("cannot be generated: {what}")))?;
+    let mut code = run(&settings(spec)?, &document).map_err(|what| {
+        failing_part(spec, &document).error(format!("cannot be generated: {what}"))
+    })?;
     schemas::check_names(spec, &code)?;
-    take_off_api_version(&mut code);
-    offer_schemas(&mut code);
+    remove_api_version_header(&mut code);
+    derive_json_schema(&mut code);
     Ok(code)
 }
 
-fn settings(spec: &Spec) -> Result<GenerationSettings, Mistake> {
+fn settings(spec: &Spec) -> Result<GenerationSettings, SpecError> {
     let mut settings = GenerationSettings::new();
     settings
         .with_interface(InterfaceStyle::Positional)
@@ -53,18 +54,18 @@ fn run(settings: &GenerationSettings, document: &OpenAPI) -> Result<syn::File, S
     panic::set_hook(Box::new(|_| {}));
     let result = panic::catch_unwind(|| Generator::new(settings).generate_tokens(document));
     panic::set_hook(hook);
-    let tokens = result.map_err(said)?.map_err(|error| error.to_string())?;
+    let tokens = result.map_err(panic_message)?.map_err(|error| error.to_string())?;
     syn::parse2(tokens).map_err(|error| error.to_string())
 }
 
-fn said(panic: Box<dyn std::any::Any + Send>) -> String {
+fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("the generator does not know such a thing").to_owned()
 }
 
 /// Parses the parts one by one: of the whole, the parser would say only that something is wrong.
-fn check_parts(spec: &Spec) -> Result<(), Mistake> {
+fn check_parts(spec: &Spec) -> Result<(), SpecError> {
     schemas::check(spec)?;
     for item in spec.root().get("paths")?.entries()? {
         parsed::<ReferenceOr<PathItem>>(&item)?;
@@ -80,25 +81,25 @@ fn check_parts(spec: &Spec) -> Result<(), Mistake> {
 }
 
 /// The generator would make a member of a name that only `required` has.
-fn check_required(schema: &Node<'_>) -> Result<(), Mistake> {
+fn check_required(schema: &Node<'_>) -> Result<(), SpecError> {
     let Some(required) = schema.find("required") else { return Ok(()) };
     let properties = schema.get("properties")?;
     for member in required.items()? {
         if properties.find(member.string()?).is_none() {
-            return Err(member.mistake("is not among the properties"));
+            return Err(member.error("is not among the properties"));
         }
     }
     Ok(())
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(node: &Node<'_>) -> Result<(), Mistake> {
+fn parsed<T: serde::de::DeserializeOwned>(node: &Node<'_>) -> Result<(), SpecError> {
     serde_json::from_value::<T>(node.value().clone())
         .map(drop)
-        .map_err(|error| node.mistake(format!("is not OpenAPI 3.0: {error}")))
+        .map_err(|error| node.error(format!("is not OpenAPI 3.0: {error}")))
 }
 
 /// The smallest part without which the document can be generated, or else the document.
-fn culprit<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
+fn failing_part<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
     let settings = settings(spec).unwrap_or_default();
     let schemas = schemas::named(spec).unwrap_or_default().into_iter();
     let paths = spec.root().get("paths").and_then(|paths| paths.entries()).unwrap_or_default();
@@ -122,20 +123,20 @@ fn anything() -> Schema {
 /// Leaves limits and formats to the checks: as types they would be newtypes, `IpAddr`s and
 /// `NonZero`s, which no literal converts to. A default is what the server takes for a member that
 /// is absent; as a type, it would be a member that is always sent.
-fn soften(value: &mut Value) {
+fn strip_constraints(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let softened: &[&str] = match map.get("type").and_then(Value::as_str) {
+            let stripped: &[&str] = match map.get("type").and_then(Value::as_str) {
                 Some("string") => &["default", "format", "minLength", "maxLength", "pattern"],
                 Some(_) => &["default", "minimum", "maximum"],
                 None => &[],
             };
-            for key in softened {
+            for key in stripped {
                 map.remove(*key);
             }
-            map.values_mut().for_each(soften);
+            map.values_mut().for_each(strip_constraints);
         }
-        Value::Array(list) => list.iter_mut().for_each(soften),
+        Value::Array(list) => list.iter_mut().for_each(strip_constraints),
         _ => {}
     }
 }
@@ -154,7 +155,7 @@ fn drop_error_responses(document: &mut Value) {
 }
 
 /// Takes off the header that the generator adds to every request; Esper knows nothing of it.
-fn take_off_api_version(code: &mut syn::File) {
+fn remove_api_version_header(code: &mut syn::File) {
     for item in &mut code.items {
         let syn::Item::Impl(implementation) = item else { continue };
         for item in &mut implementation.items {
@@ -163,7 +164,7 @@ fn take_off_api_version(code: &mut syn::File) {
             let before = statements.len();
             statements.retain(|statement| !adds_api_version(statement));
             if statements.len() < before {
-                statements.iter_mut().for_each(make_no_room);
+                statements.iter_mut().for_each(drop_header_capacity);
             }
         }
     }
@@ -175,7 +176,7 @@ fn adds_api_version(statement: &syn::Stmt) -> bool {
 }
 
 /// The map of headers need not have room for a header that is not added.
-fn make_no_room(statement: &mut syn::Stmt) {
+fn drop_header_capacity(statement: &mut syn::Stmt) {
     let syn::Stmt::Local(local) = statement else { return };
     let Some(init) = &mut local.init else { return };
     let text = init.expr.to_token_stream().to_string();
@@ -185,7 +186,7 @@ fn make_no_room(statement: &mut syn::Stmt) {
 }
 
 /// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.
-fn offer_schemas(code: &mut syn::File) {
+fn derive_json_schema(code: &mut syn::File) {
     let attribute: syn::Attribute =
         syn::parse_quote! { #[cfg_attr(feature = "schemars", derive(::schemars::JsonSchema))] };
     for item in types_mut(code) {

@@ -6,7 +6,7 @@ use std::{env, fs};
 use proc_macro2::TokenStream;
 use syn::{Expr, Field, Ident, Item, ItemStruct, LitStr, Token, Type};
 
-use crate::spec::Mistake;
+use crate::spec::SpecError;
 
 /// A member of a generated structure.
 pub(crate) struct Member<'a> {
@@ -14,16 +14,17 @@ pub(crate) struct Member<'a> {
     pub(crate) kind: &'a Type,
 }
 
-pub(crate) fn parse(code: TokenStream) -> Result<syn::File, Mistake> {
-    syn::parse2(code).map_err(|error| Mistake::new("build.rs", format!("emitted no Rust: {error}")))
+pub(crate) fn parse(code: TokenStream) -> Result<syn::File, SpecError> {
+    syn::parse2(code)
+        .map_err(|error| SpecError::new("build.rs", format!("emitted no Rust: {error}")))
 }
 
 /// Writes a file that the crate includes.
-pub(crate) fn write(name: &str, code: &syn::File) -> Result<(), Mistake> {
+pub(crate) fn write(name: &str, code: &syn::File) -> Result<(), SpecError> {
     let folder = env::var_os("OUT_DIR").unwrap_or_default();
     let path = Path::new(&folder).join(name);
     fs::write(&path, prettyplease::unparse(code)).map_err(|error| {
-        Mistake::new(&path.display().to_string(), format!("cannot be written: {error}"))
+        SpecError::new(&path.display().to_string(), format!("cannot be written: {error}"))
     })
 }
 

@@ -7,10 +7,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::generated::parse;
-use crate::spec::{Mistake, Node, Spec};
+use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `enum Server` and the table of the operations.
-pub(crate) fn table(spec: &Spec) -> Result<syn::File, Mistake> {
+pub(crate) fn table(spec: &Spec) -> Result<syn::File, SpecError> {
     let root = spec.root();
     let mut servers = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -18,7 +18,7 @@ pub(crate) fn table(spec: &Spec) -> Result<syn::File, Mistake> {
     for operation in operations(spec)? {
         let id = operation.node.get("operationId")?;
         if !seen.insert(id.snake_string()?) {
-            return Err(id.mistake("names a second operation; an operationId is unique"));
+            return Err(id.error("names a second operation; an operationId is unique"));
         }
         let id = id.string()?;
         let server = server(&operation, &root, &mut servers)?;
@@ -59,11 +59,11 @@ pub(crate) struct Operation<'a> {
     pub(crate) node: Node<'a>,
 }
 
-pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, Mistake> {
+pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, SpecError> {
     let mut operations = Vec::new();
     for item in spec.root().get("paths")?.entries()? {
         if !item.name().starts_with('/') {
-            return Err(item.mistake("a path begins with a slash"));
+            return Err(item.error("a path begins with a slash"));
         }
         for node in item.entries()? {
             if METHODS.contains(&node.name()) {
@@ -79,14 +79,14 @@ fn server(
     operation: &Operation<'_>,
     root: &Node<'_>,
     servers: &mut BTreeMap<String, String>,
-) -> Result<TokenStream, Mistake> {
+) -> Result<TokenStream, SpecError> {
     let list = [&operation.node, &operation.item, root]
         .into_iter()
         .find_map(|node| node.find("servers"))
-        .ok_or_else(|| operation.node.mistake("has no server, nor has the document"))?;
+        .ok_or_else(|| operation.node.error("has no server, nor has the document"))?;
     let items = list.items()?;
     let [server] = items.as_slice() else {
-        return Err(list.mistake("must have exactly one server"));
+        return Err(list.error("must have exactly one server"));
     };
     let name = server.get("x-esper-server")?;
     let url = server.get("url")?;
@@ -94,76 +94,76 @@ fn server(
         .entry(name.string()?.to_owned())
         .or_insert_with(|| url.value().as_str().unwrap_or_default().to_owned());
     if known != url.string()? {
-        return Err(url.mistake(format!("server `{}` has another url elsewhere", name.string()?)));
+        return Err(url.error(format!("server `{}` has another url elsewhere", name.string()?)));
     }
     let mut letters = name.string()?.chars();
     if !letters.next().is_some_and(|first| first.is_ascii_lowercase())
         || !letters.all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit())
     {
-        return Err(name.mistake("must be one word in lower case"));
+        return Err(name.error("must be one word in lower case"));
     }
     let variant = variant(name.string()?);
     Ok(quote! { Server::#variant })
 }
 
 /// How the key is sent: the operation's `security`, or the document's.
-fn key(operation: &Operation<'_>, root: &Node<'_>) -> Result<TokenStream, Mistake> {
+fn key(operation: &Operation<'_>, root: &Node<'_>) -> Result<TokenStream, SpecError> {
     let security = [&operation.node, root]
         .into_iter()
         .find_map(|node| node.find("security"))
-        .ok_or_else(|| operation.node.mistake("has no security, nor has the document"))?;
+        .ok_or_else(|| operation.node.error("has no security, nor has the document"))?;
     let alternatives = security.items()?;
     let [requirement] = alternatives.as_slice() else {
-        return Err(security.mistake("must have exactly one alternative"));
+        return Err(security.error("must have exactly one alternative"));
     };
     let schemes = requirement.entries()?;
     let [named] = schemes.as_slice() else {
-        return Err(requirement.mistake("must name exactly one security scheme"));
+        return Err(requirement.error("must name exactly one security scheme"));
     };
     let scheme = root
         .find("components")
         .and_then(|components| components.find("securitySchemes")?.find(named.name()))
-        .ok_or_else(|| named.mistake("is not among components > securitySchemes"))?;
+        .ok_or_else(|| named.error("is not among components > securitySchemes"))?;
 
     let kind = scheme.get("type")?;
     let (header, prefix) = match kind.string()? {
         "http" => match scheme.get("scheme")?.string()? {
             "bearer" => ("authorization".to_owned(), "Bearer "),
-            _ => return Err(scheme.get("scheme")?.mistake("must be `bearer`")),
+            _ => return Err(scheme.get("scheme")?.error("must be `bearer`")),
         },
         "apiKey" => {
             let place = scheme.get("in")?;
             if place.string()? != "header" {
-                return Err(place.mistake("must be `header`: keys belong in no URL or cookie"));
+                return Err(place.error("must be `header`: keys belong in no URL or cookie"));
             }
             (header_name(&scheme.get("name")?)?, "")
         }
-        _ => return Err(kind.mistake("must be `http` or `apiKey`")),
+        _ => return Err(kind.error("must be `http` or `apiKey`")),
     };
     Ok(quote! { KeyHeader { name: #header, prefix: #prefix } })
 }
 
 /// A header name in the only form that `HeaderName::from_static` takes.
-fn header_name(name: &Node<'_>) -> Result<String, Mistake> {
+fn header_name(name: &Node<'_>) -> Result<String, SpecError> {
     let text = name.string()?.to_ascii_lowercase();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if text.is_empty() || !text.bytes().all(token) {
-        return Err(name.mistake("is not the name of a header"));
+        return Err(name.error("is not the name of a header"));
     }
     Ok(text)
 }
 
-fn repeat(operation: &Node<'_>) -> Result<TokenStream, Mistake> {
+fn repeat(operation: &Node<'_>) -> Result<TokenStream, SpecError> {
     let class = operation.get("x-esper-retry")?;
     match class.string()? {
         "always" => Ok(quote! { Repeat::Always }),
         "unprocessed" => Ok(quote! { Repeat::Unprocessed }),
-        _ => Err(class.mistake("must be `always` or `unprocessed`")),
+        _ => Err(class.error("must be `always` or `unprocessed`")),
     }
 }
 
 /// Whether a success of the operation has a JSON body that means something.
-fn answers_with_json(operation: &Node<'_>) -> Result<bool, Mistake> {
+fn answers_with_json(operation: &Node<'_>) -> Result<bool, SpecError> {
     let responses = operation.get("responses")?;
     let mut successes = Vec::new();
     for response in responses.entries()? {
@@ -172,7 +172,7 @@ fn answers_with_json(operation: &Node<'_>) -> Result<bool, Mistake> {
         }
     }
     let [success] = successes.as_slice() else {
-        return Err(responses.mistake("must have exactly one success"));
+        return Err(responses.error("must have exactly one success"));
     };
     match success.find("content") {
         None => Ok(false),

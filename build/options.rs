@@ -4,10 +4,10 @@ use proc_macro2::Literal;
 use quote::{format_ident, quote};
 
 use crate::generated::parse;
-use crate::spec::{Mistake, Node, Spec};
+use crate::spec::{Node, Spec, SpecError};
 
 /// Emits a constant for each default and each environment variable.
-pub(crate) fn defaults(spec: &Spec) -> Result<syn::File, Mistake> {
+pub(crate) fn defaults(spec: &Spec) -> Result<syn::File, SpecError> {
     let mut constants = Vec::new();
     for option in spec.root().get("x-esper-configuration")?.entries()? {
         let name = option.snake_name()?.to_ascii_uppercase();
@@ -29,7 +29,7 @@ pub(crate) fn defaults(spec: &Spec) -> Result<syn::File, Mistake> {
 fn typed(
     option: &Node<'_>,
     default: &Node<'_>,
-) -> Result<(proc_macro2::TokenStream, proc_macro2::TokenStream), Mistake> {
+) -> Result<(proc_macro2::TokenStream, proc_macro2::TokenStream), SpecError> {
     let unit = option.get("unit")?;
     let value = default.unsigned()?;
     match unit.string()? {
@@ -40,10 +40,10 @@ fn typed(
         }
         "attempts" => {
             let count =
-                u32::try_from(value).map_err(|_| default.mistake("must be below 4294967296"))?;
+                u32::try_from(value).map_err(|_| default.error("must be below 4294967296"))?;
             let count = Literal::u32_unsuffixed(count);
             Ok((quote! { u32 }, quote! { #count }))
         }
-        _ => Err(unit.mistake("must be `milliseconds` or `attempts`")),
+        _ => Err(unit.error("must be `milliseconds` or `attempts`")),
     }
 }

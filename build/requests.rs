@@ -10,17 +10,17 @@ use syn::{GenericArgument, ItemStruct, PathArguments, Type};
 use crate::generated::{self, Member, parse, structure};
 use crate::operations::operations;
 use crate::schemas;
-use crate::spec::{Mistake, Node, Spec};
+use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `new`, `with_<member>` and `check` for the body of every operation.
-pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mistake> {
+pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, SpecError> {
     let mut blocks = Vec::new();
     let mut seen = Vec::new();
     for operation in operations(spec)? {
         let Some(body) = operation.node.find("requestBody") else { continue };
         let schema = body.resolved()?.get("content")?.get("application/json")?.get("schema")?;
         if schema.find("$ref").is_none() {
-            return Err(schema.mistake("must be a `$ref` to components > schemas"));
+            return Err(schema.error("must be a `$ref` to components > schemas"));
         }
         let schema = schema.resolved()?;
         if !seen.contains(&schema.name().to_owned()) {
@@ -31,13 +31,13 @@ pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Mi
     parse(quote! { #(#blocks)* })
 }
 
-fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake> {
+fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecError> {
     let structure = structure(bindings, schema.name())
-        .ok_or_else(|| schema.mistake("the body of a request must be an object with members"))?;
+        .ok_or_else(|| schema.error("the body of a request must be an object with members"))?;
     for composition in ["allOf", "anyOf", "oneOf", "not"] {
         if let Some(composition) = schema.find(composition) {
             let what = "the body of a request lists its members, so that their limits are checked";
-            return Err(composition.mistake(what));
+            return Err(composition.error(what));
         }
     }
     let name = &structure.ident;
@@ -45,9 +45,9 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake
     let mut checks = Vec::new();
     for member in schema.get("properties")?.entries()? {
         member.snake_name()?;
-        check_no_limit_within(&member.resolved()?, &mut BTreeSet::new())?;
+        reject_nested_limits(&member.resolved()?, &mut BTreeSet::new())?;
         let field = generated::member(structure, member.name())
-            .ok_or_else(|| member.mistake("has no field in the generated type"))?;
+            .ok_or_else(|| member.error("has no field in the generated type"))?;
         setters.push(setter(&member, &field)?);
         checks.extend(check(&member.resolved()?, member.name(), &field)?);
     }
@@ -68,7 +68,7 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, Mistake
 }
 
 /// A constructor that takes the required members, in the order in which the document lists them.
-fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream, Mistake> {
+fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream, SpecError> {
     let required = match schema.find("required") {
         Some(list) => list.items()?,
         None => Vec::new(),
@@ -77,7 +77,7 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
     let mut names = Vec::new();
     for member in &required {
         let Member { ident, kind } = generated::member(structure, member.string()?)
-            .ok_or_else(|| member.mistake("is not among the properties"))?;
+            .ok_or_else(|| member.error("is not among the properties"))?;
         parameters.push(quote! { #ident: impl Into<#kind> });
         names.push(ident);
     }
@@ -100,7 +100,7 @@ fn constructor(schema: &Node<'_>, structure: &ItemStruct) -> Result<TokenStream,
 }
 
 /// A consuming setter; of a map, it adds one entry.
-fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, Mistake> {
+fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecError> {
     let Member { ident, kind } = field;
     let method = format_ident!("with_{}", member.name());
     let about = member.resolved()?.find("description");
@@ -144,14 +144,14 @@ fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, Mistake>
 }
 
 /// The calls into `src/check.rs` for the limits of one member.
-fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, Mistake> {
+fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, SpecError> {
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
             "ip" => calls.push(quote! { ip(#name, value) }),
             "uri" => calls.push(quote! { uri(#name, value) }),
             "int32" | "int64" | "float" | "double" => {}
-            _ => return Err(format.mistake("is a format without a check; add one to src/check.rs")),
+            _ => return Err(format.error("is a format without a check; add one to src/check.rs")),
         }
     }
     if let Some(pattern) = schema.find("pattern") {
@@ -159,9 +159,7 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
             r"\S" => calls.push(quote! { not_blank(#name, value) }),
             "^https?://" => calls.push(quote! { http(#name, value) }),
             _ => {
-                return Err(
-                    pattern.mistake("is a pattern without a check; add one to src/check.rs")
-                );
+                return Err(pattern.error("is a pattern without a check; add one to src/check.rs"));
             }
         }
     }
@@ -174,14 +172,14 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
     }
     for limit in ["minimum", "maximum"] {
         if let Some(bound) = schema.find(limit) {
-            let number = bound.value().as_f64().ok_or_else(|| bound.mistake("must be a number"))?;
+            let number = bound.value().as_f64().ok_or_else(|| bound.error("must be a number"))?;
             let (function, number) = (format_ident!("{limit}"), Literal::f64_unsuffixed(number));
             calls.push(quote! { #function(#name, *value as f64, #number) });
         }
     }
     for limit in UNCHECKED {
         if let Some(limit) = schema.find(limit) {
-            return Err(limit.mistake("is a limit without a check; add one to build/requests.rs"));
+            return Err(limit.error("is a limit without a check; add one to build/requests.rs"));
         }
     }
 
@@ -199,21 +197,21 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
 /// Refuses limits on what is within a member: the checks look at members only.
 ///
 /// What is `seen` is not looked at again: a schema may refer to itself.
-fn check_no_limit_within(
+fn reject_nested_limits(
     schema: &Node<'_>,
     seen: &mut BTreeSet<Vec<String>>,
-) -> Result<(), Mistake> {
-    for part in schemas::within(schema) {
+) -> Result<(), SpecError> {
+    for part in schemas::subschemas(schema) {
         let part = part.resolved()?;
         if !seen.insert(part.path().to_vec()) {
             continue;
         }
         for limit in CHECKED.into_iter().chain(UNCHECKED) {
             if let Some(limit) = part.find(limit) {
-                return Err(limit.mistake("is a limit within a member, which nothing checks"));
+                return Err(limit.error("is a limit within a member, which nothing checks"));
             }
         }
-        check_no_limit_within(&part, seen)?;
+        reject_nested_limits(&part, seen)?;
     }
     Ok(())
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::generated::{types, wire_name};
-use crate::spec::{Mistake, Node, Spec};
+use crate::spec::{Node, Spec, SpecError};
 
 /// Looks at every schema and every parameter, before anything is generated of them.
-pub(crate) fn check(spec: &Spec) -> Result<(), Mistake> {
+pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
     for schema in named(spec)? {
         check_type(&schema)?;
     }
@@ -16,12 +16,12 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Mistake> {
 }
 
 /// The schemas that have a name of their own.
-pub(crate) fn named(spec: &Spec) -> Result<Vec<Node<'_>>, Mistake> {
+pub(crate) fn named(spec: &Spec) -> Result<Vec<Node<'_>>, SpecError> {
     spec.root().get("components")?.get("schemas")?.entries()
 }
 
 /// Refuses members and schemas whose names are different in JSON and the same in Rust.
-pub(crate) fn check_names(spec: &Spec, bindings: &syn::File) -> Result<(), Mistake> {
+pub(crate) fn check_names(spec: &Spec, bindings: &syn::File) -> Result<(), SpecError> {
     let mut kinds = Vec::new();
     for item in types(bindings) {
         let ident = match item {
@@ -33,21 +33,21 @@ pub(crate) fn check_names(spec: &Spec, bindings: &syn::File) -> Result<(), Mista
             _ => continue,
         };
         if kinds.contains(&ident) {
-            return Err(alike(spec, &ident.to_string()));
+            return Err(name_collision(spec, &ident.to_string()));
         }
         kinds.push(ident);
     }
     Ok(())
 }
 
-fn check_members(spec: &Spec, structure: &syn::ItemStruct) -> Result<(), Mistake> {
+fn check_members(spec: &Spec, structure: &syn::ItemStruct) -> Result<(), SpecError> {
     let mut known = BTreeMap::new();
     for field in &structure.fields {
         let (Some(ident), Some(name)) = (&field.ident, wire_name(field)) else { continue };
         let Some(other) = known.insert(ident, name.clone()) else { continue };
         let what = format!("has the same name in Rust as `{other}`: `{ident}`");
         let member = members(&spec.root(), &[&other, &name]);
-        return Err(member.unwrap_or_else(|| spec.root()).mistake(what));
+        return Err(member.unwrap_or_else(|| spec.root()).error(what));
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ fn members<'a>(node: &Node<'a>, names: &[&str]) -> Option<Node<'a>> {
 }
 
 /// What to say of two schemas of which the same type is made.
-fn alike(spec: &Spec, ident: &str) -> Mistake {
+fn name_collision(spec: &Spec, ident: &str) -> SpecError {
     let plain = |name: &str| {
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
     };
@@ -75,10 +75,10 @@ fn alike(spec: &Spec, ident: &str) -> Mistake {
         (Some(first), Some(_)) => format!("has the same name in Rust as `{}`", first.name()),
         _ => format!("has the same name in Rust, `{ident}`, as a schema within another"),
     };
-    last.or(first).cloned().unwrap_or_else(|| spec.root()).mistake(what)
+    last.or(first).cloned().unwrap_or_else(|| spec.root()).error(what)
 }
 
-fn check_operations(node: &Node<'_>) -> Result<(), Mistake> {
+fn check_operations(node: &Node<'_>) -> Result<(), SpecError> {
     match node.name() {
         // Schemas are looked at by name, and examples say nothing of the API.
         "schemas" | "example" | "examples" => Ok(()),
@@ -87,7 +87,7 @@ fn check_operations(node: &Node<'_>) -> Result<(), Mistake> {
             let parameter = parameter.resolved()?;
             let place = parameter.get("in")?;
             if !PLACES.contains(&place.string()?) {
-                return Err(place.mistake("must be `path`, `query` or `header`"));
+                return Err(place.error("must be `path`, `query` or `header`"));
             }
             check_operations(&parameter)
         }),
@@ -95,18 +95,18 @@ fn check_operations(node: &Node<'_>) -> Result<(), Mistake> {
     }
 }
 
-fn check_type(schema: &Node<'_>) -> Result<(), Mistake> {
+fn check_type(schema: &Node<'_>) -> Result<(), SpecError> {
     if let Some(kind) = schema.find("type")
         && !kind.value().as_str().is_some_and(|kind| TYPES.contains(&kind))
     {
         let known = TYPES.map(|kind| format!("`{kind}`")).join(", ");
-        return Err(kind.mistake(format!("is no type of OpenAPI 3.0, which are {known}")));
+        return Err(kind.error(format!("is no type of OpenAPI 3.0, which are {known}")));
     }
-    within(schema).iter().try_for_each(check_type)
+    subschemas(schema).iter().try_for_each(check_type)
 }
 
 /// The schemas that stand within another.
-pub(crate) fn within<'a>(schema: &Node<'a>) -> Vec<Node<'a>> {
+pub(crate) fn subschemas<'a>(schema: &Node<'a>) -> Vec<Node<'a>> {
     let parts = ["additionalProperties", "items", "not"].into_iter();
     let mut parts: Vec<_> = parts.filter_map(|key| schema.find(key)).collect();
     for key in ["properties", "allOf", "anyOf", "oneOf"] {

@@ -15,9 +15,9 @@ pub(crate) struct Spec {
 }
 
 impl Spec {
-    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Mistake> {
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, SpecError> {
         let Document { root, lines } = yaml::read(text)
-            .map_err(|(line, what)| Mistake::new(&format!("{file}:{line}"), what))?;
+            .map_err(|(line, what)| SpecError::new(&format!("{file}:{line}"), what))?;
         let spec = Self { file: file.to_owned(), root, lines };
         spec.root().check_references()?;
         Ok(spec)
@@ -64,40 +64,40 @@ impl<'a> Node<'a> {
         Some(self.child(key, self.value.get(key)?))
     }
 
-    pub(crate) fn get(&self, key: &str) -> Result<Self, Mistake> {
-        self.find(key).ok_or_else(|| self.mistake(format!("`{key}` is missing")))
+    pub(crate) fn get(&self, key: &str) -> Result<Self, SpecError> {
+        self.find(key).ok_or_else(|| self.error(format!("`{key}` is missing")))
     }
 
-    pub(crate) fn string(&self) -> Result<&'a str, Mistake> {
-        self.value.as_str().ok_or_else(|| self.mistake("must be a string"))
+    pub(crate) fn string(&self) -> Result<&'a str, SpecError> {
+        self.value.as_str().ok_or_else(|| self.error("must be a string"))
     }
 
     /// The last key on the way to this part, where it is fit to be a name in Rust.
-    pub(crate) fn snake_name(&self) -> Result<&str, Mistake> {
+    pub(crate) fn snake_name(&self) -> Result<&str, SpecError> {
         match is_snake(self.name()) {
             true => Ok(self.name()),
-            false => Err(self.mistake(SNAKE)),
+            false => Err(self.error(SNAKE)),
         }
     }
 
     /// A string that is fit to be a name in Rust.
-    pub(crate) fn snake_string(&self) -> Result<&'a str, Mistake> {
+    pub(crate) fn snake_string(&self) -> Result<&'a str, SpecError> {
         let text = self.string()?;
-        if is_snake(text) { Ok(text) } else { Err(self.mistake(SNAKE)) }
+        if is_snake(text) { Ok(text) } else { Err(self.error(SNAKE)) }
     }
 
-    pub(crate) fn unsigned(&self) -> Result<u64, Mistake> {
-        self.value.as_u64().ok_or_else(|| self.mistake("must be a whole number, not below zero"))
+    pub(crate) fn unsigned(&self) -> Result<u64, SpecError> {
+        self.value.as_u64().ok_or_else(|| self.error("must be a whole number, not below zero"))
     }
 
     /// The entries of a mapping, in the order of their keys.
-    pub(crate) fn entries(&self) -> Result<Vec<Self>, Mistake> {
-        let map = self.value.as_object().ok_or_else(|| self.mistake("must be a mapping"))?;
+    pub(crate) fn entries(&self) -> Result<Vec<Self>, SpecError> {
+        let map = self.value.as_object().ok_or_else(|| self.error("must be a mapping"))?;
         Ok(map.iter().map(|(key, value)| self.child(key, value)).collect())
     }
 
-    pub(crate) fn items(&self) -> Result<Vec<Self>, Mistake> {
-        let list = self.value.as_array().ok_or_else(|| self.mistake("must be a list"))?;
+    pub(crate) fn items(&self) -> Result<Vec<Self>, SpecError> {
+        let list = self.value.as_array().ok_or_else(|| self.error("must be a list"))?;
         let items = list.iter().enumerate();
         Ok(items.map(|(index, value)| self.child(&index.to_string(), value)).collect())
     }
@@ -109,28 +109,28 @@ impl<'a> Node<'a> {
 
     /// The part that this one refers to, over as many references as it takes, or itself where it is
     /// no reference.
-    pub(crate) fn resolved(&self) -> Result<Self, Mistake> {
+    pub(crate) fn resolved(&self) -> Result<Self, SpecError> {
         let mut node = self.clone();
         let mut passed = Vec::new();
         while let Some(reference) = node.find("$ref") {
             if passed.contains(&node.path) {
-                return Err(reference.mistake("leads back to itself"));
+                return Err(reference.error("leads back to itself"));
             }
             let target = self.spec.resolve(reference.string()?);
             let target =
-                target.ok_or_else(|| reference.mistake("refers to nothing in this document"))?;
+                target.ok_or_else(|| reference.error("refers to nothing in this document"))?;
             passed.push(node.path);
             node = target;
         }
         Ok(node)
     }
 
-    pub(crate) fn mistake(&self, what: impl Into<String>) -> Mistake {
+    pub(crate) fn error(&self, what: impl Into<String>) -> SpecError {
         let line = self.spec.lines.get(&self.path).copied().unwrap_or(1);
         let place = format!("{}:{line}", self.spec.file);
         let path = self.path.join(" > ");
         let what = what.into();
-        Mistake::new(&place, if path.is_empty() { what } else { format!("{path}: {what}") })
+        SpecError::new(&place, if path.is_empty() { what } else { format!("{path}: {what}") })
     }
 
     fn child(&self, key: &str, value: &'a Value) -> Self {
@@ -139,7 +139,7 @@ impl<'a> Node<'a> {
         Self { spec: self.spec, value, path }
     }
 
-    fn check_references(&self) -> Result<(), Mistake> {
+    fn check_references(&self) -> Result<(), SpecError> {
         self.resolved()?;
         self.children().iter().try_for_each(Self::check_references)
     }
@@ -147,16 +147,16 @@ impl<'a> Node<'a> {
 
 /// A sentence on what is wrong, with its place.
 #[derive(Debug)]
-pub(crate) struct Mistake(String);
+pub(crate) struct SpecError(String);
 
-impl Mistake {
+impl SpecError {
     pub(crate) fn new(place: &str, what: impl AsRef<str>) -> Self {
         // An instruction to cargo ends with its line.
         Self(format!("{place}: {}", what.as_ref().replace('\n', " ")))
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

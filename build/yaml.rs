@@ -15,10 +15,10 @@ pub(crate) struct Document {
 }
 
 /// What is wrong, with the line.
-pub(crate) type Wrong = (usize, String);
+pub(crate) type YamlError = (usize, String);
 
 /// Reads a text that is one document.
-pub(crate) fn read(text: &str) -> Result<Document, Wrong> {
+pub(crate) fn read(text: &str) -> Result<Document, YamlError> {
     let mut reader =
         Reader { parser: Parser::new_from_str(text), path: Vec::new(), lines: BTreeMap::new() };
     let mut root = None;
@@ -47,7 +47,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, usize), Wrong> {
+    fn next(&mut self) -> Result<(Event<'a>, usize), YamlError> {
         let next = self.parser.next().unwrap_or(Ok((Event::StreamEnd, Span::default())));
         match next {
             Ok((event, span)) => Ok((event, span.start.line())),
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value that begins with this event.
-    fn value(&mut self, (event, line): (Event<'a>, usize)) -> Result<Value, Wrong> {
+    fn value(&mut self, (event, line): (Event<'a>, usize)) -> Result<Value, YamlError> {
         self.lines.entry(self.path.clone()).or_insert(line);
         match event {
             Event::Scalar(text, ScalarStyle::Plain, _, None) => Ok(plain(&text)),
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list(&mut self) -> Result<Value, Wrong> {
+    fn list(&mut self) -> Result<Value, YamlError> {
         let mut list = Vec::new();
         loop {
             let next = self.next()?;
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn mapping(&mut self) -> Result<Value, Wrong> {
+    fn mapping(&mut self) -> Result<Value, YamlError> {
         let mut map = Map::new();
         loop {
             let (key, line) = self.next()?;

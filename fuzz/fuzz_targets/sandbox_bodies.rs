@@ -4,11 +4,11 @@
 
 use std::cell::RefCell;
 
-use esper_rs_client_fuzz::sandbox_bodies::Stage;
+use esper_rs_client_fuzz::sandbox_bodies::Harness;
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
-    static STAGE: RefCell<Stage> = RefCell::new(Stage::new());
+    static HARNESS: RefCell<Harness> = RefCell::new(Harness::new());
 }
 
-fuzz_target!(|input: &[u8]| STAGE.with_borrow_mut(|stage| stage.play(input)));
+fuzz_target!(|input: &[u8]| HARNESS.with_borrow_mut(|harness| harness.run(input)));

@@ -9,7 +9,7 @@ use esper_rs_client::enforce::{ClientIpRules, ForwardingHeader};
 use http::{HeaderMap, HeaderValue};
 
 /// Finds addresses with the input in their headers, and panics where one is not right.
-pub fn play(input: &[u8]) {
+pub fn run(input: &[u8]) {
     let Ok(forged) = HeaderValue::from_bytes(input) else { return };
     let (peer, visitor) = (Ipv4Addr::new(203, 0, 113, 7).into(), Ipv4Addr::new(198, 51, 100, 9));
     let proxies = || ["10.0.0.0/8"];

@@ -21,10 +21,10 @@ mod script;
 
 use script::{Known, Script};
 
-use super::server::{Server, Words};
+use super::server::{Reply, Server};
 
 /// A server that says what an input says, and the runtime in which a client asks it.
-pub struct Stage {
+pub struct Harness {
     runtime: Runtime,
     server: Server,
 }
@@ -35,7 +35,7 @@ struct Caller {
     guard: Guard,
 }
 
-impl Stage {
+impl Harness {
     /// Starts the server, on a free port.
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -43,13 +43,13 @@ impl Stage {
     }
 
     /// Makes the call that the input chooses, and panics where its outcome is not right.
-    pub fn play(&mut self, input: &[u8]) {
+    pub fn run(&mut self, input: &[u8]) {
         let script = Script::read(input);
         // An answer that ends with its connection never runs into the deadline.
         let deadline = if script.holds { SHORT } else { LONG };
         let caller = Caller::new(&self.server.url(), deadline);
         let Script { piece, holds, .. } = script;
-        self.server.say(Words { bytes: script.bytes.clone(), piece, holds });
+        self.server.say(Reply { bytes: script.bytes.clone(), piece, holds });
         let started = Instant::now();
         self.runtime.block_on(caller.call(&script));
         let took = started.elapsed();
@@ -57,7 +57,7 @@ impl Stage {
     }
 }
 
-impl Default for Stage {
+impl Default for Harness {
     fn default() -> Self {
         Self::new()
     }

@@ -21,10 +21,10 @@ use http_body_util::{BodyExt, Full};
 use tokio::runtime::Runtime;
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::server::{Server, Words};
+use super::server::{Reply, Server};
 
 /// A stand-in for Esper, and the runtime in which requests are made.
-pub struct Stage {
+pub struct Harness {
     runtime: Runtime,
     server: Server,
 }
@@ -39,7 +39,7 @@ enum Esper {
     Whatever,
 }
 
-impl Stage {
+impl Harness {
     /// Starts the stand-in, on a free port.
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -47,19 +47,19 @@ impl Stage {
     }
 
     /// Sends the request that the input describes, and panics where its outcome is not right.
-    pub fn play(&mut self, input: &[u8]) {
+    pub fn run(&mut self, input: &[u8]) {
         let (esper, body, rest) = script(input);
         let Some(request) = request(rest) else { return };
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ";
         let bytes =
             [head.as_bytes(), body.len().to_string().as_bytes(), b"\r\n\r\n", body].concat();
-        self.server.say(Words { bytes, piece: usize::MAX, holds: false });
+        self.server.say(Reply { bytes, piece: usize::MAX, holds: false });
         let url = self.server.url();
         self.runtime.block_on(send(&url, esper, request));
     }
 }
 
-impl Default for Stage {
+impl Default for Harness {
     fn default() -> Self {
         Self::new()
     }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A sandbox, and connections to both of its addresses.
-pub struct Stage {
+pub struct Harness {
     sandbox: Sandbox,
     api: Connection,
     admin: Connection,
@@ -44,7 +44,7 @@ struct ErrorBody {
     details: Option<Map<String, Value>>,
 }
 
-impl Stage {
+impl Harness {
     /// Starts the sandbox, on free ports.
     pub fn new() -> Self {
         let builder = Sandbox::builder().challenge_difficulty(0);
@@ -56,7 +56,7 @@ impl Stage {
     }
 
     /// Sends the request that the input describes, and panics where its answer is not right.
-    pub fn play(&mut self, input: &[u8]) {
+    pub fn run(&mut self, input: &[u8]) {
         let (&[path, kind], rest) = input.split_first_chunk().unwrap_or((b"00", &[]));
         let path = PATHS[usize::from(path.wrapping_sub(b'0')) % PATHS.len()];
         let (kind, body) = match kind {
@@ -74,7 +74,7 @@ impl Stage {
     }
 }
 
-impl Default for Stage {
+impl Default for Harness {
     fn default() -> Self {
         Self::new()
     }

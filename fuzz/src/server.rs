@@ -10,12 +10,12 @@ use std::time::Duration;
 pub(crate) struct Server {
     address: SocketAddr,
     /// Nothing, when it is over.
-    words: Arc<Mutex<Option<Words>>>,
+    reply: Arc<Mutex<Option<Reply>>>,
 }
 
 /// What is answered, and how.
 #[derive(Clone, Default)]
-pub(crate) struct Words {
+pub(crate) struct Reply {
     pub(crate) bytes: Vec<u8>,
     /// How many bytes are sent at once.
     pub(crate) piece: usize,
@@ -27,17 +27,17 @@ impl Server {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let words = Arc::new(Mutex::new(Some(Words::default())));
-        let theirs = Arc::clone(&words);
+        let reply = Arc::new(Mutex::new(Some(Reply::default())));
+        let theirs = Arc::clone(&reply);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let words = theirs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let Some(words) = words else { break };
+                let reply = theirs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let Some(reply) = reply else { break };
                 // A client that goes away in between is right to.
-                let _ = answer(stream, &words);
+                let _ = answer(stream, &reply);
             }
         });
-        Self { address, words }
+        Self { address, reply }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -45,12 +45,12 @@ impl Server {
     }
 
     /// Sets what the next requests are answered with.
-    pub(crate) fn say(&self, words: Words) {
-        self.set(Some(words));
+    pub(crate) fn say(&self, reply: Reply) {
+        self.set(Some(reply));
     }
 
-    fn set(&self, words: Option<Words>) {
-        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    fn set(&self, reply: Option<Reply>) {
+        *self.reply.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 }
 
@@ -62,18 +62,18 @@ impl Drop for Server {
     }
 }
 
-fn answer(mut stream: TcpStream, words: &Words) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, reply: &Reply) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     read_request(&mut stream)?;
-    let pieces = words.bytes.chunks(words.piece.max(1));
+    let pieces = reply.bytes.chunks(reply.piece.max(1));
     for piece in pieces {
         stream.write_all(piece)?;
         // Lets the client see the piece by itself.
         thread::yield_now();
     }
-    if words.holds {
+    if reply.holds {
         // Ends with the connection, which the client closes.
         let _ = stream.read(&mut [0])?;
     }

@@ -12,7 +12,7 @@ use crate::support::{assert_settled, config};
 
 /// What the server does with a stream, by the number of streams that came before it.
 #[derive(Clone, Copy)]
-enum Deed {
+enum Behaviour {
     Answer,
     Refuse,
     GoAway,
@@ -26,12 +26,14 @@ struct Seen {
     pings: AtomicUsize,
 }
 
-fn server(deeds: impl Fn(usize) -> Deed + Send + Sync + 'static) -> (TlsServer, Arc<Seen>) {
+fn server(
+    behaviours: impl Fn(usize) -> Behaviour + Send + Sync + 'static,
+) -> (TlsServer, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let shared = Arc::clone(&seen);
     let server = TlsServer::start(Validity::Now, b"h2", move |_, mut stream| {
         // A connection that ends, whoever ends it, ends this thread.
-        let _ = serve(&mut stream, &shared, &deeds);
+        let _ = serve(&mut stream, &shared, &behaviours);
     });
     (server, seen)
 }
@@ -48,7 +50,7 @@ fn client_with_retries(server: &TlsServer, retries: u32) -> AsyncEsperClient {
 fn serve(
     stream: &mut TlsStream,
     seen: &Seen,
-    deeds: &dyn Fn(usize) -> Deed,
+    behaviours: &dyn Fn(usize) -> Behaviour,
 ) -> std::io::Result<()> {
     stream.read_exact(&mut [0; PREFACE])?;
     write(stream, SETTINGS, 0, 0, &[])?;
@@ -62,17 +64,20 @@ fn serve(
         match (head[3], head[4] & END_STREAM != 0) {
             // Never answered: this server is as good as dead between two requests.
             (PING, _) => _ = seen.pings.fetch_add(1, Ordering::SeqCst),
-            (HEADERS | DATA, true) => match deeds(seen.streams.fetch_add(1, Ordering::SeqCst)) {
-                Deed::Answer => {
+            (HEADERS | DATA, true) => match behaviours(seen.streams.fetch_add(1, Ordering::SeqCst))
+            {
+                Behaviour::Answer => {
                     let mut headers = vec![STATUS_200, 0, 12];
                     headers.extend(b"content-type\x10application/json");
                     write(stream, HEADERS, END_HEADERS, id, &headers)?;
                     write(stream, DATA, END_STREAM, id, br#"{"valid":true}"#)?;
                 }
-                Deed::Refuse => write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes())?,
-                Deed::Fail => write(stream, RST_STREAM, 0, id, &INTERNAL_ERROR.to_be_bytes())?,
+                Behaviour::Refuse => {
+                    write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes())?
+                }
+                Behaviour::Fail => write(stream, RST_STREAM, 0, id, &INTERNAL_ERROR.to_be_bytes())?,
                 // The last stream that was looked at is number 0, and all is well.
-                Deed::GoAway => write(stream, GOAWAY, 0, 0, &[0; 8])?,
+                Behaviour::GoAway => write(stream, GOAWAY, 0, 0, &[0; 8])?,
             },
             _ => {}
         }
@@ -96,8 +101,9 @@ fn write(
 
 #[tokio::test]
 async fn a_refused_stream_and_a_connection_that_goes_away_cost_nothing() {
-    for deed in [Deed::Refuse, Deed::GoAway] {
-        let (server, seen) = server(move |number| if number == 0 { deed } else { Deed::Answer });
+    for behaviour in [Behaviour::Refuse, Behaviour::GoAway] {
+        let (server, seen) =
+            server(move |number| if number == 0 { behaviour } else { Behaviour::Answer });
         // Not even a verification was looked at, and no retry is needed for it.
         let client = client_with_retries(&server, 0);
         assert!(client.verify_challenge("token", "1").await.unwrap());
@@ -107,7 +113,7 @@ async fn a_refused_stream_and_a_connection_that_goes_away_cost_nothing() {
 
 #[tokio::test]
 async fn a_stream_that_is_always_refused_is_repeated_once_at_no_cost() {
-    let (server, seen) = server(|_| Deed::Refuse);
+    let (server, seen) = server(|_| Behaviour::Refuse);
     let client = client_with_retries(&server, 0);
     assert!(client.verify_challenge("token", "1").await.is_err());
     assert_eq!(seen.streams.load(Ordering::SeqCst), 2);
@@ -115,7 +121,7 @@ async fn a_stream_that_is_always_refused_is_repeated_once_at_no_cost() {
 
 #[tokio::test]
 async fn a_stream_that_fails_may_have_been_processed() {
-    let (server, seen) = server(|_| Deed::Fail);
+    let (server, seen) = server(|_| Behaviour::Fail);
     let client = client(&server);
     assert!(client.verify_challenge("token", "1").await.is_err());
     assert_eq!(seen.streams.load(Ordering::SeqCst), 1);
@@ -126,7 +132,7 @@ async fn a_stream_that_fails_may_have_been_processed() {
 
 #[tokio::test]
 async fn a_connection_whose_other_end_is_gone_without_a_word_is_found_by_a_ping() {
-    let (server, seen) = server(|_| Deed::Answer);
+    let (server, seen) = server(|_| Behaviour::Answer);
     let client = client(&server);
     assert!(client.verify_challenge("token", "1").await.unwrap());
     assert_eq!(server.connections(), 1);

@@ -17,7 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::watch::Watch;
 
 /// Who asks.
-struct Askers {
+struct Callers {
     client: AsyncEsperClient,
     guard: Guard,
     seed: u64,
@@ -41,18 +41,18 @@ struct Seen {
 pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let watch = Watch::default();
-    let askers = Arc::new(Askers::new(arguments, endpoint));
+    let callers = Arc::new(Callers::new(arguments, endpoint));
     let before = endpoint.restarts();
     let seen = watch.during(
         || {
-            let stats = stats(&askers.guard);
-            (askers.next.load(Ordering::SeqCst), format!("{stats:?}"))
+            let stats = stats(&callers.guard);
+            (callers.next.load(Ordering::SeqCst), format!("{stats:?}"))
         },
         || {
             let tasks: Vec<_> =
-                (0..TASKS).map(|_| runtime.spawn(Arc::clone(&askers).ask())).collect();
+                (0..TASKS).map(|_| runtime.spawn(Arc::clone(&callers).ask())).collect();
             let done = |part: u64| {
-                while askers.next.load(Ordering::SeqCst) < arguments.decisions * part / 10 {
+                while callers.next.load(Ordering::SeqCst) < arguments.decisions * part / 10 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             };
@@ -75,10 +75,10 @@ pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
     println!("{seen:?}");
     watch.is_flat();
     assert_eq!(endpoint.restarts(), before + 2);
-    askers.settle(&seen);
+    callers.settle(&seen);
 }
 
-impl Askers {
+impl Callers {
     fn new(arguments: &Arguments, endpoint: &Endpoint) -> Self {
         let config = EsperConfig::new("sk_soak_0123456789")
             .with_api_url(endpoint.url())

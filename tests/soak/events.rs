@@ -25,11 +25,11 @@ struct Senders<'a> {
 }
 
 /// What the queue said it lost.
-type Told = Arc<Mutex<HashMap<DropReason, u64>>>;
+type ReportedLosses = Arc<Mutex<HashMap<DropReason, u64>>>;
 
 pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
-    let told = Told::default();
-    let beacons = queue(endpoint, &told);
+    let losses = ReportedLosses::default();
+    let beacons = queue(endpoint, &losses);
     let (watch, rounds) = (Watch::default(), arguments.events.div_ceil(ROUND));
     let life = rounds.div_ceil(RESTARTS).max(SHORTEST_LIFE);
     let mut senders =
@@ -52,16 +52,16 @@ pub(crate) fn soak(arguments: &Arguments, endpoint: &Endpoint) {
     watch.is_flat();
     let report = beacons.shutdown_blocking(A_WHILE);
     assert_eq!(report.left, 0, "{report:?}");
-    settle(&senders, endpoint, &told);
+    settle(&senders, endpoint, &losses);
 }
 
-fn queue(endpoint: &Endpoint, told: &Told) -> Beacons {
-    let told = Arc::clone(told);
+fn queue(endpoint: &Endpoint, losses: &ReportedLosses) -> Beacons {
+    let losses = Arc::clone(losses);
     let options = BeaconOptions::new()
         .with_capacity(CAPACITY)
         .with_deliveries_in_flight(IN_FLIGHT as usize)
         .with_on_loss(move |loss| {
-            *told.lock().expect("no panic").entry(loss.reason).or_default() += loss.events;
+            *losses.lock().expect("no panic").entry(loss.reason).or_default() += loss.events;
         });
     let config = EsperConfig::new("sk_soak_0123456789")
         .with_api_url(endpoint.url())
@@ -119,8 +119,8 @@ impl Senders<'_> {
     }
 }
 
-/// Compares the last counts with what was sent, what was told, and what the endpoint noted.
-fn settle(senders: &Senders<'_>, endpoint: &Endpoint, told: &Told) {
+/// Compares the last counts with what was sent, what was reported, and what the endpoint noted.
+fn settle(senders: &Senders<'_>, endpoint: &Endpoint, losses: &ReportedLosses) {
     let stats = stats(&senders.beacons);
     let (sums, restarts) = (endpoint.ledger.sums(), endpoint.restarts());
     println!("{stats:?}\n{sums:?}, {restarts} restarts");
@@ -142,12 +142,12 @@ fn settle(senders: &Senders<'_>, endpoint: &Endpoint, told: &Told) {
     assert!(sums.seen <= stats.accepted - dropped(DropReason::Invalid), "an event came of nowhere");
 
     // The callback has a thread of its own, which is told the rest in the end.
-    while told.lock().expect("no panic").values().sum::<u64>() < stats.dropped.total() {
+    while losses.lock().expect("no panic").values().sum::<u64>() < stats.dropped.total() {
         thread::sleep(Duration::from_millis(1));
     }
-    let told = told.lock().expect("no panic");
+    let losses = losses.lock().expect("no panic");
     for (reason, events) in stats.dropped.iter() {
-        assert_eq!(told.get(&reason).copied().unwrap_or(0), events, "{reason}");
+        assert_eq!(losses.get(&reason).copied().unwrap_or(0), events, "{reason}");
     }
 }
 

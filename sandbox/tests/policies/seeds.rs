@@ -14,7 +14,7 @@ fn every_seed_is_read_or_refused_with_its_place() {
     for entry in fs::read_dir(folder).expect("the seeds") {
         let path = entry.expect("a seed").path();
         println!("{}", path.display());
-        target::play(&fs::read(path).expect("a seed"));
+        target::run(&fs::read(path).expect("a seed"));
         played += 1;
     }
     assert!(played > 0, "there are no seeds");

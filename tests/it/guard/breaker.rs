@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use super::{assert_settled, guard, reason, request, verdict};
 use crate::support::{Answer, RawServer};
 
-/// How the service is at the moment.
+/// How the service behaves at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+enum Behaviour {
     Up,
     Strict,
     Down,
@@ -19,28 +19,28 @@ enum Mood {
     Thinking,
 }
 
-/// A service whose mood can be changed.
+/// A service whose behaviour can be changed.
 #[derive(Clone)]
-struct Service(Arc<(Mutex<Mood>, Condvar)>);
+struct Service(Arc<(Mutex<Behaviour>, Condvar)>);
 
 impl Service {
-    fn start(mood: Mood) -> (Self, RawServer) {
-        let service = Self(Arc::new((Mutex::new(mood), Condvar::new())));
+    fn start(behaviour: Behaviour) -> (Self, RawServer) {
+        let service = Self(Arc::new((Mutex::new(behaviour), Condvar::new())));
         let answering = service.clone();
         (service, RawServer::always(move || answering.answer()))
     }
 
-    fn becomes(&self, mood: Mood) {
-        *self.0.0.lock().unwrap() = mood;
+    fn becomes(&self, behaviour: Behaviour) {
+        *self.0.0.lock().unwrap() = behaviour;
         self.0.1.notify_all();
     }
 
     fn answer(&self) -> Answer {
-        let thinking = |mood: &mut Mood| *mood == Mood::Thinking;
-        let mood = *self.0.1.wait_while(self.0.0.lock().unwrap(), thinking).unwrap();
-        match mood {
-            Mood::Up => Answer::allow(),
-            Mood::Strict => verdict("block"),
+        let thinking = |behaviour: &mut Behaviour| *behaviour == Behaviour::Thinking;
+        let behaviour = *self.0.1.wait_while(self.0.0.lock().unwrap(), thinking).unwrap();
+        match behaviour {
+            Behaviour::Up => Answer::allow(),
+            Behaviour::Strict => verdict("block"),
             _ => Answer::status(500),
         }
     }
@@ -69,12 +69,12 @@ async fn admitted(guard: &Guard) -> DecisionSource {
 
 #[tokio::test]
 async fn five_failures_in_a_row_open_it_and_no_request_is_sent_while_it_is_open() {
-    let (service, server) = Service::start(Mood::Down);
+    let (service, server) = Service::start(Behaviour::Down);
     let guard = guard(&server.url()).with_breaker(5, Duration::from_secs(600));
     open(&guard, 4).await;
-    service.becomes(Mood::Up);
+    service.becomes(Behaviour::Up);
     assert_eq!(guard.decide(&request()).await.source, DecisionSource::Service);
-    service.becomes(Mood::Down);
+    service.becomes(Behaviour::Down);
     open(&guard, 5).await;
     let requests = server.count();
     for _ in 0..1_000 {
@@ -89,7 +89,7 @@ async fn five_failures_in_a_row_open_it_and_no_request_is_sent_while_it_is_open(
 
 #[tokio::test]
 async fn one_call_at_a_time_finds_out_and_a_success_closes_it() {
-    let (service, server) = Service::start(Mood::Down);
+    let (service, server) = Service::start(Behaviour::Down);
     let guard = guard(&server.url())
         .with_deadline(Duration::from_secs(10))
         .with_breaker(5, Duration::from_millis(1));
@@ -99,7 +99,7 @@ async fn one_call_at_a_time_finds_out_and_a_success_closes_it() {
     assert!(matches!(admitted(&guard).await, DecisionSource::Fallback { held: false, .. }));
     assert_eq!(server.count(), requests + 1, "a probe is one request");
 
-    service.becomes(Mood::Thinking);
+    service.becomes(Behaviour::Thinking);
     let probe = tokio::spawn({
         let guard = guard.clone();
         async move { admitted(&guard).await }
@@ -112,7 +112,7 @@ async fn one_call_at_a_time_finds_out_and_a_success_closes_it() {
     }
     assert_eq!(server.count(), requests + 2, "one at a time");
 
-    service.becomes(Mood::Up);
+    service.becomes(Behaviour::Up);
     assert_eq!(probe.await.unwrap(), DecisionSource::Service);
     for _ in 0..10 {
         assert_eq!(guard.decide(&request()).await.source, DecisionSource::Service);
@@ -141,11 +141,11 @@ async fn a_refusal_never_opens_it() {
 
 #[tokio::test]
 async fn a_block_holds_while_it_is_open_and_ends_with_an_allow() {
-    let (service, server) = Service::start(Mood::Strict);
+    let (service, server) = Service::start(Behaviour::Strict);
     let guard = guard(&server.url()).with_breaker(5, Duration::from_millis(1));
     let other = MitigationRequest::new("2001:db8::1");
     assert_eq!(guard.decide(&request()).await.action, MitigationAction::Block);
-    service.becomes(Mood::Down);
+    service.becomes(Behaviour::Down);
     for _ in 0..5 {
         assert!(guard.decide(&other).await.is_allowed());
     }
@@ -156,15 +156,15 @@ async fn a_block_holds_while_it_is_open_and_ends_with_an_allow() {
     assert_eq!(held.action, MitigationAction::Block);
     assert_eq!(held.response().unwrap().reason.as_deref(), Some("flood"));
 
-    service.becomes(Mood::Up);
+    service.becomes(Behaviour::Up);
     assert_eq!(admitted(&guard).await, DecisionSource::Service);
-    service.becomes(Mood::Down);
+    service.becomes(Behaviour::Down);
     assert!(guard.decide(&request()).await.is_allowed(), "the service took it back");
 }
 
 #[tokio::test]
 async fn a_clone_with_another_policy_shares_the_breaker() {
-    let (_service, server) = Service::start(Mood::Down);
+    let (_service, server) = Service::start(Behaviour::Down);
     let guard = guard(&server.url()).with_breaker(5, Duration::from_secs(600));
     let closed = guard.clone().with_failure_policy(esper_rs_client::FailurePolicy::closed());
     open(&guard, 5).await;
