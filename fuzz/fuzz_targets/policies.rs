@@ -2,7 +2,6 @@
 
 #![no_main]
 
-use esper_rs_client_fuzz::policies::run;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| play(input));
+fuzz_target!(|input: &[u8]| esper_rs_client_fuzz::policies::run(input));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use esper_sandbox::{PolicyError, Rehearsal, check_policies};
 use serde_json::{Value, json};
 
-/// Plays an input, and panics where its outcome is not right.
+/// Tries an input, and panics where its outcome is not right.
 pub fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let (policies, traffic) = text.split_once("\n---\n").unwrap_or((text, ""));
@@ -76,5 +76,5 @@ fn visitor() -> Value {
     })
 }
 
-/// The most lines of traffic that are played.
+/// The most lines of traffic that are tried.
 const MOST_LINES: usize = 100;
