@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::line::Line;
 
@@ -47,8 +47,10 @@ impl Lines {
 
     /// Waits until one more connection fits.
     pub(super) async fn make_room(&self) {
+        // One end for all turns: calls that end without a connection becoming free are news too.
+        let end = Instant::now() + PATIENCE;
         while !self.has_room() {
-            if !self.one_gives_way() && timeout(PATIENCE, self.news.notified()).await.is_err() {
+            if !self.one_gives_way() && timeout_at(end, self.news.notified()).await.is_err() {
                 self.oldest_gives_way();
             }
         }
@@ -71,7 +73,9 @@ impl Lines {
     fn oldest_gives_way(&self) {
         let mut state = self.state();
         let oldest = state.open.values().map(|line| (line.since(), line.id)).min();
-        oldest.map(|(_, id)| state.give_way(id));
+        if let Some((_, id)) = oldest {
+            state.give_way(id);
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -112,6 +116,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{sleep, timeout};
+
     use super::*;
 
     /// Whether a connection has been told to give way.
@@ -161,9 +167,26 @@ mod tests {
         let endless = &open.line;
         endless.begin();
         endless.received();
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         lines.make_room().await;
         assert_eq!(started.elapsed(), PATIENCE);
         assert!(is_told(endless).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_waits_no_longer_because_calls_end_on_one_that_stays_busy() {
+        let lines = Lines::new(1);
+        let open = lines.open();
+        open.line.begin();
+        open.line.received();
+        let news = lines.news();
+        tokio::spawn(async move {
+            loop {
+                sleep(PATIENCE / 3).await;
+                news.notify_one();
+            }
+        });
+        assert!(timeout(PATIENCE * 2, lines.make_room()).await.is_ok());
+        assert!(is_told(&open.line).await);
     }
 }
