@@ -2,12 +2,13 @@
 
 use super::compile::written;
 use super::error::Fault;
-use super::file::{PolicyTable, Source};
+use super::file::{ActionName, PolicyTable, Source};
 
 /// Refuses a policy behind one on the same events of the same entity that applies whenever it does.
 ///
 /// What it finds is plain to see: the same condition or none at all, and a threshold that is no
-/// higher. A person finds more.
+/// higher. A person finds more. Behind a challenge with a window, what does not challenge still
+/// applies: whoever passes is counted anew for challenges alone.
 pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fault> {
     let shapes: Vec<_> = tables.iter().map(Shape::of).collect::<Result<_, _>>()?;
     for (place, later) in shapes.iter().enumerate() {
@@ -26,6 +27,7 @@ pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fa
 struct Shape<'a> {
     name: &'a str,
     source: Source,
+    action: ActionName,
     entity: Option<&'a str>,
     condition: Option<String>,
     window: Option<Window<'a>>,
@@ -50,6 +52,7 @@ impl<'a> Shape<'a> {
         Ok(Self {
             name: table.name.get_ref(),
             source: table.on.as_ref().map_or(Source::Events, |on| *on.get_ref()),
+            action: *table.mitigation.get_ref().action.get_ref(),
             entity: table.entity.as_ref().map(|name| name.get_ref().as_str()),
             condition: table.condition.as_ref().map(written).transpose()?,
             window,
@@ -60,10 +63,13 @@ impl<'a> Shape<'a> {
         let is_no_stricter = match (&self.window, &later.window) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(own), Some(later)) => {
-                own.distinct == later.distinct
-                    && own.seconds >= later.seconds
-                    && own.over <= later.over
+            (Some(own), Some(window)) => {
+                let is_forgiven =
+                    self.action == ActionName::Challenge && later.action != ActionName::Challenge;
+                !is_forgiven
+                    && own.distinct == window.distinct
+                    && own.seconds >= window.seconds
+                    && own.over <= window.over
             }
         };
         self.source == later.source

@@ -269,6 +269,12 @@ fn a_policy_that_could_never_apply_is_refused() {
         let text = file(&format!("{}{}", table("one", &earlier), table("other", &later)));
         let result = check_policies(&text).map_err(|error| error.message().to_owned());
         assert_eq!(result, if refused { Err(after("one")) } else { Ok(()) }, "{text}");
+        // Whoever passes a challenge is counted anew, but for challenges alone.
+        let challenge = table("one", &earlier).replace("block", "challenge");
+        let refused = refused && !earlier.contains("window");
+        let text = file(&format!("{challenge}{}", table("other", &later)));
+        let result = check_policies(&text).map_err(|error| error.message().to_owned());
+        assert_eq!(result, if refused { Err(after("one")) } else { Ok(()) }, "{text}");
     }
 }
 
