@@ -9,12 +9,13 @@ use std::time::Duration;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::info;
 
 use self::fault_spec::FaultSpec;
 use self::guard::guard;
@@ -23,7 +24,9 @@ use crate::body::{self, JsonBody};
 use crate::error::ApiError;
 use crate::faults::{Fault, FaultId};
 use crate::limits::Limits;
+use crate::log::log;
 use crate::member;
+use crate::methods::only;
 use crate::service::Service;
 
 /// The admin interface, for an address of its own.
@@ -37,13 +40,8 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .fallback(async || ApiError::not_found())
         .layer(from_fn_with_state(Arc::clone(&service), guard))
         .layer(from_fn_with_state(Bodies::new(limits), body::receive))
+        .layer(from_fn(log))
         .with_state(service)
-}
-
-fn only(allowed: &'static str, methods: MethodRouter<Arc<Service>>) -> MethodRouter<Arc<Service>> {
-    // Without a HEAD of its own, one would be answered as a GET is.
-    let refuse = move || async move { ApiError::method_not_allowed(allowed) };
-    methods.fallback(refuse)
 }
 
 async fn list(State(service): State<Arc<Service>>) -> Json<Value> {
@@ -55,13 +53,16 @@ async fn add(
     JsonBody(spec): JsonBody<FaultSpec>,
 ) -> Result<Response, ApiError> {
     let fault = Fault::try_from(spec)?;
+    let does = fault.to_string();
     let id = service.faults.try_add(fault);
     let id = id.map_err(|invalid| ApiError::member(invalid.member(), invalid.why()))?;
+    info!(%id, fault = does, "a fault is added");
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
 }
 
 async fn clear(State(service): State<Arc<Service>>) -> StatusCode {
     service.faults.clear();
+    info!("all faults are removed");
     StatusCode::NO_CONTENT
 }
 
@@ -70,8 +71,9 @@ async fn remove(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let id = id.ok().and_then(|Path(id)| FaultId::parse(&id));
-    let removed = id.is_some_and(|id| service.faults.remove(id));
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::no_such_fault()) }
+    let id = id.filter(|id| service.faults.remove(*id)).ok_or_else(ApiError::no_such_fault)?;
+    info!(%id, "a fault is removed");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
@@ -92,5 +94,6 @@ async fn advance(
 ) -> Result<StatusCode, ApiError> {
     let millis = member::required("advance_ms", advance.advance_ms)?;
     service.advance(Duration::from_millis(millis));
+    info!(millis, "the clock is moved on");
     Ok(StatusCode::NO_CONTENT)
 }

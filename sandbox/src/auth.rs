@@ -28,7 +28,7 @@ impl FromRequestParts<Arc<Service>> for Bearer {
     ) -> Result<Self, ApiError> {
         let key = only(&parts.headers, AUTHORIZATION.as_str()).and_then(bearer);
         let key = key.and_then(|key| service.key(key));
-        let key = key.ok_or_else(|| ApiError::unauthorized().asking_for_bearer())?;
+        let key = key.ok_or_else(ApiError::no_bearer_key)?;
         service.admit(key).map(|()| Self(key))
     }
 }
@@ -41,7 +41,7 @@ impl FromRequestParts<Arc<Service>> for BeaconKey {
         service: &Arc<Service>,
     ) -> Result<Self, ApiError> {
         let key = only(&parts.headers, "x-esper-key").and_then(|key| service.key(key));
-        let key = key.ok_or_else(ApiError::unauthorized)?;
+        let key = key.ok_or_else(ApiError::no_beacon_key)?;
         service.admit(key).map(|()| Self(key))
     }
 }

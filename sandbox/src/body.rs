@@ -80,36 +80,40 @@ enum Received {
 
 impl Received {
     async fn from(mut body: Body, mut room: Room) -> Self {
-        let (mut whole, mut size, mut has_room) = (Vec::new(), 0, true);
+        let (mut whole, mut size) = (Vec::new(), 0);
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                () = room.gives_way() => {
-                    (whole, has_room) = (Vec::new(), false);
-                    continue;
-                }
+                () = room.gives_way() => break,
             };
-            let Some(frame) = frame else { break };
+            let Some(frame) = frame else {
+                if !room.complete() {
+                    return Self::GaveWay;
+                }
+                return Self::Whole { body: whole.into(), _room: Arc::new(room) };
+            };
             let Ok(frame) = frame else { return Self::Part };
             let Ok(data) = frame.into_data() else { continue };
             size += data.len();
-            if size > PATIENCE {
+            if size > LIMIT || !room.grow(data.len()) {
                 break;
             }
-            has_room = has_room && size <= LIMIT && room.grow(data.len());
-            if has_room {
-                whole.extend_from_slice(&data);
-            } else {
-                whole = Vec::new();
-            }
+            whole.extend_from_slice(&data);
         }
-        match size {
-            ..=LIMIT if room.complete() => {
-                Self::Whole { body: whole.into(), _room: Arc::new(room) }
-            }
-            ..=LIMIT => Self::GaveWay,
-            _ => Self::TooLarge,
+        // It is refused. Nothing of it is kept, and no room from others.
+        drop((whole, room));
+        Self::drained(body, size).await
+    }
+
+    /// Receives the rest of a body of which nothing is kept.
+    async fn drained(mut body: Body, mut size: usize) -> Self {
+        while size <= PATIENCE
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(frame) = frame else { return Self::Part };
+            size += frame.data_ref().map_or(0, Bytes::len);
         }
+        if size > LIMIT { Self::TooLarge } else { Self::GaveWay }
     }
 }
 
@@ -159,3 +163,26 @@ fn refusal(member: &str, error: &serde_json::Error) -> ApiError {
 
 /// How `serde_path_to_error` names the body itself.
 const WHOLE: &str = ".";
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+    use crate::limits::Limits;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_takes_no_room_from_others_while_it_is_drained() {
+        let bodies = Bodies::new(&Limits::default().bodies(LIMIT));
+        let mut other = bodies.begin();
+        let parts = stream::iter([LIMIT, 1]).map(|size| Ok::<_, Infallible>(vec![b' '; size]));
+        let body = Body::from_stream(parts.chain(stream::pending()));
+        let mut received = pin!(Received::from(body, bodies.begin()));
+        assert!(timeout(Duration::ZERO, &mut received).await.is_err(), "it goes on");
+        assert!(other.grow(LIMIT));
+    }
+}

@@ -15,12 +15,12 @@ use crate::console::{Console, ConsoleState, Curtain, Viewers};
 use crate::keys::ApiKeys;
 use crate::limits::Limits;
 use crate::managed::{ManagedChallenges, ReturnHosts};
-use crate::policies::{PolicySource, Watch};
-use crate::public_url::PublicUrl;
+use crate::policies::{PolicySource, watch};
+use crate::public_url::{PublicUrl, url_of};
 use crate::routes;
 use crate::sandbox::Sandbox;
 use crate::server::{Listening, Server, Site};
-use crate::service::Service;
+use crate::service::{Parts, Service};
 
 /// A sandbox that is yet to start.
 #[derive(Clone)]
@@ -198,26 +198,26 @@ impl SandboxBuilder {
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
-        let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
-        let public_url = public_url.unwrap_or_default();
-        // Before the file is read, so that no change is missed.
-        let watch = self.policies.file().map(Watch::of);
         let (console, curtain) = self.open_console().unzip();
-        let service = Arc::new(self.service(public_url.clone())?.with_console(console));
-        let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
+        let service = Arc::new(self.service(console)?);
+        let file = self.policies.file();
+        let watching = file.map(|file| watch(file.to_owned(), Arc::downgrade(&service)));
         let router = routes::router(Arc::clone(&service), &self.limits);
         let mut sites = vec![Site { listen: self.listen, router }];
         if let Some(listen) = self.admin {
             let router = admin::router(Arc::clone(&service), &self.limits);
             sites.push(Site { listen, router });
         }
-        let ready = move |listening: io::Result<Listening>| {
-            if let Ok(Listening { addrs, .. }) = &listening
-                && let Some(addr) = addrs.first()
-            {
-                public_url.set_default(*addr);
+        let ready = {
+            let service = Arc::clone(&service);
+            move |listening: io::Result<Listening>| {
+                if let Ok(Listening { addrs, .. }) = &listening
+                    && let Some(addr) = addrs.first()
+                {
+                    service.public_url.set_default(*addr);
+                }
+                ready(listening);
             }
-            ready(listening);
         };
         let server = Server::spawn(sites, self.limits, watching, ready)?;
         Ok(Starting { curtain, server, service, api_key: self.api_keys.swap_remove(0) })
@@ -233,7 +233,8 @@ impl SandboxBuilder {
         Some((ConsoleState::new(viewers), curtain))
     }
 
-    fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
+    /// The service, without a server.
+    pub(crate) fn service(&self, console: Option<ConsoleState>) -> io::Result<Service> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -242,9 +243,16 @@ impl SandboxBuilder {
         let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
-        let policies = self.policies.clone();
-        let per_minute = self.requests_per_minute;
-        Service::new(keys, policies, challenges, managed, public_url, per_minute)
+        let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        Service::new(Parts {
+            keys,
+            source: self.policies.clone(),
+            challenges,
+            managed,
+            public_url: public_url.unwrap_or_default(),
+            requests_per_minute: self.requests_per_minute,
+            console,
+        })
     }
 }
 
@@ -282,10 +290,12 @@ impl Starting {
             [addr, admin, ..] => (addr, Some(admin)),
         };
         let Self { curtain, server, service, api_key } = self;
-        Ok(Sandbox::new(curtain, server, listening.runtime, service, addr, admin, api_key))
+        let runtime = listening.runtime;
+        let url = url_of(addr);
+        Ok(Sandbox { curtain, server, runtime, service, addr, admin, url, api_key })
     }
 
     fn vanished(&self) -> io::Error {
-        io::Error::other("its thread ended without a word")
+        io::Error::other("the thread of the sandbox ended before it listened; this is a bug of it")
     }
 }

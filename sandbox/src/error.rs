@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::clock::whole_seconds;
+use crate::ticket::Full;
 use crate::wire::ErrorBody;
 
 /// A refusal: a status, an error body and what else the status asks for.
@@ -35,14 +37,21 @@ impl ApiError {
         Self::malformed(format!("{name}: {why}")).with_details(json!({ "header": name }))
     }
 
-    pub(crate) fn unauthorized() -> Self {
-        let message = "the API key is missing or wrong";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    /// A key that belongs into `Authorization`.
+    pub(crate) fn no_bearer_key() -> Self {
+        Self::unauthorized("Authorization: Bearer KEY", "Bearer")
     }
 
-    /// Tells an HTTP client which scheme would have been right.
-    pub(crate) fn asking_for_bearer(self) -> Self {
-        self.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    /// A key that belongs into `X-Esper-Key`.
+    pub(crate) fn no_beacon_key() -> Self {
+        // HTTP asks for a challenge with every 401, and has no scheme for a header of one's own.
+        Self::unauthorized("X-Esper-Key: KEY", "ApiKey header=\"X-Esper-Key\"")
+    }
+
+    fn unauthorized(header: &str, challenge: &'static str) -> Self {
+        let message = format!("the API key is missing or wrong; send one as {header}");
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
     pub(crate) fn not_found() -> Self {
@@ -51,12 +60,32 @@ impl ApiError {
     }
 
     pub(crate) fn no_such_fault() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no fault of this number")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "no fault has this id; see GET /faults")
+    }
+
+    pub(crate) fn no_such_mitigation() -> Self {
+        let message = "no mitigation has this id; see the page of the console";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// A token that another sandbox issued, or nobody.
+    pub(crate) fn unknown_challenge() -> Self {
+        let message = "this challenge was not issued by this sandbox, perhaps before a restart; \
+                       ask for a new decision";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// A correct answer whose use cannot be remembered.
+    pub(crate) fn too_many_answers() -> Self {
+        let message = "too many challenges were answered lately; wait until some expire, or give \
+                       them a shorter lifetime";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
 
     /// A name that may be another site's, which has it lead here.
     pub(crate) fn unknown_host() -> Self {
-        let message = "the Host is neither an address nor localhost";
+        let message = "the Host is neither an address nor localhost; call the admin interface by \
+                       address or as localhost, or send Host: localhost";
         Self::new(StatusCode::FORBIDDEN, "unknown_host", message)
     }
 
@@ -85,7 +114,7 @@ impl ApiError {
     }
 
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
-        let message = format!("this operation is called with {allowed}");
+        let message = format!("allowed methods: {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
             .with_header(ALLOW, HeaderValue::from_static(allowed))
     }
@@ -103,7 +132,8 @@ impl ApiError {
 
     /// There are more bodies under way than there is room for.
     pub(crate) fn too_much_at_once() -> Self {
-        let message = "too many bytes arrive at once";
+        let message = "too many bytes arrive at once; send fewer bodies at a time, or raise \
+                       Limits::bodies";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
     }
@@ -114,11 +144,9 @@ impl ApiError {
     }
 
     pub(crate) fn rate_limited(per_minute: u32, wait: Duration) -> Self {
-        // Rounded up, so that a client which waits as told is not early.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let message = "the rate limit of this key is used up";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
-            .with_header(RETRY_AFTER, HeaderValue::from(seconds))
+            .with_header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
             .with_details(json!({ "limit_per_minute": per_minute }))
     }
 
@@ -145,6 +173,12 @@ impl ApiError {
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(_: Full) -> Self {
+        Self::too_many_answers()
     }
 }
 

@@ -1,6 +1,7 @@
 //! See an event and a request alike: what policies and entities read of them.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ use crate::policies::Field;
 use crate::wire::{BeaconEvent, MitigationRequest};
 
 /// What is known of an event or a request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Facts<'a> {
     pub(crate) kind: Option<&'a str>,
     pub(crate) ip: Option<IpAddr>,
@@ -22,6 +23,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) session_id: Option<&'a str>,
     pub(crate) headers: Option<&'a BTreeMap<String, String>>,
     pub(crate) data: Option<&'a Members>,
+    /// The headers in an event's data, read when a policy first asks for one.
+    pub(crate) data_headers: OnceCell<BTreeMap<String, &'a RawValue>>,
 }
 
 /// Members of any kind, by their names.
@@ -31,7 +34,9 @@ impl<'a> Facts<'a> {
     /// Sees an event, if its members fit.
     pub(crate) fn of_event(event: &'a BeaconEvent) -> Result<Self, ApiError> {
         member::not_blank("type", event.kind.as_deref())?;
-        event.timestamp.map_or(Ok(()), |time| member::not_negative("timestamp", time))?;
+        if let Some(time) = event.timestamp {
+            member::not_negative("timestamp", time)?;
+        }
         let ip = event.ip.as_deref().map(|ip| member::ip("ip", ip)).transpose()?;
         Ok(Self {
             kind: event.kind.as_deref(),
@@ -42,6 +47,7 @@ impl<'a> Facts<'a> {
             session_id: event.session_id.as_deref(),
             headers: None,
             data: event.data.as_ref(),
+            data_headers: OnceCell::new(),
         })
     }
 
@@ -57,6 +63,7 @@ impl<'a> Facts<'a> {
             session_id: None,
             headers: request.headers.as_ref(),
             data: request.metadata.as_ref(),
+            data_headers: OnceCell::new(),
         })
     }
 
@@ -97,9 +104,11 @@ impl<'a> Facts<'a> {
         if let Some(headers) = self.headers {
             return find(headers, name).map(|value| value.as_str().into());
         }
-        let headers = self.member("headers")?.get();
-        let headers: BTreeMap<String, &'a RawValue> = serde_json::from_str(headers).ok()?;
-        find(&headers, name).and_then(|value| scalar(value))
+        let headers = self.data_headers.get_or_init(|| {
+            let headers = self.member("headers").map(RawValue::get);
+            headers.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        });
+        find(headers, name).and_then(|value| scalar(value))
     }
 }
 

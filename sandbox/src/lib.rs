@@ -17,12 +17,15 @@ mod error;
 mod facts;
 mod faults;
 mod history;
+mod host;
 mod html;
 mod journal;
 mod keys;
 mod limits;
+mod log;
 mod managed;
 mod member;
+mod methods;
 mod mitigation;
 mod policies;
 mod policy;
@@ -47,7 +50,9 @@ pub use builder::SandboxBuilder;
 pub use console::Console;
 pub use faults::{Fault, FaultId, FaultStatus, Faults, InvalidFault, Operation};
 pub use limits::Limits;
-pub use policies::{PolicyError, STARTER_POLICIES, check_policies, policy_schema};
+pub use policies::{
+    PolicyError, STARTER_POLICIES, check_policies, check_policy_file, policy_schema,
+};
 pub use proof_of_work::solve_proof_of_work;
 pub use recording::RecordedRequest;
 pub use rehearsal::Rehearsal;

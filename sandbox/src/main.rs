@@ -28,9 +28,11 @@ fn main() -> ExitCode {
 
 /// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
 fn log_to_stderr(format: LogFormat) {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse().ok());
-    let targets =
-        wanted.unwrap_or_else(|| Targets::new().with_target("esper_sandbox", LevelFilter::INFO));
+    let wanted = std::env::var("RUST_LOG").ok().map(|targets| targets.parse()).transpose();
+    let targets = match &wanted {
+        Ok(Some(targets)) => Targets::clone(targets),
+        Ok(None) | Err(_) => Targets::new().with_target("esper_sandbox", LevelFilter::INFO),
+    };
     let colours = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
     let lines = match format {
@@ -38,6 +40,9 @@ fn log_to_stderr(format: LogFormat) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines).with(targets).init();
+    if let Err(error) = wanted {
+        warn!(%error, "RUST_LOG cannot be read; write it as esper_sandbox=debug");
+    }
 }
 
 fn run(cli: Cli) -> io::Result<()> {

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub(crate) use self::page::{asset, challenge_page, closed_page};
-pub(crate) use self::return_url::{NotAllowed, ReturnHosts, is_loopback};
+pub(crate) use self::return_url::{NotAllowed, ReturnHosts};
 use crate::clock::Moment;
 use crate::entity::Entity;
 use crate::proof_of_work::{is_answer, new_salt};
 use crate::signature::Signer;
-use crate::ticket::{Spent, Ticket};
+use crate::ticket::{Full, Spent, Ticket};
 
 /// The challenges that are solved on a page of the sandbox.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ pub(crate) enum Closed {
 pub(crate) enum Unproven {
     Closed(Closed),
     WrongAnswer,
+    Full,
     /// The sandbox itself failed.
     Failed,
 }
@@ -141,20 +142,25 @@ impl ManagedChallenges {
         // Signed before the challenge is used up, so that a failure leaves it to be solved.
         let proof = self.prove(claims.visitor, claims.entity, now);
         let proof = proof.map_err(|_| Unproven::Failed)?;
-        if !self.solved.spend(claims.ticket, now) {
-            return Err(Unproven::Failed);
+        match self.solved.spend(claims.ticket, now) {
+            Ok(true) => Ok(return_url::with_proof(return_url, &proof)),
+            Ok(false) => Err(Unproven::Closed(Closed::Solved(return_url))),
+            Err(Full) => Err(Unproven::Full),
         }
-        Ok(return_url::with_proof(return_url, &proof))
     }
 
     /// Accepts a proof once, from the visitor that it was issued to, and tells whose challenge was
     /// solved.
-    pub(crate) fn redeem(&mut self, proof: &str, presenter: Entity, now: Moment) -> Option<Entity> {
-        let claims: ProofClaims = self.signer.open(PROOF, proof)?;
-        let entity = Entity::parse(&claims.entity)?;
+    pub(crate) fn redeem(
+        &mut self,
+        proof: &str,
+        presenter: Entity,
+        now: Moment,
+    ) -> Result<Option<Entity>, Full> {
+        let Some(claims) = self.signer.open::<ProofClaims>(PROOF, proof) else { return Ok(None) };
         let good = Entity::parse(&claims.visitor) == Some(presenter)
-            && self.presented.spend(claims.ticket, now);
-        good.then_some(entity)
+            && self.presented.spend(claims.ticket, now)?;
+        Ok(Entity::parse(&claims.entity).filter(|_| good))
     }
 
     fn open(&self, token: &str, now: Moment) -> Result<(PageClaims, Url), Closed> {
@@ -231,10 +237,10 @@ mod tests {
     fn a_proof_is_good_once_for_its_visitor() {
         let mut managed = managed();
         let proof = proof(&mut managed);
-        assert_eq!(managed.redeem(&proof, visitor("curl"), NOW), None, "another visitor");
-        assert_eq!(managed.redeem(&proof, address(), NOW), None, "whoever holds the challenge");
-        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), Some(address()));
-        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), None);
+        assert_eq!(managed.redeem(&proof, visitor("curl"), NOW), Ok(None), "another visitor");
+        assert_eq!(managed.redeem(&proof, address(), NOW), Ok(None), "whoever holds the challenge");
+        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), Ok(Some(address())));
+        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), Ok(None));
     }
 
     #[test]
@@ -242,9 +248,21 @@ mod tests {
         let mut managed = managed();
         let end = NOW.after(LIFETIME);
         let (one, other) = (proof(&mut managed), proof(&mut managed));
-        assert_eq!(managed.redeem(&one, visitor("firefox"), end), None);
+        assert_eq!(managed.redeem(&one, visitor("firefox"), end), Ok(None));
         let last = NOW.after(LIFETIME - Duration::from_nanos(1));
-        assert_eq!(managed.redeem(&other, visitor("firefox"), last), Some(address()));
+        assert_eq!(managed.redeem(&other, visitor("firefox"), last), Ok(Some(address())));
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_refused_rather_than_called_wrong() {
+        let mut managed = managed();
+        let (token, proof) = (issue(&managed), proof(&mut managed));
+        let answer = solution(&managed, &token);
+        managed.solved.fill(NOW.after(LIFETIME));
+        managed.presented.fill(NOW.after(LIFETIME));
+        assert_eq!(managed.answer(&token, &answer, NOW), Err(Unproven::Full));
+        assert_eq!(managed.redeem(&proof, visitor("firefox"), NOW), Err(Full));
+        assert_eq!(managed.redeem(&proof, visitor("curl"), NOW), Ok(None), "another visitor");
     }
 
     #[test]
@@ -286,7 +304,7 @@ mod tests {
     fn the_tokens_cannot_stand_in_for_each_other() {
         let mut managed = managed();
         let (page, proof) = (issue(&managed), proof(&mut managed));
-        assert_eq!(managed.redeem(&page, visitor("firefox"), NOW), None);
+        assert_eq!(managed.redeem(&page, visitor("firefox"), NOW), Ok(None));
         assert_eq!(managed.task(&proof, NOW).err(), Some(Closed::Unknown));
         let elsewhere = issue(&super::tests::managed());
         assert_eq!(managed.task(&elsewhere, NOW).err(), Some(Closed::Unknown));

@@ -12,6 +12,8 @@ mod remedy;
 mod source;
 mod watch;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::schema_for;
@@ -22,8 +24,8 @@ pub use self::error::PolicyError;
 pub(crate) use self::field::Field;
 use self::file::PolicyFile;
 pub(crate) use self::matcher::Matcher;
-pub(crate) use self::source::PolicySource;
-pub(crate) use self::watch::Watch;
+pub(crate) use self::source::{Content, PolicySource};
+pub(crate) use self::watch::watch;
 use crate::entity::EntityDefinition;
 use crate::policy::{Policy, RequestPolicy, Track};
 
@@ -79,6 +81,16 @@ pub fn policy_schema() -> String {
 /// ```
 pub fn check_policies(text: &str) -> Result<(), PolicyError> {
     PolicySet::parse(text).map(drop)
+}
+
+/// Checks a policy file without starting a sandbox.
+///
+/// # Errors
+///
+/// Fails when the file cannot be read, and with its first mistake as `FILE:LINE:COLUMN: what is
+/// wrong`.
+pub fn check_policy_file(path: impl Into<PathBuf>) -> io::Result<()> {
+    PolicySource::File(path.into()).read(&mut None).map(drop)
 }
 
 /// The most bytes of a policy file.

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 /// Finds the answer to a `proof_of_work` challenge from its `salt` and `difficulty`, as a
 /// visitor's browser would.
 ///
-/// It tries one nonce after the other, about two to the power of `difficulty` of them.
+/// It tries one nonce after the other, about two to the power of `difficulty` of them. The sandbox
+/// asks for 32 bits at most; with many more this does not end.
 ///
 /// ```
 /// let answer = esper_sandbox::solve_proof_of_work("5f2c9a1e", 8);

@@ -39,7 +39,7 @@ fn all(parts: &Parts, name: &HeaderName, good: impl Fn(&HeaderValue) -> bool) ->
 }
 
 /// The host and port that the request was sent to.
-pub(crate) fn authority(parts: &Parts) -> Option<&str> {
+fn authority(parts: &Parts) -> Option<&str> {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     host.or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
 }

@@ -26,15 +26,15 @@ use crate::visitor::Visitor;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     /// There is one if there is a console. It falls before the server stops.
-    curtain: Option<Curtain>,
-    server: Server,
+    pub(crate) curtain: Option<Curtain>,
+    pub(crate) server: Server,
     /// The server's, where time limits are kept.
-    runtime: Handle,
-    service: Arc<Service>,
-    addr: SocketAddr,
-    admin: Option<SocketAddr>,
-    url: String,
-    api_key: String,
+    pub(crate) runtime: Handle,
+    pub(crate) service: Arc<Service>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) url: String,
+    pub(crate) api_key: String,
 }
 
 impl Sandbox {
@@ -224,18 +224,6 @@ impl Sandbox {
     pub async fn stop(self) {
         drop(self.curtain);
         self.server.stop().await;
-    }
-
-    pub(crate) fn new(
-        curtain: Option<Curtain>,
-        server: Server,
-        runtime: Handle,
-        service: Arc<Service>,
-        addr: SocketAddr,
-        admin: Option<SocketAddr>,
-        api_key: String,
-    ) -> Self {
-        Self { curtain, server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

@@ -54,7 +54,7 @@ impl Server {
         thread::Builder::new().name("esper-sandbox".to_owned()).spawn(move || {
             match bind(sites) {
                 Ok((runtime, bound)) => {
-                    let addrs: Vec<_> = bound.iter().map(|(_, addr, _)| *addr).collect();
+                    let addrs: Vec<_> = bound.iter().map(|bound| bound.addr).collect();
                     let handle = runtime.handle().clone();
                     ready(Ok(Listening { addrs: addrs.clone(), runtime: handle }));
                     info!(?addrs, "listening");
@@ -92,7 +92,12 @@ impl Drop for Server {
     }
 }
 
-type Bound = (TcpListener, SocketAddr, Router);
+/// A site at its address.
+struct Bound {
+    listener: TcpListener,
+    addr: SocketAddr,
+    router: Router,
+}
 
 fn bind(sites: Vec<Site>) -> io::Result<(Runtime, Vec<Bound>)> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -101,7 +106,7 @@ fn bind(sites: Vec<Site>) -> io::Result<(Runtime, Vec<Bound>)> {
         let listener = runtime.block_on(TcpListener::bind(listen));
         let listener = listener.map_err(|error| cannot_listen(listen, &error))?;
         let addr = listener.local_addr()?;
-        bound.push((listener, addr, router));
+        bound.push(Bound { listener, addr, router });
     }
     Ok((runtime, bound))
 }
@@ -120,7 +125,7 @@ async fn serve(bound: Vec<Bound>, limits: &Limits, stopped: oneshot::Receiver<()
     let (stop, stopping) = watch::channel(false);
     let mut sites: JoinSet<()> = bound
         .into_iter()
-        .map(|(listener, _, router)| {
+        .map(|Bound { listener, router, .. }| {
             Connections::new(router, limits, stopping.clone()).serve(listener)
         })
         .collect();

@@ -17,7 +17,7 @@ pub(crate) use self::managed::NoPage;
 use crate::analysis::{Analysis, Held, Standing};
 use crate::arrivals::Arrivals;
 use crate::challenge::{Challenge, Challenges};
-use crate::clock::Clock;
+use crate::clock::{Clock, Month};
 use crate::console::ConsoleState;
 use crate::deliveries::{Deliveries, Delivery};
 use crate::entity::Entity;
@@ -26,11 +26,12 @@ use crate::facts::Facts;
 use crate::faults::Faults;
 use crate::keys::{ApiKeys, KeyId};
 use crate::managed::{Addressee, ManagedChallenges};
-use crate::policies::PolicySource;
+use crate::policies::{Content, PolicySource};
 use crate::policy::Remedy;
 use crate::public_url::PublicUrl;
 use crate::rate_limit::RateLimit;
 use crate::recording::Recording;
+use crate::ticket::Full;
 use crate::usage::{Counts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
@@ -45,12 +46,26 @@ pub(crate) struct Service {
     rate_limit: Option<Mutex<RateLimit>>,
     deliveries: Mutex<Deliveries>,
     source: PolicySource,
+    /// What the policy file had in it when it was last read.
+    content: Mutex<Content>,
     analysis: Mutex<Analysis>,
     challenges: Mutex<Challenges>,
     managed: Mutex<ManagedChallenges>,
-    public_url: PublicUrl,
+    pub(crate) public_url: PublicUrl,
     usage: Mutex<Usage>,
     console: Option<ConsoleState>,
+}
+
+/// What a service is made of.
+pub(crate) struct Parts {
+    pub(crate) keys: ApiKeys,
+    pub(crate) source: PolicySource,
+    pub(crate) challenges: Challenges,
+    pub(crate) managed: ManagedChallenges,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Told what happens, if there is one.
+    pub(crate) console: Option<ConsoleState>,
 }
 
 /// What is decided about a request.
@@ -72,15 +87,11 @@ impl Decision {
 }
 
 impl Service {
-    pub(crate) fn new(
-        keys: ApiKeys,
-        source: PolicySource,
-        challenges: Challenges,
-        managed: ManagedChallenges,
-        public_url: PublicUrl,
-        requests_per_minute: Option<u32>,
-    ) -> io::Result<Self> {
-        let policies = source.read()?;
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { keys, source, challenges, managed, public_url, requests_per_minute, console } =
+            parts;
+        let mut content = Content::default();
+        let policies = source.read(&mut content)?;
         let clock = Clock::start();
         Ok(Self {
             faults: Faults::default(),
@@ -90,6 +101,7 @@ impl Service {
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
             deliveries: Mutex::new(Deliveries::new()),
             source,
+            content: Mutex::new(content),
             analysis: Mutex::new(Analysis::new(policies)),
             challenges: Mutex::new(challenges),
             managed: Mutex::new(managed),
@@ -97,14 +109,8 @@ impl Service {
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,
-            console: None,
+            console,
         })
-    }
-
-    /// Tells a console what happens.
-    pub(crate) fn with_console(mut self, console: Option<ConsoleState>) -> Self {
-        self.console = console;
-        self
     }
 
     /// Recognises a key.
@@ -173,17 +179,17 @@ impl Service {
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
-    pub(crate) fn redeem(&self, token: &str, response: &str) -> bool {
+    pub(crate) fn redeem(&self, token: &str, response: &str) -> Result<bool, Full> {
         let mut challenges = lock(&self.challenges);
         // The time is read under the lock: an answer that was forgotten has expired for all.
-        let solved = challenges.redeem(token, response, self.clock.now());
+        let solved = challenges.redeem(token, response, self.clock.now())?;
         drop(challenges);
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a challenge is passed");
             self.note_ended();
         }
-        solved.is_some()
+        Ok(solved.is_some())
     }
 
     /// Moves the clock on.
@@ -193,10 +199,10 @@ impl Service {
     }
 
     /// The decisions that a key received in the current period, with the period's name.
-    pub(crate) fn usage(&self, key: KeyId) -> (Counts, String) {
+    pub(crate) fn usage(&self, key: KeyId) -> (Counts, Month) {
         let mut usage = lock(&self.usage);
         let period = self.clock.month();
-        (*usage.of(key, period.clone()), period)
+        (*usage.of(key, period), period)
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use tracing::warn;
+
 use crate::clock::Moment;
 
 /// A right that is good for one use. It lives in a signed token, wherever that is.
@@ -33,16 +35,40 @@ impl Ticket {
 #[derive(Debug, Default)]
 pub(crate) struct Spent {
     by_expiry: BTreeSet<(Moment, [u64; 2])>,
+    /// Whether the log has said that it is full.
+    warned: bool,
 }
 
+/// As many uses are remembered as there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
 impl Spent {
-    /// Uses a ticket, and tells whether it was good for that.
-    pub(crate) fn spend(&mut self, ticket: Ticket, now: Moment) -> bool {
+    /// Uses a ticket, and tells whether it was good for that: not used before, and not expired.
+    pub(crate) fn spend(&mut self, ticket: Ticket, now: Moment) -> Result<bool, Full> {
         self.forget_what_expired(now);
+        if ticket.has_expired(now) || self.contains(&ticket) {
+            return Ok(false);
+        }
         // To forget a use that could come again would be worse than to refuse a new one.
-        !ticket.has_expired(now)
-            && self.by_expiry.len() < CAPACITY
-            && self.by_expiry.insert((ticket.expires(), ticket.id))
+        if self.by_expiry.len() >= CAPACITY {
+            if !self.warned {
+                warn!(
+                    "{CAPACITY} challenges were answered and have not expired; no more are taken"
+                );
+            }
+            self.warned = true;
+            return Err(Full);
+        }
+        self.warned = false;
+        Ok(self.by_expiry.insert((ticket.expires(), ticket.id)))
+    }
+
+    /// Takes all of the room until a moment.
+    #[cfg(test)]
+    pub(crate) fn fill(&mut self, until: Moment) {
+        let ids = (0..CAPACITY as u64).map(|id| (until, [id, 0]));
+        self.by_expiry.extend(ids);
     }
 
     pub(crate) fn contains(&self, ticket: &Ticket) -> bool {
@@ -77,12 +103,13 @@ mod tests {
         let end = NOW.after(SECOND);
         let (mut spent, used) = (Spent::default(), ticket(end));
         assert!(!spent.contains(&used));
-        assert!(spent.spend(used, NOW) && spent.contains(&used));
-        assert!(!spent.spend(used, NOW));
-        assert!(!spent.spend(used, end));
-        assert!(!spent.spend(ticket(end), end));
+        assert_eq!(spent.spend(used, NOW), Ok(true));
+        assert!(spent.contains(&used));
+        assert_eq!(spent.spend(used, NOW), Ok(false));
+        assert_eq!(spent.spend(used, end), Ok(false));
+        assert_eq!(spent.spend(ticket(end), end), Ok(false));
         let last = NOW.after(SECOND - Duration::from_nanos(1));
-        assert!(spent.spend(ticket(end), last));
+        assert_eq!(spent.spend(ticket(end), last), Ok(true));
     }
 
     #[test]
@@ -90,7 +117,7 @@ mod tests {
         let mut spent = Spent::default();
         for round in 0..10 {
             let now = NOW.after(SECOND * round);
-            assert!(spent.spend(ticket(now.after(SECOND)), now));
+            assert_eq!(spent.spend(ticket(now.after(SECOND)), now), Ok(true));
             assert_eq!(spent.by_expiry.len(), 1);
         }
     }
@@ -98,9 +125,13 @@ mod tests {
     #[test]
     fn nothing_is_used_that_cannot_be_remembered() {
         let (mut spent, end) = (Spent::default(), NOW.after(SECOND));
-        spent.by_expiry = (0..CAPACITY as u64).map(|id| (end, [id, 0])).collect();
+        let used = ticket(end);
+        assert_eq!(spent.spend(used, NOW), Ok(true));
+        spent.fill(end);
         let late = ticket(end.after(SECOND));
-        assert!(!spent.spend(late, NOW));
-        assert!(spent.spend(late, end));
+        assert_eq!(spent.spend(late, NOW), Err(Full));
+        assert_eq!(spent.spend(used, NOW), Ok(false), "it was used");
+        assert_eq!(spent.spend(ticket(NOW), NOW), Ok(false), "it has expired");
+        assert_eq!(spent.spend(late, end), Ok(true));
     }
 }

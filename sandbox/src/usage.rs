@@ -1,12 +1,13 @@
 //! Count the decisions of each key, month by month.
 
+use crate::clock::Month;
 use crate::keys::KeyId;
 use crate::policy::Effect;
 
 /// The decisions of the current period.
 #[derive(Debug)]
 pub(crate) struct Usage {
-    period: String,
+    period: Month,
     counts: Vec<Counts>,
 }
 
@@ -25,13 +26,13 @@ impl Counts {
 }
 
 impl Usage {
-    pub(crate) fn new(keys: usize, period: String) -> Self {
+    pub(crate) fn new(keys: usize, period: Month) -> Self {
         Self { period, counts: vec![Counts::default(); keys] }
     }
 
     /// Counts a decision; without an effect, or with one that only monitors,
     /// it was to allow.
-    pub(crate) fn record(&mut self, key: KeyId, effect: Option<Effect>, period: String) {
+    pub(crate) fn record(&mut self, key: KeyId, effect: Option<Effect>, period: Month) {
         let counts = self.of(key, period);
         match effect {
             None | Some(Effect::Monitor) => counts.allowed += 1,
@@ -41,7 +42,7 @@ impl Usage {
     }
 
     /// The counts of a key, from zero on when a period begins.
-    pub(crate) fn of(&mut self, key: KeyId, period: String) -> &mut Counts {
+    pub(crate) fn of(&mut self, key: KeyId, period: Month) -> &mut Counts {
         if self.period != period {
             *self = Self::new(self.counts.len(), period);
         }
@@ -55,16 +56,16 @@ mod tests {
 
     #[test]
     fn each_key_has_its_own_counts_and_each_period_starts_from_zero() {
-        let november = || "2026-11".to_owned();
-        let mut usage = Usage::new(2, november());
-        usage.record(KeyId::FIRST, None, november());
-        usage.record(KeyId::FIRST, Some(Effect::Challenge), november());
-        usage.record(KeyId::SECOND, Some(Effect::Block), november());
+        let november = Month { year: 2026, month: 11 };
+        let mut usage = Usage::new(2, november);
+        usage.record(KeyId::FIRST, None, november);
+        usage.record(KeyId::FIRST, Some(Effect::Challenge), november);
+        usage.record(KeyId::SECOND, Some(Effect::Block), november);
 
-        let first = *usage.of(KeyId::FIRST, november());
+        let first = *usage.of(KeyId::FIRST, november);
         assert_eq!(first, Counts { allowed: 1, challenged: 1, blocked: 0 });
         assert_eq!(first.requests(), 2);
-        assert_eq!(usage.of(KeyId::SECOND, november()).blocked, 1);
-        assert_eq!(*usage.of(KeyId::FIRST, "2026-12".to_owned()), Counts::default());
+        assert_eq!(usage.of(KeyId::SECOND, november).blocked, 1);
+        assert_eq!(*usage.of(KeyId::FIRST, Month { year: 2026, month: 12 }), Counts::default());
     }
 }

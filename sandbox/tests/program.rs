@@ -418,6 +418,54 @@ async fn a_hangup_has_it_read_its_policies_again_and_keep_them_if_they_are_bad()
 }
 
 #[test]
+fn a_policy_file_that_is_too_long_is_refused_for_that_wherever_it_is_cut() {
+    for start in ["#", "##"] {
+        let text = start.to_owned() + &"é".repeat(128 * 1024);
+        let file = PolicyFile::new(&format!("long{}", start.len()), &text);
+        for args in [&["--policies", file.path()][..], &["policies", "--check", file.path()]] {
+            let said = refusal(&command(args).output().expect("an end"));
+            assert!(said.contains("a policy file has 262144 bytes at most"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_the_log_that_cannot_be_read_is_said() {
+    let mut program = Program::start(command(&[]).env("RUST_LOG", "esper_sandbox=verbose"));
+    program.wait_for_log("RUST_LOG cannot be read");
+    program.wait_for_log("listening");
+}
+
+#[test]
+fn a_challenge_that_nobody_can_pass_in_time_is_said_at_the_start() {
+    let args = &["--challenge-difficulty", "32", "--challenge-lifetime", "300"];
+    Program::start(&mut command(args)).wait_for_log("may not solve a challenge before it expires");
+    let (_, log) = Program::start(&mut command(&[])).end(Signal::TERM);
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_done_over_the_admin_interface_is_logged() {
+    let mut program = Program::start(&mut command(&["--admin", "0"]));
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let faults = format!("{}/faults", program.admin());
+    let fault = json!({ "fault": "status", "status": 503 });
+    http.post(&faults).json(&fault).send().await.expect("an answer");
+    http.delete(format!("{faults}/1")).send().await.expect("an answer");
+    http.delete(&faults).send().await.expect("an answer");
+    let clock = http.post(format!("{}/clock", program.admin()));
+    clock.json(&json!({ "advance_ms": 1 })).send().await.expect("an answer");
+    for line in [
+        "a fault is added id=1 fault=\"status 503\"",
+        "a fault is removed id=1",
+        "all faults are removed",
+        "the clock is moved on millis=1",
+    ] {
+        program.wait_for_log(line);
+    }
+}
+
+#[test]
 fn a_key_that_is_refused_is_not_shown() {
     let output = command(&["--api-key", "s\u{e9}cret"]).output().expect("an end");
     assert!(!refusal(&output).contains("cret"));

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::analysis::{self, PolicyInForce};
+use crate::clock::whole_seconds;
 use crate::faults::FaultStatus;
 use crate::journal::{self, Class, Place, What, Whose, excerpt};
 use crate::mitigation::Ending;
@@ -297,7 +298,7 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// A time that is left, rounded up so that 0 is over.
 fn span(left: Duration) -> String {
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let seconds = whole_seconds(left);
     match seconds {
         0..=120 => format!("{seconds} s"),
         121..=7200 => format!("{} min {} s", seconds / 60, seconds % 60),

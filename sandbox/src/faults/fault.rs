@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Operation;
+use crate::clock::whole_seconds;
 
 /// Something that goes wrong with a call.
 ///
@@ -54,6 +55,16 @@ pub(super) enum Kind {
     Silence,
 }
 
+impl Kind {
+    /// Whether the call is processed all the same.
+    pub(super) fn is_processed(self) -> bool {
+        match self {
+            Self::Delay | Self::Truncated | Self::ResetInBody | Self::LostAnswer => true,
+            Self::Status(_) | Self::Html(_) | Self::Reset | Self::Silence => false,
+        }
+    }
+}
+
 impl Fault {
     /// The ordinary answer, late. The call is processed as it arrives, so that it counts even if
     /// the caller does not wait for the answer.
@@ -61,14 +72,15 @@ impl Fault {
         Self::new(Kind::Delay).after(delay)
     }
 
-    /// A status between 200 and 599 with the documented error body, whose `code` is `fault`. The
-    /// call is not processed; not even its key is looked at.
+    /// A status between 200 and 599 with the documented error body, whose `code` is `fault`; 204
+    /// and 304 have no body, as HTTP says. The call is not processed; not even its key is looked
+    /// at.
     pub fn status(status: u16) -> Self {
         Self::new(Kind::Status(status))
     }
 
-    /// A status between 200 and 599 with a page of HTML, as a proxy sends. The call is not
-    /// processed.
+    /// A status between 200 and 599 with a page of HTML, as a proxy sends; 204 and 304 have none.
+    /// The call is not processed.
     pub fn html(status: u16) -> Self {
         Self::new(Kind::Html(status))
     }
@@ -150,7 +162,7 @@ impl Fault {
 
     /// Asks the caller to wait, with a `Retry-After` in seconds, rounded up.
     pub fn retry_after(self, wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole_seconds(wait);
         self.header(RETRY_AFTER.as_str(), seconds.to_string())
     }
 
@@ -274,5 +286,7 @@ mod tests {
     fn a_wait_is_rounded_up_to_seconds() {
         let headers = Fault::status(429).retry_after(Duration::from_millis(1001)).check();
         assert_eq!(headers.expect("headers")[RETRY_AFTER], "2");
+        let headers = Fault::status(429).retry_after(Duration::MAX).check();
+        assert_eq!(headers.expect("headers")[RETRY_AFTER], u64::MAX.to_string());
     }
 }

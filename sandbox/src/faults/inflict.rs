@@ -25,16 +25,22 @@ pub(crate) async fn inflict(
     let blow = operation.and_then(|operation| service.faults.strike(operation));
     let Some(blow) = blow else { return next.run(request).await };
     debug!(fault = %blow.fault, "struck");
-    let delay = blow.fault.delay;
-    let response = match blow.fault.kind {
-        Kind::Delay => next.run(request).await,
+    let (kind, delay) = (blow.fault.kind, blow.fault.delay);
+    let answer = if kind.is_processed() {
+        next.run(request).await
+    } else {
+        // Its body takes room from others, which it need not for the delay.
+        drop(request);
+        Response::default()
+    };
+    let response = match kind {
+        Kind::Delay => answer,
         Kind::Status(status) => blow.refusal(status),
         Kind::Html(status) => blow.page(status),
-        Kind::Truncated => Fate::Truncated.of(next.run(request).await),
-        Kind::Reset => Fate::Reset.of(Response::default()),
-        Kind::ResetInBody => Fate::ResetInBody.of(next.run(request).await),
-        Kind::LostAnswer => Fate::Reset.of(next.run(request).await),
-        Kind::Silence => Fate::Silence.of(Response::default()),
+        Kind::Truncated => Fate::Truncated.of(answer),
+        Kind::ResetInBody => Fate::ResetInBody.of(answer),
+        Kind::Reset | Kind::LostAnswer => Fate::Reset.of(answer),
+        Kind::Silence => Fate::Silence.of(answer),
     };
     tokio::time::sleep(delay).await;
     response
@@ -42,7 +48,7 @@ pub(crate) async fn inflict(
 
 impl Blow {
     fn refusal(self, status: u16) -> Response {
-        let message = "this is a fault, as somebody asked for".to_owned();
+        let message = "injected fault".to_owned();
         let body = Json(ErrorBody { message, code: "fault", details: None });
         self.answer(status, body.into_response())
     }

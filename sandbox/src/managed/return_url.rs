@@ -4,6 +4,8 @@ use std::io;
 
 use url::{Host, Url, form_urlencoded};
 
+use crate::host::is_loopback;
+
 /// The hosts that a visitor may be sent back to: this machine, and those that were added.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReturnHosts {
@@ -86,15 +88,6 @@ fn read(host: &str) -> io::Result<Host> {
         return Err(refusal());
     }
     Host::parse(host).map_err(|_| refusal())
-}
-
-/// Whether a host is this machine, by its name or its address.
-pub(crate) fn is_loopback(host: &Host) -> bool {
-    match host {
-        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
-    }
 }
 
 /// The most bytes of a URL that is carried in a token.

@@ -7,60 +7,36 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::Content;
 use super::source::text_of;
 use crate::service::Service;
 
-/// A policy file that is looked at.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    path: PathBuf,
-    changes: Changes,
-}
-
-impl Watch {
-    /// Watches for changes from now on.
-    pub(crate) fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), changes: Changes::since(look(path)) }
-    }
-
-    /// Applies the file again whenever it changes, for as long as the service is there.
-    pub(crate) async fn run(mut self, service: Weak<Service>) {
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let Some(service) = service.upgrade() else { return };
-            if self.changes.notice(look(&self.path)) {
-                service.reload_policies_and_log();
-            }
+/// Applies a policy file again whenever it has changed, for as long as the service is there.
+pub(crate) async fn watch(path: PathBuf, service: Weak<Service>) {
+    let mut settling = Settling::default();
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(service) = service.upgrade() else { return };
+        if let Some(content) = settling.settled(look(&path)) {
+            service.reload_changed_policies(content);
         }
     }
 }
 
-/// What a file has in it; nothing if it cannot be read.
-type Content = Option<String>;
-
-/// Tells changes that have settled from those half way: a file that is being written is not read.
-#[derive(Debug)]
-struct Changes {
-    settled: Content,
-    seen: Content,
+/// Tells a content that has settled from one half way: a file that is being written is not read.
+#[derive(Debug, Default)]
+struct Settling {
+    seen: Option<Content>,
 }
 
-impl Changes {
-    fn since(content: Content) -> Self {
-        Self { settled: content.clone(), seen: content }
-    }
-
-    /// Whether a file has changed, and was the same when it was looked at before.
-    fn notice(&mut self, content: Content) -> bool {
-        let still = content == self.seen;
-        self.seen = content;
-        let changed = still && self.seen != self.settled;
-        if changed {
-            self.settled.clone_from(&self.seen);
-        }
-        changed
+impl Settling {
+    /// The content of a file, if it was the same when it was looked at before.
+    fn settled(&mut self, content: Content) -> Option<&Content> {
+        let still = self.seen.as_ref() == Some(&content);
+        let seen = self.seen.insert(content);
+        still.then_some(seen)
     }
 }
 
@@ -76,36 +52,49 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::time::timeout;
+
     use super::*;
-
-    fn content(text: &str) -> Content {
-        Some(text.to_owned())
-    }
+    use crate::console::{ConsoleState, Viewers};
+    use crate::sandbox::Sandbox;
 
     #[test]
-    fn a_change_is_noticed_once_when_it_has_settled() {
-        let mut changes = Changes::since(content("a"));
-        assert!(!changes.notice(content("a")));
-        assert!(!changes.notice(content("")), "half way");
-        assert!(!changes.notice(content("b")), "perhaps half way");
-        assert!(changes.notice(content("b")));
-        assert!(!changes.notice(content("b")));
+    fn what_changes_between_two_looks_has_not_settled() {
+        let mut settling = Settling::default();
+        let contents = ["a", "a", "", "b", "b"].map(|text| Some(text.to_owned()));
+        let settled = contents.map(|content| settling.settled(content).is_some());
+        assert_eq!(settled, [false, true, false, false, true]);
+        assert_eq!([None, None].map(|gone| settling.settled(gone).is_some()), [false, true]);
     }
 
-    #[test]
-    fn what_is_back_to_what_it_was_is_no_change() {
-        let mut changes = Changes::since(content("a"));
-        assert!(!changes.notice(content("b")));
-        assert!(!changes.notice(content("a")));
-        assert!(!changes.notice(content("a")));
-    }
+    #[tokio::test(start_paused = true)]
+    async fn a_content_that_was_read_by_request_is_not_read_again() {
+        let path = std::env::temp_dir().join(format!("watch-{}.toml", std::process::id()));
+        let write = |text: &str| fs::write(&path, text).expect("a file");
+        write("");
+        let (viewers, _curtain) = Viewers::new();
+        let console = ConsoleState::new(viewers);
+        let builder = Sandbox::builder().api_key("x").policies_file(&path);
+        let service = Arc::new(builder.service(Some(console)).expect("a service"));
+        let reloads = || {
+            let journal = service.console().expect("a console").journal.lock().expect("rows");
+            journal.rows().map(|row| row.count).sum::<u64>()
+        };
+        let some_looks = || timeout(PERIOD * 10, watch(path.clone(), Arc::downgrade(&service)));
 
-    #[test]
-    fn a_file_that_went_away_is_a_change() {
-        let mut changes = Changes::since(content("a"));
-        assert!(!changes.notice(None));
-        assert!(changes.notice(None));
-        assert!(!changes.notice(content("a")));
-        assert!(changes.notice(content("a")));
+        write("# changed");
+        service.reload_policies().expect("no mistake");
+        assert!(some_looks().await.is_err(), "it goes on");
+        assert_eq!(reloads(), 1);
+        write("policy = 7");
+        service.reload_policies().expect_err("a mistake");
+        assert!(some_looks().await.is_err(), "it goes on");
+        assert_eq!(reloads(), 2);
+        write("# changed again");
+        assert!(some_looks().await.is_err(), "it goes on");
+        assert_eq!(reloads(), 3);
+        fs::remove_file(&path).expect("a file");
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn answer(
     JsonBody(answer): JsonBody<ManagedAnswer>,
 ) -> Result<Json<ManagedPassed>, ApiError> {
     let response = member::not_empty("response", answer.response)?;
-    let Path(token) = token.map_err(|_| ApiError::not_found())?;
+    let Path(token) = token.map_err(|_| ApiError::unknown_challenge())?;
     match service.answer(&token, &response) {
         Ok(location) => Ok(Json(ManagedPassed { location: location.into() })),
         Err(unproven) => Err(refusal(unproven)),
@@ -46,10 +46,11 @@ pub(super) async fn load(name: Segment) -> Result<Response, ApiError> {
 
 fn refusal(unproven: Unproven) -> ApiError {
     match unproven {
-        Unproven::Closed(Closed::Unknown) => ApiError::not_found(),
+        Unproven::Closed(Closed::Unknown) => ApiError::unknown_challenge(),
         Unproven::Closed(Closed::Expired(_)) => ApiError::gone("this challenge has expired"),
         Unproven::Closed(Closed::Solved(_)) => ApiError::gone("this challenge was solved already"),
         Unproven::WrongAnswer => ApiError::member("response", "does not solve the challenge"),
+        Unproven::Full => ApiError::too_many_answers(),
         Unproven::Failed => ApiError::unavailable(),
     }
 }

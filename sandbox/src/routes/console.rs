@@ -12,12 +12,13 @@ use axum::http::header::LOCATION;
 use axum::middleware::from_fn_with_state;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use futures_util::stream;
 use tracing::error;
 
-use super::{only_get, only_post};
 use crate::console::{View, Viewer, own_host, page, script, style};
 use crate::error::ApiError;
+use crate::methods::only;
 use crate::same_origin::SameOrigin;
 use crate::service::{Edition, Service};
 
@@ -27,11 +28,11 @@ pub(super) fn routes(service: &Arc<Service>) -> Router<Arc<Service>> {
         return Router::new();
     }
     Router::new()
-        .route("/", only_get(show))
-        .route("/console/stream", only_get(follow))
-        .route("/console/mitigations/{id}/lift", only_post(lift))
-        .route("/console/style.css", only_get(async || style()))
-        .route("/console/script.js", only_get(async || script()))
+        .route("/", only("GET", get(show)))
+        .route("/console/stream", only("GET", get(follow)))
+        .route("/console/mitigations/{id}/lift", only("POST", post(lift)))
+        .route("/console/style.css", only("GET", get(async || style())))
+        .route("/console/script.js", only("GET", get(async || script())))
         .layer(from_fn_with_state(Arc::clone(service), own_host))
 }
 
@@ -85,11 +86,9 @@ async fn lift(
     _: SameOrigin,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Path(id) = id.map_err(|_| ApiError::not_found())?;
-    if let Ok(id) = id.parse() {
-        // One that is over already is as good.
-        service.lift(id);
-    }
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    // One that is over already is as good.
+    service.lift(id.ok_or_else(ApiError::no_such_mitigation)?);
     // Relative, since a proxy may have put a path before it.
     Ok((StatusCode::SEE_OTHER, [(LOCATION, "../../..")]))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::auth::BeaconKey;
 use crate::body::JsonBody;
@@ -37,6 +38,10 @@ fn delivery(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
     if values.next().is_some() {
         return Err(ApiError::header(NAME, "given more than once"));
     }
-    let uuid = Uuid::try_parse_ascii(value.as_bytes());
-    uuid.map(Some).map_err(|_| ApiError::header(NAME, "not a UUID"))
+    // As strict as the API's description: a client with another kind of UUID is to be noticed.
+    let uuid = Uuid::try_parse_ascii(value.as_bytes())
+        .ok()
+        .filter(|uuid| value.len() == Hyphenated::LENGTH && uuid.get_version_num() == 7);
+    let why = "not a UUID of version 7 with hyphens";
+    uuid.map(Some).ok_or_else(|| ApiError::header(NAME, why))
 }

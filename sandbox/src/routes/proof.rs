@@ -19,6 +19,6 @@ pub(super) async fn verify_challenge_proof(
 ) -> Result<Json<VerificationResult>, ApiError> {
     let proof = member::not_empty("proof", visitor.proof)?;
     let ip = member::ip("ip", &member::required("ip", visitor.ip)?)?;
-    let valid = service.redeem_proof(&proof, ip, visitor.user_agent.as_deref());
+    let valid = service.redeem_proof(&proof, ip, visitor.user_agent.as_deref())?;
     Ok(Json(VerificationResult { valid }))
 }

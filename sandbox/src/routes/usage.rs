@@ -19,6 +19,6 @@ pub(super) async fn get_usage(
         blocked: counts.blocked,
         challenged: counts.challenged,
         allowed: counts.allowed,
-        period,
+        period: period.to_string(),
     })
 }

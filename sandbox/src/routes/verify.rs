@@ -19,5 +19,5 @@ pub(super) async fn verify_challenge(
 ) -> Result<Json<VerificationResult>, ApiError> {
     let token = member::not_empty("token", answer.token)?;
     let response = member::not_empty("response", answer.response)?;
-    Ok(Json(VerificationResult { valid: service.redeem(&token, &response) }))
+    Ok(Json(VerificationResult { valid: service.redeem(&token, &response)? }))
 }

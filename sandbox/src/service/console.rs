@@ -49,7 +49,8 @@ impl Service {
         if seen == Some(edition) {
             return None;
         }
-        let rows = journal.rows().rev().map(|row| Row::new(row, console.time_of(row.at))).collect();
+        let rows =
+            journal.rows().rev().map(|row| Row::new(row, self.clock.time_of(row.at))).collect();
         let plot = plot(journal.rates(), now);
         let mistake = journal.mistake().unwrap_or_default().to_owned();
         drop(journal);

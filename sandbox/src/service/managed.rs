@@ -9,6 +9,7 @@ use super::{Decision, Service, lock};
 use crate::challenge::{Challenge, Puzzle};
 use crate::entity::Entity;
 use crate::managed::{Closed, NotAllowed, Task, Unproven};
+use crate::ticket::Full;
 
 /// Why a challenge has no page.
 #[derive(Debug)]
@@ -56,17 +57,22 @@ impl Service {
 
     /// Accepts the proof of a managed challenge, which lifts the challenges of the entity that held
     /// it.
-    pub(crate) fn redeem_proof(&self, proof: &str, ip: IpAddr, user_agent: Option<&str>) -> bool {
+    pub(crate) fn redeem_proof(
+        &self,
+        proof: &str,
+        ip: IpAddr,
+        user_agent: Option<&str>,
+    ) -> Result<bool, Full> {
         let visitor = Entity::visitor(ip, user_agent);
         let mut managed = lock(&self.managed);
-        let solved = managed.redeem(proof, visitor, self.clock.now());
+        let solved = managed.redeem(proof, visitor, self.clock.now())?;
         drop(managed);
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a managed challenge is passed");
             self.note_ended();
         }
-        solved.is_some()
+        Ok(solved.is_some())
     }
 
     /// Whether this is the origin of the sandbox's own pages.

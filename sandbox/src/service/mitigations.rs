@@ -6,6 +6,7 @@ use tracing::{info, warn};
 
 use super::{Service, lock};
 use crate::analysis::{InForce, PolicyInForce};
+use crate::policies::Content;
 use crate::policy::{Remedy, Task};
 use crate::visitor::Visitor;
 
@@ -54,22 +55,30 @@ impl Service {
 
     /// Reads the policy file again and applies it, or keeps the policies that are in force.
     pub(crate) fn reload_policies(&self) -> io::Result<()> {
+        self.reload(&mut lock(&self.content))
+    }
+
+    /// Does so unless the file was read with this content already. Nobody waits for the outcome.
+    pub(crate) fn reload_changed_policies(&self, seen: &Content) {
+        let mut content = lock(&self.content);
+        if *content != *seen
+            && let Err(error) = self.reload(&mut content)
+        {
+            warn!(%error, "the policies stay as they were");
+        }
+    }
+
+    /// Reads the file and applies it, one after the other: what was read first is not applied last.
+    fn reload(&self, content: &mut Content) -> io::Result<()> {
         let Some(path) = self.source.file() else {
             let why = "these policies come from no file; give one with --policies or \
                        SandboxBuilder::policies_file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
-        let read = self.source.read().map(|policies| lock(&self.analysis).replace(policies));
+        let read = self.source.read(content).map(|policies| lock(&self.analysis).replace(policies));
         self.note_reload(path, read.as_ref().err());
         self.note_ended();
         read.inspect(|()| info!(file = %path.display(), "the policies are read again"))
-    }
-
-    /// Does so where nobody waits for the outcome.
-    pub(crate) fn reload_policies_and_log(&self) {
-        if let Err(error) = self.reload_policies() {
-            warn!(%error, "the policies stay as they were");
-        }
     }
 
     #[track_caller]

@@ -39,6 +39,24 @@ async fn there_is_none_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn each_path_has_its_methods_and_head_is_none_of_them() {
+    let sandbox = sandbox().await;
+    for (path, allowed) in [
+        ("/healthz", "GET"),
+        ("/faults", "DELETE, GET, POST"),
+        ("/faults/1", "DELETE"),
+        ("/requests", "GET"),
+        ("/clock", "POST"),
+    ] {
+        for method in [Method::HEAD, Method::PUT] {
+            let answer = Answer::to(request(&sandbox, method.clone(), path)).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn it_is_another_address_than_the_api() {
     let sandbox = sandbox().await;
     assert_ne!(sandbox.admin_addr(), Some(sandbox.addr()));

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use esper_sandbox::{Fault, Limits, Operation, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::raw::{self, PATIENCE};
@@ -21,6 +21,15 @@ const FLOOD: usize = 200;
 
 async fn limited(limits: Limits) -> Sandbox {
     Sandbox::builder().limits(limits).start().await.expect("a sandbox")
+}
+
+/// Waits until the first fault has hit so many calls.
+async fn wait_for_hits(sandbox: &Sandbox, hits: u64) {
+    let start = Instant::now();
+    while sandbox.faults().list()[0].hits < hits {
+        assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// Connections that begin like this and do not go on.
@@ -97,11 +106,7 @@ async fn a_decision_comes_while_other_calls_are_never_answered() {
     sandbox.faults().add(Fault::silence().on(Operation::VerifyChallenge));
     let verification = json!({ "token": "x", "response": "1" });
     let silent: Vec<_> = (0..2).map(|_| raw::send(&sandbox, "/v1/verify", &verification)).collect();
-    let start = Instant::now();
-    while sandbox.faults().list()[0].hits < 2 {
-        assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
-        tokio::task::yield_now().await;
-    }
+    wait_for_hits(&sandbox, 2).await;
     Caller::of(&sandbox).decide(IP).await;
     wait_until_over(&silent, 1);
 }
@@ -217,6 +222,21 @@ async fn flood_of_bodies(sandbox: &Sandbox) -> Vec<String> {
         statuses.push(String::from_utf8_lossy(&answer).into_owned());
     }
     statuses
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_processed_keeps_no_room_for_its_body_while_it_is_delayed() {
+    let sandbox = limited(Limits::default().bodies(MIB)).await;
+    let late = Fault::status(503).after(Duration::from_secs(3600));
+    sandbox.faults().add(late.on(Operation::VerifyChallenge));
+    let large = |mut body: Value| {
+        body["more"] = "x".repeat(MIB / 2).into();
+        body
+    };
+    let verification = large(json!({ "token": "x", "response": "1" }));
+    let _late = raw::send(&sandbox, "/v1/verify", &verification);
+    wait_for_hits(&sandbox, 1).await;
+    Caller::of(&sandbox).decide_about(large(json!({ "ip": IP }))).await;
 }
 
 #[tokio::test]

@@ -351,11 +351,18 @@ async fn a_name_that_is_not_the_sandboxs_own_is_refused() {
     let desk = Desk::of(Sandbox::builder().public_url("https://esper.shop.example/sandbox")).await;
     desk.caller.events(IP, 61).await;
     let lift = format!("/{}", desk.view().await["mitigations"][0]["lift"].as_str().expect("one"));
-    for good in ["localhost", "esper.localhost:1", "127.0.0.1:80", "[::1]", "esper.shop.example"] {
+    for good in [
+        "localhost",
+        "esper.localhost:1",
+        "127.0.0.1:80",
+        "[::1]",
+        "192.0.2.1:8787",
+        "esper.shop.example",
+    ] {
         let answer = Answer::to(desk.get("/").header("Host", good)).await;
         assert_eq!(answer.status, StatusCode::OK, "{good}: {}", answer.body);
     }
-    for bad in ["evil.example", "localhost.evil.example", "192.0.2.1", "shop.example"] {
+    for bad in ["evil.example", "localhost.evil.example", "192.0.2.1.example", "shop.example"] {
         for path in ["/", "/console/stream"] {
             let answer = Answer::to(desk.get(path).header("Host", bad)).await;
             answer.refusal(403, "wrong_host");
@@ -410,6 +417,10 @@ async fn each_path_of_the_console_has_its_method() {
     }
     let answer = Answer::to(desk.get("/console/mitigations/x/lift")).await;
     answer.refusal(405, "method_not_allowed");
+    for none in ["x", "-1", "%ff"] {
+        let answer = Answer::to(desk.post(&format!("/console/mitigations/{none}/lift"))).await;
+        answer.refusal(404, "not_found");
+    }
 }
 
 #[tokio::test]

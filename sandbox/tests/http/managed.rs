@@ -237,7 +237,8 @@ async fn a_page_that_nobody_issued_is_not_there() {
         let page = Page::open(&visit.caller, url).await;
         assert_eq!(page.answer.status, StatusCode::NOT_FOUND, "{token}");
         assert!(page.html().contains("There is no such check") && !page.html().contains("<script"));
-        Answer::to(page.hand_in(&visit.caller, "1")).await.refusal(404, "not_found");
+        let answer = Answer::to(page.hand_in(&visit.caller, "1")).await;
+        assert!(answer.refusal(404, "not_found").contains("not issued by this sandbox"), "{token}");
     }
 }
 
