@@ -19,14 +19,14 @@ use tracing::info;
 
 use self::fault_spec::FaultSpec;
 use self::guard::guard;
-use crate::bodies::Bodies;
-use crate::body::{self, JsonBody};
-use crate::error::ApiError;
 use crate::faults::{Fault, FaultId};
+use crate::http::body::budget::Bodies;
+use crate::http::body::{self, JsonBody};
+use crate::http::error::ApiError;
+use crate::http::log::log;
+use crate::http::member;
+use crate::http::methods::only;
 use crate::limits::Limits;
-use crate::log::log;
-use crate::member;
-use crate::methods::only;
 use crate::service::Service;
 
 /// The admin interface, for an address of its own.

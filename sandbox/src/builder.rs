@@ -10,16 +10,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::admin;
+use crate::challenge::managed::{ManagedChallenges, ReturnHosts};
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
 use crate::console::{Console, ConsoleState, Curtain, Viewers};
-use crate::keys::ApiKeys;
+use crate::http::public_url::{PublicUrl, url_of};
+use crate::http::routes;
+use crate::http::server::{Listening, Server, Site};
 use crate::limits::Limits;
-use crate::managed::{ManagedChallenges, ReturnHosts};
-use crate::policies::{PolicySource, watch};
-use crate::public_url::{PublicUrl, url_of};
-use crate::routes;
+use crate::policy_file::{PolicySource, watch};
 use crate::sandbox::Sandbox;
-use crate::server::{Listening, Server, Site};
+use crate::service::keys::ApiKeys;
 use crate::service::{Parts, Service};
 
 /// A sandbox that is yet to start.

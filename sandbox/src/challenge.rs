@@ -1,17 +1,22 @@
 //! Issue challenges, and accept one correct answer to each.
 
+pub(crate) mod managed;
+pub(crate) mod proof_of_work;
+mod signature;
+pub(crate) mod ticket;
+
 use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::challenge::proof_of_work::{is_answer, new_salt};
+use crate::challenge::signature::Signer;
+use crate::challenge::ticket::{Full, Spent, Ticket};
 use crate::clock::Moment;
-use crate::entity::Entity;
-use crate::policy::Task;
-use crate::proof_of_work::{is_answer, new_salt};
-use crate::signature::Signer;
-use crate::ticket::{Full, Spent, Ticket};
+use crate::engine::entity::Entity;
+use crate::engine::policy::Task;
 
 /// Challenges: those issued live in their signed tokens, those answered are remembered here.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! The page, and the stream that keeps it up to date, show one [`View`]. The page knows nothing else.
 
 mod host;
+pub(crate) mod journal;
 mod page;
 mod plot;
 mod view;
@@ -15,7 +16,7 @@ pub(crate) use self::page::{page, script, style};
 pub(crate) use self::plot::plot;
 pub(crate) use self::view::{Fault, Policy, Row, View, more};
 pub(crate) use self::viewers::{Curtain, Viewer, Viewers};
-use crate::journal::Journal;
+use crate::console::journal::Journal;
 
 /// Where there is a console: the page at `/` that shows what the sandbox sees and does.
 ///

@@ -1,60 +1,30 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
-mod analysis;
-mod arrivals;
-mod auth;
-mod bodies;
-mod body;
 mod builder;
 mod challenge;
 mod clock;
-mod connections;
 mod console;
-mod deliveries;
-mod entity;
-mod error;
-mod facts;
+mod engine;
 mod faults;
-mod history;
-mod host;
-mod html;
-mod journal;
-mod keys;
+mod http;
 mod limits;
-mod log;
-mod managed;
-mod member;
-mod methods;
-mod mitigation;
-mod policies;
-mod policy;
-mod proof_of_work;
-mod public_url;
-mod rate_limit;
+mod policy_file;
 mod recording;
 mod rehearsal;
-mod routes;
-mod same_origin;
 mod sandbox;
-mod server;
 mod service;
-mod signature;
-mod ticket;
-mod usage;
-mod visitor;
-mod wire;
 
-pub use arrivals::TooFewEvents;
 pub use builder::SandboxBuilder;
+pub use challenge::proof_of_work::solve_proof_of_work;
 pub use console::Console;
+pub use engine::visitor::Visitor;
 pub use faults::{Fault, FaultId, FaultStatus, Faults, InvalidFault, Operation};
 pub use limits::Limits;
-pub use policies::{
+pub use policy_file::{
     PolicyError, STARTER_POLICIES, check_policies, check_policy_file, policy_schema,
 };
-pub use proof_of_work::solve_proof_of_work;
 pub use recording::RecordedRequest;
 pub use rehearsal::Rehearsal;
 pub use sandbox::Sandbox;
-pub use visitor::Visitor;
+pub use service::arrivals::TooFewEvents;

@@ -12,7 +12,7 @@ use axum::response::Response;
 
 use self::raw::Raw;
 pub use self::request::RecordedRequest;
-use crate::connections::Fate;
+use crate::http::connections::Fate;
 use crate::service::Service;
 
 /// The last requests, in the order in which they arrived.

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::analysis::{Analysis, Held};
 use crate::clock::Moment;
-use crate::error::ApiError;
-use crate::facts::Facts;
-use crate::policies::{PolicyError, PolicySet};
-use crate::policy::Remedy;
-use crate::wire::MitigationResponse;
+use crate::engine::facts::Facts;
+use crate::engine::policy::Remedy;
+use crate::engine::{Analysis, Held};
+use crate::http::error::ApiError;
+use crate::http::wire::MitigationResponse;
+use crate::policy_file::{PolicyError, PolicySet};
 
 /// Policies without a server and without a clock: what would they decide, after these events?
 ///

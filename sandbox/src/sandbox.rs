@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
 use crate::console::Curtain;
+use crate::engine::visitor::Visitor;
 use crate::faults::Faults;
-use crate::public_url::url_of;
+use crate::http::public_url::url_of;
+use crate::http::server::Server;
 use crate::recording::RecordedRequest;
-use crate::server::Server;
 use crate::service::Service;
-use crate::visitor::Visitor;
+use crate::service::arrivals::TooFewEvents;
 
 /// A running stand-in for Esper.
 ///

@@ -2,9 +2,14 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
+pub(crate) mod arrivals;
 mod console;
+pub(crate) mod deliveries;
+pub(crate) mod keys;
 mod managed;
 mod mitigations;
+mod rate_limit;
+pub(crate) mod usage;
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,25 +19,25 @@ use tracing::{error, info};
 
 pub(crate) use self::console::Edition;
 pub(crate) use self::managed::NoPage;
-use crate::analysis::{Analysis, Held, Standing};
-use crate::arrivals::Arrivals;
+use crate::challenge::managed::{Addressee, ManagedChallenges};
+use crate::challenge::ticket::Full;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::{Clock, Month};
 use crate::console::ConsoleState;
-use crate::deliveries::{Deliveries, Delivery};
-use crate::entity::Entity;
-use crate::error::ApiError;
-use crate::facts::Facts;
+use crate::engine::entity::Entity;
+use crate::engine::facts::Facts;
+use crate::engine::policy::Remedy;
+use crate::engine::{Analysis, Held, Standing};
 use crate::faults::Faults;
-use crate::keys::{ApiKeys, KeyId};
-use crate::managed::{Addressee, ManagedChallenges};
-use crate::policies::{Content, PolicySource};
-use crate::policy::Remedy;
-use crate::public_url::PublicUrl;
-use crate::rate_limit::RateLimit;
+use crate::http::error::ApiError;
+use crate::http::public_url::PublicUrl;
+use crate::policy_file::{Content, PolicySource};
 use crate::recording::Recording;
-use crate::ticket::Full;
-use crate::usage::{Counts, Usage};
+use crate::service::arrivals::Arrivals;
+use crate::service::deliveries::{Deliveries, Delivery};
+use crate::service::keys::{ApiKeys, KeyId};
+use crate::service::rate_limit::RateLimit;
+use crate::service::usage::{Counts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
 #[derive(Debug)]

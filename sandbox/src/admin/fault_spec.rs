@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::error::ApiError;
 use crate::faults::{Fault, Operation};
-use crate::member;
+use crate::http::error::ApiError;
+use crate::http::member;
 
 /// A fault as the admin interface takes it.
 #[derive(Debug, Deserialize)]

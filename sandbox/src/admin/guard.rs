@@ -7,9 +7,9 @@ use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::error::ApiError;
-use crate::host::{cannot_be_rebound, is_sent_to};
-use crate::same_origin::SameOrigin;
+use crate::http::error::ApiError;
+use crate::http::host::{cannot_be_rebound, is_sent_to};
+use crate::http::same_origin::SameOrigin;
 use crate::service::Service;
 
 /// Refuses what a browser may send on behalf of another site, as a middleware.

@@ -6,8 +6,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::error::ApiError;
-use crate::host::{cannot_be_rebound, is_sent_to};
+use crate::http::error::ApiError;
+use crate::http::host::{cannot_be_rebound, is_sent_to};
 use crate::service::Service;
 
 /// Lets requests pass that were sent to an address, this machine or the public URL, as a

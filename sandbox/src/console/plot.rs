@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::view::{Minute, Plot, grouped};
 use crate::clock::Moment;
-use crate::journal::{Counts, Rates, SECONDS};
+use crate::console::journal::{Counts, Rates, SECONDS};
 
 pub(crate) fn plot(rates: &Rates, now: Moment) -> Plot {
     let (mut seconds, mut minutes) = ([Counts::default(); WIDTH], [Counts::default(); 5]);

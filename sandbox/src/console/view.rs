@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::analysis::{self, PolicyInForce};
 use crate::clock::whole_seconds;
+use crate::console::journal::{self, Class, Place, What, Whose, excerpt};
+use crate::engine::mitigation::Ending;
+use crate::engine::policy::Effect;
+use crate::engine::{self, PolicyInForce};
 use crate::faults::FaultStatus;
-use crate::journal::{self, Class, Place, What, Whose, excerpt};
-use crate::mitigation::Ending;
-use crate::policy::Effect;
-use crate::wire::Action;
+use crate::http::wire::Action;
 
 /// All that is shown at one moment.
 #[derive(Debug, Serialize)]
@@ -147,8 +147,8 @@ impl Row {
     }
 }
 
-impl From<analysis::InForce> for InForce {
-    fn from(held: analysis::InForce) -> Self {
+impl From<engine::InForce> for InForce {
+    fn from(held: engine::InForce) -> Self {
         let (effect, tone) = effect(held.effect);
         let entity = excerpt(&held.entity, LONGEST);
         let policy = held.policy.as_deref().unwrap_or("what was put by hand");

@@ -11,9 +11,9 @@ use axum::response::{IntoResponse as _, Response};
 use tracing::debug;
 
 use super::{Blow, Kind, Operation};
-use crate::connections::Fate;
+use crate::http::connections::Fate;
+use crate::http::wire::ErrorBody;
 use crate::service::Service;
-use crate::wire::ErrorBody;
 
 /// Lets a call go wrong if it is a fault's turn, as a middleware.
 pub(crate) async fn inflict(

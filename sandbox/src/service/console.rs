@@ -7,14 +7,14 @@ use std::path::Path;
 use url::Host;
 
 use super::{Service, lock};
-use crate::analysis::Standing;
 use crate::clock::Moment;
+use crate::console::journal::{Journal, Verdict, second};
 use crate::console::{ConsoleState, Fault, Policy, Row, View, more, plot};
-use crate::facts::Facts;
-use crate::journal::{Journal, Verdict, second};
-use crate::mitigation::Mitigation;
-use crate::policy::Effect;
-use crate::wire::Action;
+use crate::engine::Standing;
+use crate::engine::facts::Facts;
+use crate::engine::mitigation::Mitigation;
+use crate::engine::policy::Effect;
+use crate::http::wire::Action;
 
 /// What tells one view from the next; whoever saw one need not see it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

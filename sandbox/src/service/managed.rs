@@ -6,10 +6,10 @@ use tracing::{error, info};
 use url::Url;
 
 use super::{Decision, Service, lock};
+use crate::challenge::managed::{Closed, NotAllowed, Task, Unproven};
+use crate::challenge::ticket::Full;
 use crate::challenge::{Challenge, Puzzle};
-use crate::entity::Entity;
-use crate::managed::{Closed, NotAllowed, Task, Unproven};
-use crate::ticket::Full;
+use crate::engine::entity::Entity;
 
 /// Why a challenge has no page.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::io;
 use tracing::{info, warn};
 
 use super::{Service, lock};
-use crate::analysis::{InForce, PolicyInForce};
-use crate::policies::Content;
-use crate::policy::{Remedy, Task};
-use crate::visitor::Visitor;
+use crate::engine::policy::{Remedy, Task};
+use crate::engine::visitor::Visitor;
+use crate::engine::{InForce, PolicyInForce};
+use crate::policy_file::Content;
 
 impl Service {
     /// Blocks a visitor until that is lifted.

@@ -1,0 +1,86 @@
+//! Test whether an event or a request is what a policy is about.
+
+use ipnet::IpNet;
+use regex::Regex;
+
+use super::field::Field;
+use crate::engine::facts::Facts;
+
+/// A condition.
+#[derive(Debug)]
+pub(crate) enum Matcher {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Field(Field, Test),
+}
+
+/// What a field is tested for.
+#[derive(Debug)]
+pub(crate) enum Test {
+    Equals(String),
+    Contains(String),
+    StartsWith(String),
+    Pattern(Regex),
+    In(Vec<String>),
+    WordIn(Vec<String>),
+    NetworkIn(Vec<IpNet>),
+    Present(bool),
+}
+
+impl Matcher {
+    /// Whether the condition holds. A field that is not there passes no test but that for absence.
+    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+        match self {
+            Self::All(all) => all.iter().all(|one| one.matches(facts)),
+            Self::Any(any) => any.iter().any(|one| one.matches(facts)),
+            Self::Not(one) => !one.matches(facts),
+            Self::Field(field, Test::Present(present)) => facts.has(field) == *present,
+            Self::Field(Field::ClientIp, Test::NetworkIn(networks)) => {
+                facts.ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+            }
+            Self::Field(field, test) => facts.text(field).is_some_and(|text| test.passes(&text)),
+        }
+    }
+
+    /// The word of a list that made the condition hold, if it was one.
+    pub(crate) fn word(&self, facts: &Facts<'_>) -> Option<&str> {
+        match self {
+            Self::All(all) => all.iter().find_map(|one| one.word(facts)),
+            Self::Any(any) => {
+                any.iter().filter(|one| one.matches(facts)).find_map(|one| one.word(facts))
+            }
+            Self::Field(field, Test::WordIn(words)) => find_word(words, &facts.text(field)?),
+            Self::Not(_) | Self::Field(..) => None,
+        }
+    }
+}
+
+impl Test {
+    fn passes(&self, text: &str) -> bool {
+        match self {
+            Self::Equals(expected) => text == expected,
+            Self::Contains(part) => text.contains(part.as_str()),
+            Self::StartsWith(start) => text.starts_with(start.as_str()),
+            Self::Pattern(pattern) => pattern.is_match(text),
+            Self::In(texts) => texts.iter().any(|expected| text == expected),
+            Self::WordIn(words) => find_word(words, text).is_some(),
+            Self::NetworkIn(networks) => text.parse().is_ok_and(|ip: std::net::IpAddr| {
+                networks.iter().any(|network| network.contains(&ip.to_canonical()))
+            }),
+            Self::Present(present) => text.is_empty() != *present,
+        }
+    }
+}
+
+/// The first word of a text that is in a list, as the list has it.
+fn find_word<'a>(words: &'a [String], text: &str) -> Option<&'a str> {
+    text.split(|c| !is_of_word(c))
+        .find_map(|word| words.iter().find(|listed| listed.eq_ignore_ascii_case(word)))
+        .map(String::as_str)
+}
+
+/// Whether a character is part of a word, as the names of crawlers are words.
+pub(crate) fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}

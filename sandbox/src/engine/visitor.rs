@@ -1,0 +1,109 @@
+//! Name a visitor, to put something on or to lift it.
+
+use std::net::IpAddr;
+
+use crate::engine::Field;
+use crate::engine::entity::{Entity, short_digest};
+use crate::engine::facts::Facts;
+
+/// Somebody who visits an application: an address, with one user agent or with any.
+///
+/// ```
+/// use esper_sandbox::Visitor;
+///
+/// let anybody_there = Visitor::new("203.0.113.7");
+/// let with_curl = Visitor::new("203.0.113.7").with_user_agent("curl/8.5.0");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    ip: String,
+    user_agent: Option<String>,
+}
+
+impl Visitor {
+    /// Whoever is at an address, with any user agent.
+    pub fn new(ip: impl Into<String>) -> Self {
+        Self { ip: ip.into(), user_agent: None }
+    }
+
+    /// Only with this user agent.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = Some(user_agent.into());
+        self
+    }
+
+    /// The visitor's address, as far as it is one.
+    #[track_caller]
+    pub(crate) fn ip(&self) -> IpAddr {
+        let Ok(ip) = self.ip.parse::<IpAddr>() else {
+            panic!("{:?} is no IP address; a visitor is named by one, without a port", self.ip);
+        };
+        ip.to_canonical()
+    }
+
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// The entity that a mitigation by hand is put on.
+    #[track_caller]
+    pub(crate) fn entity(&self) -> Entity {
+        match &self.user_agent {
+            Some(user_agent) => Entity::visitor(self.ip(), Some(user_agent)),
+            None => Entity::address(self.ip()),
+        }
+    }
+
+    /// The visitor for people, in the manner of an entity.
+    #[track_caller]
+    pub(crate) fn label(&self) -> String {
+        match &self.user_agent {
+            Some(user_agent) => format!("client_ip {}, user_agent {user_agent}", self.ip()),
+            None => format!("client_ip {}", self.ip()),
+        }
+    }
+}
+
+/// An address stands for whoever is there.
+impl From<&str> for Visitor {
+    fn from(ip: &str) -> Self {
+        Self::new(ip)
+    }
+}
+
+/// An address stands for whoever is there.
+impl From<IpAddr> for Visitor {
+    fn from(ip: IpAddr) -> Self {
+        Self::new(ip.to_string())
+    }
+}
+
+/// Whom a mitigation is about, in little memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whom {
+    ip: IpAddr,
+    /// A digest; none is any.
+    user_agent: Option<u64>,
+}
+
+impl Whom {
+    /// Whom an entity is about, if its key has an address.
+    pub(crate) fn of(key: &[Field], facts: &Facts<'_>) -> Option<Self> {
+        let ip = facts.ip.filter(|_| key.contains(&Field::ClientIp))?;
+        let has_user_agent = key.contains(&Field::UserAgent);
+        let user_agent = has_user_agent.then(|| short_digest(facts.user_agent.unwrap_or_default()));
+        Some(Self { ip, user_agent })
+    }
+
+    #[track_caller]
+    pub(crate) fn named(visitor: &Visitor) -> Self {
+        Self { ip: visitor.ip(), user_agent: visitor.user_agent().map(short_digest) }
+    }
+
+    /// Whether this may be a visitor, who has any user agent if none is said.
+    pub(crate) fn may_be(self, ip: IpAddr, user_agent: Option<&str>) -> bool {
+        let same = |(own, other): (u64, &str)| own == short_digest(other);
+        self.ip == ip && self.user_agent.zip(user_agent).is_none_or(same)
+    }
+}

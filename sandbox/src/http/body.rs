@@ -1,0 +1,190 @@
+//! Receive a body whole, then read it as JSON with errors that name the member at fault.
+
+pub(crate) mod budget;
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::Extensions;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::timeout;
+
+use crate::http::body::budget::{Bodies, Room};
+use crate::http::error::ApiError;
+use crate::service::Service;
+
+/// A request's body, read as JSON.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Service>) -> Result<Self, ApiError> {
+        match parts.extensions.get() {
+            Some(Received::TooLarge) => Err(ApiError::content_too_large(LIMIT)),
+            Some(Received::Late) => Err(ApiError::too_slow()),
+            Some(Received::GaveWay) => Err(ApiError::too_much_at_once()),
+            Some(Received::Whole { .. }) if !is_json(parts) => {
+                Err(ApiError::unsupported_media_type())
+            }
+            Some(Received::Whole { body, .. }) => read(body).map(Self),
+            Some(Received::Part) | None => Err(ApiError::malformed("the body ended early")),
+        }
+    }
+}
+
+/// Receives the body before the request is looked at, as a middleware.
+///
+/// A refusal that overtakes its request's body makes the connection break while the client is
+/// still sending, and the client sees the break instead of the refusal.
+pub(crate) async fn receive(
+    State(bodies): State<Bodies>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let received = timeout(bodies.time, Received::from(body, bodies.begin())).await;
+    parts.extensions.insert(received.unwrap_or(Received::Late));
+    next.run(Request::from_parts(parts, Body::empty())).await
+}
+
+/// The body of a request that has arrived in whole.
+pub(crate) fn whole(extensions: &Extensions) -> Option<&Bytes> {
+    match extensions.get() {
+        Some(Received::Whole { body, .. }) => Some(body),
+        _ => None,
+    }
+}
+
+/// What arrived of a body.
+#[derive(Clone, Debug)]
+enum Received {
+    /// All of it, and the room that it takes.
+    Whole {
+        body: Bytes,
+        _room: Arc<Room>,
+    },
+    TooLarge,
+    Part,
+    /// Not all of it in time.
+    Late,
+    /// All of it, while there was no room for it.
+    GaveWay,
+}
+
+impl Received {
+    async fn from(mut body: Body, mut room: Room) -> Self {
+        let (mut whole, mut size) = (Vec::new(), 0);
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = room.gives_way() => break,
+            };
+            let Some(frame) = frame else {
+                if !room.complete() {
+                    return Self::GaveWay;
+                }
+                return Self::Whole { body: whole.into(), _room: Arc::new(room) };
+            };
+            let Ok(frame) = frame else { return Self::Part };
+            let Ok(data) = frame.into_data() else { continue };
+            size += data.len();
+            if size > LIMIT || !room.grow(data.len()) {
+                break;
+            }
+            whole.extend_from_slice(&data);
+        }
+        // It is refused. Nothing of it is kept, and no room from others.
+        drop((whole, room));
+        Self::drained(body, size).await
+    }
+
+    /// Receives the rest of a body of which nothing is kept.
+    async fn drained(mut body: Body, mut size: usize) -> Self {
+        while size <= PATIENCE
+            && let Some(frame) = body.frame().await
+        {
+            let Ok(frame) = frame else { return Self::Part };
+            size += frame.data_ref().map_or(0, Bytes::len);
+        }
+        if size > LIMIT { Self::TooLarge } else { Self::GaveWay }
+    }
+}
+
+/// The most bytes that a body may have.
+const LIMIT: usize = 1024 * 1024;
+
+/// The most bytes that are received, and dropped, of a body that is too large.
+const PATIENCE: usize = 16 * LIMIT;
+
+fn is_json(parts: &Parts) -> bool {
+    let declared = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let text = str::from_utf8(body)
+        .map_err(|_| ApiError::malformed("the body is not encoded as UTF-8"))?;
+    // Serde would also take the members from an array, in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(ApiError::malformed("the body is not a JSON object"));
+    }
+    // To keep track of the member costs more than to read again what does not fit.
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let member = error.path().to_string();
+        refusal(&member, error.inner())
+    })?;
+    json.end().map_err(|error| refusal(WHOLE, &error))?;
+    Ok(value)
+}
+
+fn refusal(member: &str, error: &serde_json::Error) -> ApiError {
+    match error.classify() {
+        Category::Data if member == WHOLE => {
+            ApiError::malformed(format!("the body does not fit: {error}"))
+        }
+        Category::Data => ApiError::member(member, &error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => {
+            ApiError::malformed(format!("the body is not valid JSON: {error}"))
+        }
+    }
+}
+
+/// How `serde_path_to_error` names the body itself.
+const WHOLE: &str = ".";
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+    use crate::limits::Limits;
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_takes_no_room_from_others_while_it_is_drained() {
+        let bodies = Bodies::new(&Limits::default().bodies(LIMIT));
+        let mut other = bodies.begin();
+        let parts = stream::iter([LIMIT, 1]).map(|size| Ok::<_, Infallible>(vec![b' '; size]));
+        let body = Body::from_stream(parts.chain(stream::pending()));
+        let mut received = pin!(Received::from(body, bodies.begin()));
+        assert!(timeout(Duration::ZERO, &mut received).await.is_err(), "it goes on");
+        assert!(other.grow(LIMIT));
+    }
+}
