@@ -20,7 +20,7 @@ use tracing::info;
 use self::fault_spec::FaultSpec;
 use self::guard::guard;
 use crate::faults::{Fault, FaultId};
-use crate::http::body::budget::Bodies;
+use crate::http::body::budget::BodyBudget;
 use crate::http::body::{self, JsonBody};
 use crate::http::error::ApiError;
 use crate::http::log::log;
@@ -39,7 +39,7 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .route("/clock", only("POST", post(advance)))
         .fallback(async || ApiError::not_found())
         .layer(from_fn_with_state(Arc::clone(&service), guard))
-        .layer(from_fn_with_state(Bodies::new(limits), body::receive))
+        .layer(from_fn_with_state(BodyBudget::new(limits), body::receive))
         .layer(from_fn(log))
         .with_state(service)
 }

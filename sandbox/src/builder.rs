@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::admin;
 use crate::challenge::managed::{ManagedChallenges, ReturnHosts};
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
-use crate::console::{Console, ConsoleState, Curtain, Viewers};
+use crate::console::{Console, ConsoleState, ShutdownSignal, Viewers};
 use crate::http::public_url::{PublicUrl, url_of};
 use crate::http::routes;
 use crate::http::server::{Listening, Server, Site};
@@ -198,7 +198,7 @@ impl SandboxBuilder {
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
-        let (console, curtain) = self.open_console().unzip();
+        let (console, shutdown) = self.open_console().unzip();
         let service = Arc::new(self.service(console)?);
         let file = self.policies.file();
         let watching = file.map(|file| watch(file.to_owned(), Arc::downgrade(&service)));
@@ -220,17 +220,17 @@ impl SandboxBuilder {
             }
         };
         let server = Server::spawn(sites, self.limits, watching, ready)?;
-        Ok(Starting { curtain, server, service, api_key: self.api_keys.swap_remove(0) })
+        Ok(Starting { shutdown, server, service, api_key: self.api_keys.swap_remove(0) })
     }
 
-    fn open_console(&self) -> Option<(ConsoleState, Curtain)> {
+    fn open_console(&self) -> Option<(ConsoleState, ShutdownSignal)> {
         let wanted = match self.console {
             Console::OnLoopback => self.listen.ip().to_canonical().is_loopback(),
             Console::Always => true,
             Console::Never => false,
         };
-        let (viewers, curtain) = wanted.then(Viewers::new)?;
-        Some((ConsoleState::new(viewers), curtain))
+        let (viewers, shutdown) = wanted.then(Viewers::new)?;
+        Some((ConsoleState::new(viewers), shutdown))
     }
 
     /// The service, without a server.
@@ -276,7 +276,7 @@ impl fmt::Debug for SandboxBuilder {
 
 /// A sandbox whose addresses are not known yet.
 struct Starting {
-    curtain: Option<Curtain>,
+    shutdown: Option<ShutdownSignal>,
     server: Server,
     service: Arc<Service>,
     api_key: String,
@@ -289,10 +289,10 @@ impl Starting {
             [addr] => (addr, None),
             [addr, admin, ..] => (addr, Some(admin)),
         };
-        let Self { curtain, server, service, api_key } = self;
+        let Self { shutdown, server, service, api_key } = self;
         let runtime = listening.runtime;
         let url = url_of(addr);
-        Ok(Sandbox { curtain, server, runtime, service, addr, admin, url, api_key })
+        Ok(Sandbox { shutdown, server, runtime, service, addr, admin, url, api_key })
     }
 
     fn vanished(&self) -> io::Error {

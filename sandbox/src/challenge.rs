@@ -3,7 +3,7 @@
 pub(crate) mod managed;
 pub(crate) mod proof_of_work;
 mod signature;
-pub(crate) mod ticket;
+pub(crate) mod single_use;
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::challenge::proof_of_work::{is_answer, new_salt};
 use crate::challenge::signature::Signer;
-use crate::challenge::ticket::{Full, Spent, Ticket};
+use crate::challenge::single_use::{Full, SingleUse, UsedTokens};
 use crate::clock::Moment;
 use crate::engine::entity::Entity;
 use crate::engine::policy::Task;
@@ -25,7 +25,7 @@ pub(crate) struct Challenges {
     difficulty: u8,
     lifetime: Duration,
     /// The challenges that were answered.
-    answered: Spent,
+    answered: UsedTokens,
 }
 
 /// A challenge as its entity receives it.
@@ -52,7 +52,7 @@ pub(crate) enum Puzzle {
 /// What a token says. Whatever an answer is judged by comes from here.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
-    ticket: Ticket,
+    token_use: SingleUse,
     entity: String,
     puzzle: Puzzle,
 }
@@ -77,7 +77,7 @@ impl Challenges {
                  give it a longer lifetime"
             );
         }
-        Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: Spent::default() })
+        Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: UsedTokens::default() })
     }
 
     /// Gives an entity a task. One that asks for no difficulty of its own has the usual one.
@@ -90,7 +90,7 @@ impl Challenges {
             Task::Turnstile(site_key) => Puzzle::Turnstile { site_key: site_key.clone() },
         };
         let claims = Claims {
-            ticket: Ticket::until(now.after(self.lifetime))?,
+            token_use: SingleUse::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
             puzzle,
         };
@@ -109,7 +109,7 @@ impl Challenges {
     ) -> Result<Option<Entity>, Full> {
         let Some(claims) = self.signer.open::<Claims>(PURPOSE, token) else { return Ok(None) };
         let solved = claims.puzzle.is_solved_by(response);
-        let good = solved && self.answered.spend(claims.ticket, now)?;
+        let good = solved && self.answered.spend(claims.token_use, now)?;
         Ok(Entity::parse(&claims.entity).filter(|_| good))
     }
 }

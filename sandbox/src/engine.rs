@@ -2,101 +2,108 @@
 //!
 //! A state machine without a clock. Whoever calls it says what time it is.
 
+mod assessment;
+pub(crate) mod attributes;
+mod counter_store;
 pub(crate) mod entity;
-pub(crate) mod facts;
 mod field;
-mod history;
 mod in_force;
 mod matcher;
-mod memory;
 pub(crate) mod mitigation;
 pub(crate) mod policy;
-mod standing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod visitor;
+mod window_state;
 
 use std::sync::Arc;
 
+use self::assessment::suspicion;
+pub(crate) use self::assessment::{ActiveMitigation, Assessment, Monitored};
+use self::counter_store::CounterStore;
 pub(crate) use self::field::Field;
-pub(crate) use self::in_force::{InForce, PolicyInForce};
+pub(crate) use self::in_force::{MitigationSummary, PolicySummary};
 pub(crate) use self::matcher::{Matcher, Test, is_of_word};
-use self::memory::Memory;
-use self::standing::suspicion;
-pub(crate) use self::standing::{Held, Monitored, Standing};
 use crate::clock::Moment;
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
-use crate::engine::facts::Facts;
 use crate::engine::mitigation::{Ending, Mitigation, Mitigations};
-use crate::engine::policy::{Effect, Trigger, Window};
+use crate::engine::policy::{ActionKind, Trigger, Window};
 use crate::policy_file::PolicySet;
 
 /// What was learnt of all entities, and the policies by which it was.
 #[derive(Debug)]
 pub(crate) struct Analysis {
     policies: Arc<PolicySet>,
-    memory: Memory,
+    store: CounterStore,
     mitigations: Mitigations,
 }
 
 impl Analysis {
     pub(crate) fn new(policies: PolicySet) -> Self {
-        let memory = Memory::new(&policies.tracks);
-        Self { policies: Arc::new(policies), memory, mitigations: Mitigations::default() }
+        let store = CounterStore::new(&policies.counters);
+        Self { policies: Arc::new(policies), store, mitigations: Mitigations::default() }
     }
 
     /// Applies other policies from now on. What is counted alike goes on, and so do mitigations of
     /// policies that read the same, and those put by hand.
     pub(crate) fn replace(&mut self, policies: PolicySet) {
-        self.memory.carry_over(&self.policies.tracks, &policies.tracks);
+        self.store.carry_over(&self.policies.counters, &policies.counters);
         self.mitigations.carry_over(&policies.policies);
         self.policies = Arc::new(policies);
     }
 
     /// Learns from an event, and tells the mitigation that begins with it, if one does.
-    pub(crate) fn observe(&mut self, facts: &Facts<'_>, now: Moment) -> Option<Mitigation> {
+    pub(crate) fn observe(
+        &mut self,
+        attributes: &Attributes<'_>,
+        now: Moment,
+    ) -> Option<Mitigation> {
         let policies = Arc::clone(&self.policies);
-        let entities = entities(&policies, facts);
-        self.memory.forget_what_is_over(&policies.tracks, now);
+        let entities = entities(&policies, attributes);
+        self.store.forget_what_is_over(&policies.counters, now);
         let counted: Vec<_> = policies
-            .tracks
+            .counters
             .iter()
             .enumerate()
-            .map(|(place, track)| {
-                let entity = entities[track.entity]?;
-                self.memory.record(place, track, entity, track.counts(facts)?, now);
+            .map(|(place, counter)| {
+                let entity = entities[counter.entity]?;
+                self.store.record(place, counter, entity, counter.counts(attributes)?, now);
                 Some(entity)
             })
             .collect();
         for policy in &policies.policies {
             let count = match &policy.trigger {
                 Trigger::Event(matcher) => {
-                    let matches = matcher.as_ref().is_none_or(|matcher| matcher.matches(facts));
+                    let matches =
+                        matcher.as_ref().is_none_or(|matcher| matcher.matches(attributes));
                     matches.then_some(1)
                 }
-                Trigger::Window(window) => counted[window.track]
+                Trigger::Window(window) => counted[window.counter]
                     .map(|entity| {
-                        let of_challenge = policy.remedy.effect() == Effect::Challenge;
+                        let of_challenge = policy.action.kind() == ActionKind::Challenge;
                         self.count(window, entity, of_challenge, now)
                     })
                     .filter(|count| *count > window.over),
             };
             if let (Some(count), Some(entity)) = (count, entities[policy.entity]) {
                 let definition = &policies.entities[policy.entity];
-                return self.mitigations.charge(entity, policy, count, definition, facts, now);
+                return self
+                    .mitigations
+                    .apply_or_renew(entity, policy, count, definition, attributes, now);
             }
         }
         None
     }
 
     /// Tells how a request stands. Asking leaves no trace, not even in the order of forgetting.
-    pub(crate) fn standing(&self, facts: &Facts<'_>, now: Moment) -> Standing {
-        let entities = entities(&self.policies, facts);
-        let by_hand = facts
+    pub(crate) fn assess(&self, attributes: &Attributes<'_>, now: Moment) -> Assessment {
+        let entities = entities(&self.policies, attributes);
+        let by_hand = attributes
             .ip
             .filter(|_| self.mitigations.any_by_hand())
             .into_iter()
-            .flat_map(|ip| [Entity::visitor(ip, facts.user_agent), Entity::address(ip)]);
+            .flat_map(|ip| [Entity::visitor(ip, attributes.user_agent), Entity::address(ip)]);
         let of_request = entities.iter().flatten().copied().chain(by_hand);
         let in_force: Vec<_> =
             of_request.flat_map(|entity| self.mitigations.of(entity, now)).collect();
@@ -107,33 +114,32 @@ impl Analysis {
             Some(suspicion(count, window.over))
         });
         let suspicion = suspicions.fold(0.0, f64::max);
-        let on_requests =
-            self.policies.on_requests.iter().find(|policy| {
-                policy.matcher.as_ref().is_none_or(|matcher| matcher.matches(facts))
-            });
-        Standing::of(&in_force, on_requests, facts, suspicion)
+        let on_requests = self.policies.on_requests.iter().find(|policy| {
+            policy.matcher.as_ref().is_none_or(|matcher| matcher.matches(attributes))
+        });
+        Assessment::of(&in_force, on_requests, attributes, suspicion)
     }
 
     /// Lifts the challenges of an entity that solved one, and counts anew for further ones.
     pub(crate) fn lift_challenges(&mut self, entity: Entity) {
-        let is_challenge = |held: &Mitigation| held.effect() == Effect::Challenge;
+        let is_challenge = |mitigation: &Mitigation| mitigation.kind() == ActionKind::Challenge;
         self.mitigations.remove(entity, Ending::Passed, is_challenge);
         for policy in &self.policies.policies {
-            if let (Trigger::Window(window), Effect::Challenge) =
-                (&policy.trigger, policy.remedy.effect())
+            if let (Trigger::Window(window), ActionKind::Challenge) =
+                (&policy.trigger, policy.action.kind())
             {
-                self.memory.forgive(window.track, entity);
+                self.store.forgive(window.counter, entity);
             }
         }
     }
 
     fn count(&self, window: &Window, entity: Entity, of_challenge: bool, now: Moment) -> usize {
-        let history = self.memory.get(window.track, entity);
-        history.map_or(0, |history| history.count(window, of_challenge, now))
+        let state = self.store.get(window.counter, entity);
+        state.map_or(0, |state| state.count(window, of_challenge, now))
     }
 }
 
 /// The entity of each definition.
-fn entities(policies: &PolicySet, facts: &Facts<'_>) -> Vec<Option<Entity>> {
-    policies.entities.iter().map(|definition| definition.entity(facts)).collect()
+fn entities(policies: &PolicySet, attributes: &Attributes<'_>) -> Vec<Option<Entity>> {
+    policies.entities.iter().map(|definition| definition.entity(attributes)).collect()
 }

@@ -1,7 +1,7 @@
-//! Let calls go wrong on purpose: which faults are on, and which of them strikes a call.
+//! Let calls go wrong on purpose: which faults are on, and which of them hits a call.
 
 mod fault;
-mod inflict;
+mod inject;
 mod operation;
 
 use std::fmt;
@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use self::fault::Kind;
 pub use self::fault::{Fault, InvalidFault};
-pub(crate) use self::inflict::inflict;
+pub(crate) use self::inject::inject;
 pub use self::operation::Operation;
 
 /// The faults of a sandbox.
 ///
 /// Clones are handles to the same faults. The first fault, in the order in which they were added,
-/// that is about a call and whose turn it is strikes the call; the others do not see it.
+/// that is about a call and whose turn it is hits the call; the others do not see it.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<List>>);
 
@@ -33,21 +33,21 @@ pub struct FaultId(u64);
 pub struct FaultStatus {
     /// Its number.
     pub id: FaultId,
-    /// The operation whose calls it strikes; all if there is none.
+    /// The operation whose calls it hits; all if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
     /// What it does, in words.
     pub does: String,
-    /// How many calls it struck.
+    /// How many calls it hit.
     pub hits: u64,
-    /// How many more it will strike; without end if there is none.
+    /// How many more it will hit; without end if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<u64>,
 }
 
-/// What strikes a call.
+/// What hits a call.
 #[derive(Debug)]
-struct Blow {
+struct Injection {
     fault: Fault,
     headers: HeaderMap,
 }
@@ -123,7 +123,7 @@ impl Faults {
         removed
     }
 
-    /// Removes all faults. Calls that were struck already stay so.
+    /// Removes all faults. Calls that were hit already stay so.
     pub fn clear(&self) {
         let mut list = self.lock();
         list.faults.clear();
@@ -135,15 +135,15 @@ impl Faults {
         self.lock().version
     }
 
-    /// Finds what strikes a call, and counts it.
-    fn strike(&self, operation: Operation) -> Option<Blow> {
+    /// Finds what hits a call, and counts it.
+    fn select(&self, operation: Operation) -> Option<Injection> {
         let List { faults, version, .. } = &mut *self.lock();
         let listed = faults.iter_mut().find_map(|listed| {
-            let struck = listed.is_about(operation) && listed.takes_its_turn();
-            struck.then_some(listed)
+            let hit = listed.is_about(operation) && listed.takes_its_turn();
+            hit.then_some(listed)
         })?;
         *version += 1;
-        Some(Blow { fault: listed.fault.clone(), headers: listed.headers.clone() })
+        Some(Injection { fault: listed.fault.clone(), headers: listed.headers.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
@@ -160,10 +160,10 @@ impl Listed {
         let turns = |calls: u64| {
             u128::from(calls) * u128::from(self.fault.share_in_millionths()) / 1_000_000
         };
-        let struck = turns(self.calls + 1) > turns(self.calls);
+        let hit = turns(self.calls + 1) > turns(self.calls);
         self.calls += 1;
-        self.hits += u64::from(struck);
-        struck
+        self.hits += u64::from(hit);
+        hit
     }
 
     fn left(&self) -> Option<u64> {
@@ -204,8 +204,8 @@ mod tests {
 
     const CHECK: Operation = Operation::CheckMitigation;
 
-    fn struck(faults: &Faults, operation: Operation, calls: u64) -> Vec<u64> {
-        (1..=calls).filter(|_| faults.strike(operation).is_some()).collect()
+    fn hit(faults: &Faults, operation: Operation, calls: u64) -> Vec<u64> {
+        (1..=calls).filter(|_| faults.select(operation).is_some()).collect()
     }
 
     #[test]
@@ -219,11 +219,11 @@ mod tests {
         ] {
             let faults = Faults::default();
             faults.add(Fault::silence().share(share));
-            assert_eq!(struck(&faults, CHECK, 12), expected, "{share}");
+            assert_eq!(hit(&faults, CHECK, 12), expected, "{share}");
         }
         let faults = Faults::default();
         faults.add(Fault::silence().share(0.29));
-        assert_eq!(struck(&faults, CHECK, 10_000).len(), 2900);
+        assert_eq!(hit(&faults, CHECK, 10_000).len(), 2900);
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         let faults = Faults::default();
         faults.add(Fault::silence().times(2));
         faults.add(Fault::reset().share(0.5).times(1));
-        assert_eq!(struck(&faults, CHECK, 9), [1, 2, 4]);
+        assert_eq!(hit(&faults, CHECK, 9), [1, 2, 4]);
         let list = faults.list();
         assert_eq!(list.iter().map(|fault| fault.hits).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(list.iter().map(|fault| fault.left).collect::<Vec<_>>(), [Some(0), Some(0)]);
@@ -243,9 +243,13 @@ mod tests {
         let usage = faults.add(Fault::silence().on(Operation::GetUsage));
         let all = faults.add(Fault::reset());
         for operation in Operation::ALL {
-            let blow = faults.strike(operation).expect("a blow");
+            let injection = faults.select(operation).expect("an injection");
             let expected = if operation == Operation::GetUsage { "silence" } else { "a reset" };
-            assert!(blow.fault.to_string().starts_with(expected), "{operation}: {}", blow.fault);
+            assert!(
+                injection.fault.to_string().starts_with(expected),
+                "{operation}: {}",
+                injection.fault
+            );
         }
         let hits = faults.list().into_iter().map(|fault| (fault.id, fault.hits));
         assert_eq!(hits.collect::<Vec<_>>(), [(usage, 1), (all, 4)]);
@@ -256,11 +260,11 @@ mod tests {
         let faults = Faults::default();
         let first = faults.add(Fault::silence());
         assert!(faults.remove(first) && !faults.remove(first));
-        assert!(faults.strike(CHECK).is_none());
+        assert!(faults.select(CHECK).is_none());
         let second = faults.add(Fault::silence());
         assert_ne!(first, second);
         faults.clear();
-        assert!(faults.strike(CHECK).is_none() && faults.list().is_empty());
+        assert!(faults.select(CHECK).is_none() && faults.list().is_empty());
     }
 
     #[test]

@@ -27,4 +27,4 @@ pub use policy_file::{
 pub use recording::RecordedRequest;
 pub use rehearsal::Rehearsal;
 pub use sandbox::Sandbox;
-pub use service::arrivals::TooFewEvents;
+pub use service::accepted_events::TooFewEvents;

@@ -61,7 +61,7 @@ fn serve(cli: Cli) -> io::Result<()> {
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
-        while let Heard::ReadAgain = signals.next().await {
+        while let SignalEvent::ReadAgain = signals.next().await {
             if let Err(error) = sandbox.reload_policies() {
                 warn!(%error, "the policies stay as they were");
             }
@@ -113,7 +113,7 @@ Stop it with Ctrl-C.
 }
 
 /// What a signal asks for.
-enum Heard {
+enum SignalEvent {
     End,
     #[cfg_attr(windows, expect(dead_code, reason = "it has no such signal"))]
     ReadAgain,
@@ -139,7 +139,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalEvent {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -147,9 +147,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End,
-            _ = self.terminate.recv() => Heard::End,
-            _ = hangup => Heard::ReadAgain,
+            _ = self.interrupt.recv() => SignalEvent::End,
+            _ = self.terminate.recv() => SignalEvent::End,
+            _ = hangup => SignalEvent::ReadAgain,
         }
     }
 }
@@ -164,8 +164,8 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalEvent {
         self.0.recv().await;
-        Heard::End
+        SignalEvent::End
     }
 }

@@ -1,12 +1,12 @@
 //! Read policies from a text, and refuse one with a mistake.
 
+mod action;
 mod compile;
 mod condition;
 mod error;
 mod file;
 mod order;
 mod pattern;
-mod remedy;
 mod source;
 mod watch;
 
@@ -17,19 +17,19 @@ use std::sync::Arc;
 use schemars::schema_for;
 
 use self::compile::compile;
-use self::error::Fault;
+use self::error::Mistake;
 pub use self::error::PolicyError;
 use self::file::PolicyFile;
 pub(crate) use self::source::{Content, PolicySource};
 pub(crate) use self::watch::watch;
 use crate::engine::entity::EntityDefinition;
-use crate::engine::policy::{Policy, RequestPolicy, Track};
+use crate::engine::policy::{Counter, Policy, RequestPolicy};
 
 /// The policies that are in force together.
 #[derive(Debug)]
 pub(crate) struct PolicySet {
     pub(crate) entities: Vec<EntityDefinition>,
-    pub(crate) tracks: Vec<Track>,
+    pub(crate) counters: Vec<Counter>,
     /// Those on events, in the order of the file.
     pub(crate) policies: Vec<Arc<Policy>>,
     /// Those on requests, in the order of the file.
@@ -42,12 +42,12 @@ impl PolicySet {
         let read = || {
             if text.len() > LONGEST {
                 let why = format!("a policy file has {LONGEST} bytes at most");
-                return Err(Fault::new(0..0, why));
+                return Err(Mistake::new(0..0, why));
             }
             let file: PolicyFile = toml::from_str(text)?;
             compile(&file)
         };
-        read().map_err(|fault| PolicyError::locate(fault, text))
+        read().map_err(|mistake| PolicyError::locate(mistake, text))
     }
 }
 

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::clock::Moment;
-use crate::engine::facts::Facts;
-use crate::engine::policy::Remedy;
-use crate::engine::{Analysis, Held};
+use crate::engine::attributes::Attributes;
+use crate::engine::policy::MitigationAction;
+use crate::engine::{ActiveMitigation, Analysis};
 use crate::http::error::ApiError;
 use crate::http::wire::MitigationResponse;
 use crate::policy_file::{PolicyError, PolicySet};
@@ -66,8 +66,8 @@ impl Rehearsal {
     /// Fails when the API would refuse the event.
     pub fn event(&mut self, event: &impl Serialize) -> io::Result<()> {
         let event = over_the_wire(event)?;
-        let facts = Facts::of_event(&event).map_err(refused)?;
-        self.analysis.observe(&facts, self.now);
+        let attributes = Attributes::of_event(&event).map_err(refused)?;
+        self.analysis.observe(&attributes, self.now);
         // Nobody is told here what has ended.
         self.analysis.take_ended();
         Ok(())
@@ -80,9 +80,11 @@ impl Rehearsal {
     /// Fails when the API would refuse the request.
     pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
         let request = over_the_wire(request)?;
-        let facts = Facts::of_request(&request).map_err(refused)?;
-        let held = self.analysis.standing(&facts, self.now).held;
-        if let Some(Held { entity, remedy: Remedy::Challenge(_), .. }) = held {
+        let attributes = Attributes::of_request(&request).map_err(refused)?;
+        let mitigation = self.analysis.assess(&attributes, self.now).mitigation;
+        if let Some(ActiveMitigation { entity, action: MitigationAction::Challenge(_), .. }) =
+            mitigation
+        {
             self.analysis.lift_challenges(entity);
         }
         Ok(())
@@ -96,8 +98,8 @@ impl Rehearsal {
     /// Fails when the API would refuse the request.
     pub fn decide(&self, request: &impl Serialize) -> io::Result<Value> {
         let request = over_the_wire(request)?;
-        let facts = Facts::of_request(&request).map_err(refused)?;
-        let response = MitigationResponse::from(self.analysis.standing(&facts, self.now));
+        let attributes = Attributes::of_request(&request).map_err(refused)?;
+        let response = MitigationResponse::from(self.analysis.assess(&attributes, self.now));
         Ok(serde_json::to_value(response)?)
     }
 }

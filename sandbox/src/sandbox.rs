@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::builder::SandboxBuilder;
-use crate::console::Curtain;
+use crate::console::ShutdownSignal;
 use crate::engine::visitor::Visitor;
 use crate::faults::Faults;
 use crate::http::public_url::url_of;
 use crate::http::server::Server;
 use crate::recording::RecordedRequest;
 use crate::service::Service;
-use crate::service::arrivals::TooFewEvents;
+use crate::service::accepted_events::TooFewEvents;
 
 /// A running stand-in for Esper.
 ///
@@ -26,7 +26,7 @@ use crate::service::arrivals::TooFewEvents;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     /// There is one if there is a console. It falls before the server stops.
-    pub(crate) curtain: Option<Curtain>,
+    pub(crate) shutdown: Option<ShutdownSignal>,
     pub(crate) server: Server,
     /// The server's, where time limits are kept.
     pub(crate) runtime: Handle,
@@ -80,7 +80,7 @@ impl Sandbox {
     /// Where the console is, if there is one: the page that shows what the sandbox sees and does.
     #[must_use]
     pub fn console_url(&self) -> Option<String> {
-        self.curtain.as_ref().map(|_| format!("{}/", self.url))
+        self.shutdown.as_ref().map(|_| format!("{}/", self.url))
     }
 
     /// The address that the sandbox listens on.
@@ -222,7 +222,7 @@ impl Sandbox {
     /// be awaited in any runtime. Dropping the sandbox stops it in the same way, but waits no
     /// longer than a moment for the end.
     pub async fn stop(self) {
-        drop(self.curtain);
+        drop(self.shutdown);
         self.server.stop().await;
     }
 }

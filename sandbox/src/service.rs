@@ -2,9 +2,9 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
-pub(crate) mod arrivals;
+pub(crate) mod accepted_events;
 mod console;
-pub(crate) mod deliveries;
+pub(crate) mod idempotency;
 pub(crate) mod keys;
 mod managed;
 mod mitigations;
@@ -17,27 +17,27 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-pub(crate) use self::console::Edition;
+pub(crate) use self::console::ViewVersion;
 pub(crate) use self::managed::NoPage;
 use crate::challenge::managed::{Addressee, ManagedChallenges};
-use crate::challenge::ticket::Full;
+use crate::challenge::single_use::Full;
 use crate::challenge::{Challenge, Challenges};
 use crate::clock::{Clock, Month};
 use crate::console::ConsoleState;
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
-use crate::engine::facts::Facts;
-use crate::engine::policy::Remedy;
-use crate::engine::{Analysis, Held, Standing};
+use crate::engine::policy::MitigationAction;
+use crate::engine::{ActiveMitigation, Analysis, Assessment};
 use crate::faults::Faults;
 use crate::http::error::ApiError;
 use crate::http::public_url::PublicUrl;
 use crate::policy_file::{Content, PolicySource};
 use crate::recording::Recording;
-use crate::service::arrivals::Arrivals;
-use crate::service::deliveries::{Deliveries, Delivery};
+use crate::service::accepted_events::AcceptedEvents;
+use crate::service::idempotency::{IdempotencyKey, IdempotencyStore};
 use crate::service::keys::{ApiKeys, KeyId};
 use crate::service::rate_limit::RateLimit;
-use crate::service::usage::{Counts, Usage};
+use crate::service::usage::{DecisionCounts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
 #[derive(Debug)]
@@ -45,11 +45,11 @@ pub(crate) struct Service {
     pub(crate) faults: Faults,
     pub(crate) recording: Recording,
     /// The events that were accepted.
-    pub(crate) accepted: Arrivals,
+    pub(crate) accepted: AcceptedEvents,
     clock: Clock,
     keys: ApiKeys,
     rate_limit: Option<Mutex<RateLimit>>,
-    deliveries: Mutex<Deliveries>,
+    idempotency: Mutex<IdempotencyStore>,
     source: PolicySource,
     /// What the policy file had in it when it was last read.
     content: Mutex<Content>,
@@ -78,7 +78,7 @@ pub(crate) struct Parts {
 pub(crate) struct Decision {
     /// Whom it is about, if it has a challenge.
     visitor: Option<Entity>,
-    pub(crate) standing: Standing,
+    pub(crate) assessment: Assessment,
     /// There is one if the decision is to challenge.
     pub(crate) challenge: Option<Challenge>,
 }
@@ -86,8 +86,8 @@ pub(crate) struct Decision {
 impl Decision {
     /// Whom a page for its challenge is for.
     fn addressee(&self) -> Option<Addressee> {
-        let held = self.standing.held.as_ref();
-        Some(Addressee { visitor: self.visitor?, entity: held?.entity })
+        let mitigation = self.assessment.mitigation.as_ref();
+        Some(Addressee { visitor: self.visitor?, entity: mitigation?.entity })
     }
 }
 
@@ -101,10 +101,10 @@ impl Service {
         Ok(Self {
             faults: Faults::default(),
             recording: Recording::default(),
-            accepted: Arrivals::default(),
+            accepted: AcceptedEvents::default(),
             rate_limit: requests_per_minute
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
-            deliveries: Mutex::new(Deliveries::new()),
+            idempotency: Mutex::new(IdempotencyStore::new()),
             source,
             content: Mutex::new(content),
             analysis: Mutex::new(Analysis::new(policies)),
@@ -134,21 +134,21 @@ impl Service {
     }
 
     /// Learns from an event; from the same delivery it learns once.
-    pub(crate) fn observe(&self, key: KeyId, deliveries: &[Delivery], facts: &Facts<'_>) {
-        let first = lock(&self.deliveries).is_first(key, deliveries, self.clock.now());
-        self.note_event(facts, !first);
+    pub(crate) fn observe(&self, key: KeyId, keys: &[IdempotencyKey], attributes: &Attributes<'_>) {
+        let first = lock(&self.idempotency).is_first(key, keys, self.clock.now());
+        self.note_event(attributes, !first);
         if !first {
             return;
         }
-        self.learn(facts);
+        self.learn(attributes);
         // Told last, so that whoever waited for it meets what was learnt from it.
         self.accepted.one_more();
     }
 
-    fn learn(&self, facts: &Facts<'_>) {
+    fn learn(&self, attributes: &Attributes<'_>) {
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        let begun = analysis.observe(facts, self.clock.now());
+        let begun = analysis.observe(attributes, self.clock.now());
         drop(analysis);
         if let Some(begun) = begun {
             info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
@@ -159,28 +159,28 @@ impl Service {
     }
 
     /// Decides about a request by what was learnt; to decide teaches nothing.
-    pub(crate) fn decide(&self, key: KeyId, facts: &Facts<'_>) -> io::Result<Decision> {
+    pub(crate) fn decide(&self, key: KeyId, attributes: &Attributes<'_>) -> io::Result<Decision> {
         let now = self.clock.now();
-        let standing = lock(&self.analysis).standing(facts, now);
-        let challenge = match &standing.held {
-            Some(Held { entity, remedy: Remedy::Challenge(task), .. }) => {
-                Some(lock(&self.challenges).issue(*entity, task, now))
-            }
+        let assessment = lock(&self.analysis).assess(attributes, now);
+        let challenge = match &assessment.mitigation {
+            Some(ActiveMitigation {
+                entity, action: MitigationAction::Challenge(task), ..
+            }) => Some(lock(&self.challenges).issue(*entity, task, now)),
             _ => None,
         };
         let challenge = challenge
             .transpose()
             .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
-        let effect = standing.held.as_ref().map(|held| held.remedy.effect());
+        let kind = assessment.mitigation.as_ref().map(|mitigation| mitigation.action.kind());
         let mut usage = lock(&self.usage);
         // The month is read under the lock, so that none is followed by the one before it.
-        usage.record(key, effect, self.clock.month());
+        usage.record(key, kind, self.clock.month());
         drop(usage);
-        self.note_decision(facts, &standing);
+        self.note_decision(attributes, &assessment);
         // Only a page for a challenge has to know.
-        let visitor = facts.ip.filter(|_| challenge.is_some());
-        let visitor = visitor.map(|ip| Entity::visitor(ip, facts.user_agent));
-        Ok(Decision { visitor, standing, challenge })
+        let visitor = attributes.ip.filter(|_| challenge.is_some());
+        let visitor = visitor.map(|ip| Entity::visitor(ip, attributes.user_agent));
+        Ok(Decision { visitor, assessment, challenge })
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
@@ -204,7 +204,7 @@ impl Service {
     }
 
     /// The decisions that a key received in the current period, with the period's name.
-    pub(crate) fn usage(&self, key: KeyId) -> (Counts, Month) {
+    pub(crate) fn usage(&self, key: KeyId) -> (DecisionCounts, Month) {
         let mut usage = lock(&self.usage);
         let period = self.clock.month();
         (*usage.of(key, period), period)

@@ -256,8 +256,8 @@ async fn the_admin_interface_is_offered_where_it_was_asked_for() {
     let fault = json!({ "fault": "status", "status": 503 });
     let added = http.post(format!("{admin}/faults")).json(&fault).send().await.expect("an answer");
     assert_eq!(added.status().as_u16(), 201);
-    let struck = decide(program.url(), Sandbox::DEFAULT_API_KEY).await;
-    assert_eq!(struck.status().as_u16(), 503);
+    let hit = decide(program.url(), Sandbox::DEFAULT_API_KEY).await;
+    assert_eq!(hit.status().as_u16(), 503);
 }
 
 #[tokio::test]

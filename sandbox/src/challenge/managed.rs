@@ -15,7 +15,7 @@ pub(crate) use self::page::{asset, challenge_page, closed_page};
 pub(crate) use self::return_url::{NotAllowed, ReturnHosts};
 use crate::challenge::proof_of_work::{is_answer, new_salt};
 use crate::challenge::signature::Signer;
-use crate::challenge::ticket::{Full, Spent, Ticket};
+use crate::challenge::single_use::{Full, SingleUse, UsedTokens};
 use crate::clock::Moment;
 use crate::engine::entity::Entity;
 
@@ -27,14 +27,14 @@ pub(crate) struct ManagedChallenges {
     /// How long a page can be solved, and a proof be presented.
     lifetime: Duration,
     /// The challenges that were solved.
-    solved: Spent,
+    solved: UsedTokens,
     /// The proofs that were presented.
-    presented: Spent,
+    presented: UsedTokens,
 }
 
 /// What a page has to solve, and where its visitor wants to go.
 #[derive(Debug)]
-pub(crate) struct Task {
+pub(crate) struct PageTask {
     pub(crate) salt: String,
     /// Leading zero bits of the hash over `salt:nonce`.
     pub(crate) difficulty: u8,
@@ -63,7 +63,7 @@ pub(crate) enum Unproven {
 /// What a page's token says.
 #[derive(Debug, Serialize, Deserialize)]
 struct PageClaims {
-    ticket: Ticket,
+    token_use: SingleUse,
     visitor: String,
     entity: String,
     salt: String,
@@ -74,7 +74,7 @@ struct PageClaims {
 /// What a proof says.
 #[derive(Debug, Serialize, Deserialize)]
 struct ProofClaims {
-    ticket: Ticket,
+    token_use: SingleUse,
     visitor: String,
     entity: String,
 }
@@ -93,8 +93,8 @@ impl ManagedChallenges {
             signer: Signer::new()?,
             return_hosts,
             lifetime,
-            solved: Spent::default(),
-            presented: Spent::default(),
+            solved: UsedTokens::default(),
+            presented: UsedTokens::default(),
         })
     }
 
@@ -112,7 +112,7 @@ impl ManagedChallenges {
         now: Moment,
     ) -> io::Result<String> {
         let claims = PageClaims {
-            ticket: Ticket::until(now.after(self.lifetime))?,
+            token_use: SingleUse::until(now.after(self.lifetime))?,
             visitor: addressee.visitor.to_string(),
             entity: addressee.entity.to_string(),
             salt: new_salt()?,
@@ -123,9 +123,9 @@ impl ManagedChallenges {
     }
 
     /// Tells what the page of a token has to solve. Asking uses nothing up.
-    pub(crate) fn task(&self, token: &str, now: Moment) -> Result<Task, Closed> {
+    pub(crate) fn task(&self, token: &str, now: Moment) -> Result<PageTask, Closed> {
         let (claims, return_url) = self.open(token, now)?;
-        Ok(Task { salt: claims.salt, difficulty: claims.difficulty, return_url })
+        Ok(PageTask { salt: claims.salt, difficulty: claims.difficulty, return_url })
     }
 
     /// Accepts a correct answer once, and tells where its visitor goes on, with a proof.
@@ -142,7 +142,7 @@ impl ManagedChallenges {
         // Signed before the challenge is used up, so that a failure leaves it to be solved.
         let proof = self.prove(claims.visitor, claims.entity, now);
         let proof = proof.map_err(|_| Unproven::Failed)?;
-        match self.solved.spend(claims.ticket, now) {
+        match self.solved.spend(claims.token_use, now) {
             Ok(true) => Ok(return_url::with_proof(return_url, &proof)),
             Ok(false) => Err(Unproven::Closed(Closed::Solved(return_url))),
             Err(Full) => Err(Unproven::Full),
@@ -159,25 +159,25 @@ impl ManagedChallenges {
     ) -> Result<Option<Entity>, Full> {
         let Some(claims) = self.signer.open::<ProofClaims>(PROOF, proof) else { return Ok(None) };
         let good = Entity::parse(&claims.visitor) == Some(presenter)
-            && self.presented.spend(claims.ticket, now)?;
+            && self.presented.spend(claims.token_use, now)?;
         Ok(Entity::parse(&claims.entity).filter(|_| good))
     }
 
     fn open(&self, token: &str, now: Moment) -> Result<(PageClaims, Url), Closed> {
         let claims: PageClaims = self.signer.open(PAGE, token).ok_or(Closed::Unknown)?;
         let return_url = Url::parse(&claims.return_url).map_err(|_| Closed::Unknown)?;
-        if claims.ticket.has_expired(now) {
+        if claims.token_use.has_expired(now) {
             return Err(Closed::Expired(return_url));
         }
-        if self.solved.contains(&claims.ticket) {
+        if self.solved.contains(&claims.token_use) {
             return Err(Closed::Solved(return_url));
         }
         Ok((claims, return_url))
     }
 
     fn prove(&self, visitor: String, entity: String, now: Moment) -> io::Result<String> {
-        let ticket = Ticket::until(now.after(self.lifetime))?;
-        let claims = ProofClaims { ticket, visitor, entity };
+        let token_use = SingleUse::until(now.after(self.lifetime))?;
+        let claims = ProofClaims { token_use, visitor, entity };
         Ok(self.signer.sign(PROOF, &claims)?)
     }
 }

@@ -16,8 +16,8 @@ use crate::engine::mitigation::{Ended, Mitigation};
 use crate::http::wire::Action;
 
 pub(crate) use self::excerpt::excerpt;
-pub(crate) use self::rates::{Counts, Rates, SECONDS, second};
-pub(crate) use self::row::{Class, Place, Row, Sighting, Verdict, What, Whose};
+pub(crate) use self::rates::{Rates, SECONDS, TrafficCounts, second};
+pub(crate) use self::row::{Class, Observation, Place, Row, Subject, Verdict, What};
 
 /// The rows of late, and how much happened in each second.
 #[derive(Debug)]
@@ -53,16 +53,22 @@ impl Journal {
     }
 
     /// Notes an event; one that was counted before is `repeated`.
-    pub(crate) fn event(&mut self, whose: Sighting<'_>, kind: &str, repeated: bool, now: Moment) {
+    pub(crate) fn event(
+        &mut self,
+        observation: Observation<'_>,
+        kind: &str,
+        repeated: bool,
+        now: Moment,
+    ) {
         self.rates.at(now).events += 1;
-        let hash = self.hasher.hash_one(whose.place());
-        let topic = (whose.key(), beginning(kind), repeated);
+        let hash = self.hasher.hash_one(observation.place());
+        let topic = (observation.key(), beginning(kind), repeated);
         let fresh = || What::Event {
             kind: excerpt(kind, SHORT),
-            place: Place::new(&whose, hash),
+            place: Place::new(&observation, hash),
             repeated,
         };
-        self.note(Class::Event, topic, now, (|| whose.into(), fresh), |what| {
+        self.note(Class::Event, topic, now, (|| observation.into(), fresh), |what| {
             if let What::Event { place, .. } = what {
                 place.others |= place.hash != hash;
             }
@@ -70,7 +76,12 @@ impl Journal {
     }
 
     /// Notes a decision.
-    pub(crate) fn decision(&mut self, whose: Sighting<'_>, verdict: Verdict<'_>, now: Moment) {
+    pub(crate) fn decision(
+        &mut self,
+        observation: Observation<'_>,
+        verdict: Verdict<'_>,
+        now: Moment,
+    ) {
         let Verdict { action, reason, policy, monitor, score } = verdict;
         let counts = self.rates.at(now);
         let (class, count) = match action {
@@ -79,18 +90,18 @@ impl Journal {
             Action::Block => (Class::Mitigated, &mut counts.blocked),
         };
         *count += 1;
-        let hash = self.hasher.hash_one(whose.place());
+        let hash = self.hasher.hash_one(observation.place());
         let name = |policy: Option<&str>| policy.map(|policy| excerpt(policy, SHORT));
         let fresh = || What::Decision {
             action,
-            place: Place::new(&whose, hash),
+            place: Place::new(&observation, hash),
             reason: excerpt(reason.unwrap_or(""), LONG),
             policy: name(policy),
             monitor: name(monitor),
             score,
         };
-        let topic = (whose.key(), action, policy, monitor);
-        self.note(class, topic, now, (|| whose.into(), fresh), |what| {
+        let topic = (observation.key(), action, policy, monitor);
+        self.note(class, topic, now, (|| observation.into(), fresh), |what| {
             if let What::Decision { place, reason: shown, score: shown_score, .. } = what {
                 place.others |= place.hash != hash;
                 *shown_score = score;
@@ -104,19 +115,19 @@ impl Journal {
     }
 
     /// Notes that a mitigation begins.
-    pub(crate) fn begun(&mut self, held: &Mitigation, now: Moment) {
-        let topic = (held.entity, held.policy(), "begun");
-        let what = || What::Begun { reason: excerpt(&held.reason(), LONG) };
-        self.note(Class::Mitigation, topic, now, (|| Whose::entity(held), what), |_| ());
+    pub(crate) fn begun(&mut self, mitigation: &Mitigation, now: Moment) {
+        let topic = (mitigation.entity, mitigation.policy(), "begun");
+        let what = || What::Begun { reason: excerpt(&mitigation.reason(), LONG) };
+        self.note(Class::Mitigation, topic, now, (|| Subject::entity(mitigation), what), |_| ());
     }
 
     /// Notes that a mitigation is no longer in force.
     pub(crate) fn ended(&mut self, ended: &Ended, now: Moment) {
-        let Ended { held, how } = ended;
-        let topic = (held.entity, held.policy(), how);
-        let policy = || held.policy().map(|policy| excerpt(policy, SHORT));
+        let Ended { mitigation, how } = ended;
+        let topic = (mitigation.entity, mitigation.policy(), how);
+        let policy = || mitigation.policy().map(|policy| excerpt(policy, SHORT));
         let what = || What::Ended { policy: policy(), how: *how };
-        self.note(Class::Mitigation, topic, now, (|| Whose::entity(held), what), |_| ());
+        self.note(Class::Mitigation, topic, now, (|| Subject::entity(mitigation), what), |_| ());
     }
 
     /// Notes that the policies in a file were read again, or refused for a mistake.
@@ -129,8 +140,8 @@ impl Journal {
             None => told,
         });
         let topic = mistake.clone();
-        let whose = || Whose::Policies(excerpt(file, LONG));
-        self.note(Class::Reload, topic, now, (whose, || What::Reload { mistake }), |_| ());
+        let subject = || Subject::Policies(excerpt(file, LONG));
+        self.note(Class::Reload, topic, now, (subject, || What::Reload { mistake }), |_| ());
     }
 
     /// Notes that time was let pass, so that there is something new to see.
@@ -163,7 +174,7 @@ impl Journal {
         class: Class,
         topic: impl Hash,
         now: Moment,
-        (whose, what): (impl FnOnce() -> Whose, impl FnOnce() -> What),
+        (subject, what): (impl FnOnce() -> Subject, impl FnOnce() -> What),
         again: impl FnOnce(&mut What),
     ) {
         self.version += 1;
@@ -179,12 +190,12 @@ impl Journal {
         }
         if self.opened[class.index()] < OPEN {
             self.opened[class.index()] += 1;
-            return self.push(key, now, whose(), what());
+            return self.push(key, now, subject(), what());
         }
         let others = self.hasher.hash_one((class, None::<()>));
         match self.open_row(others) {
             Some(row) => row.count += 1,
-            None => self.push(others, now, Whose::Others, What::Many(class)),
+            None => self.push(others, now, Subject::Others, What::Many(class)),
         }
     }
 
@@ -195,11 +206,11 @@ impl Journal {
         self.rows.get_mut(place)
     }
 
-    fn push(&mut self, key: u64, at: Moment, whose: Whose, what: What) {
+    fn push(&mut self, key: u64, at: Moment, subject: Subject, what: What) {
         if self.rows.len() == ROWS {
             self.rows.pop_front();
         }
-        self.rows.push_back(Row { number: self.next, at, whose, what, count: 1 });
+        self.rows.push_back(Row { number: self.next, at, subject, what, count: 1 });
         self.open.insert(key, self.next);
         self.next += 1;
     }
@@ -232,9 +243,9 @@ mod tests {
 
     use super::*;
 
-    fn sighting(visitor: u32) -> Sighting<'static> {
+    fn observation(visitor: u32) -> Observation<'static> {
         let ip = Some(IpAddr::from(Ipv4Addr::from_bits(visitor)));
-        Sighting { ip, user_agent: Some("demo"), method: None, path: Some("/") }
+        Observation { ip, user_agent: Some("demo"), method: None, path: Some("/") }
     }
 
     fn verdict(action: Action, reason: Option<&str>) -> Verdict<'_> {
@@ -253,12 +264,12 @@ mod tests {
     fn what_a_visitor_repeats_within_a_tick_is_one_row() {
         let mut journal = Journal::new();
         for millis in [0, 1, 1999] {
-            journal.event(sighting(1), "http_request", false, at(millis));
+            journal.event(observation(1), "http_request", false, at(millis));
         }
-        journal.event(sighting(2), "http_request", false, at(1999));
-        journal.event(sighting(1), "login", false, at(1999));
-        journal.event(sighting(1), "http_request", true, at(1999));
-        journal.event(sighting(1), "http_request", false, at(2000));
+        journal.event(observation(2), "http_request", false, at(1999));
+        journal.event(observation(1), "login", false, at(1999));
+        journal.event(observation(1), "http_request", true, at(1999));
+        journal.event(observation(1), "http_request", false, at(2000));
         assert_eq!(counts(&journal), [3, 1, 1, 1, 1]);
     }
 
@@ -266,23 +277,23 @@ mod tests {
     fn a_row_tells_the_first_path_and_that_there_are_others() {
         let mut journal = Journal::new();
         for path in ["/a", "/a"] {
-            journal.event(Sighting { path: Some(path), ..sighting(1) }, "x", false, at(0));
+            journal.event(Observation { path: Some(path), ..observation(1) }, "x", false, at(0));
         }
         let others = |journal: &Journal| match &journal.rows[0].what {
             What::Event { place, .. } => (place.shown.clone(), place.others),
             what => panic!("{what:?}"),
         };
         assert_eq!(others(&journal), ("/a".to_owned(), false));
-        journal.event(Sighting { path: Some("/b"), ..sighting(1) }, "x", false, at(0));
+        journal.event(Observation { path: Some("/b"), ..observation(1) }, "x", false, at(0));
         assert_eq!(others(&journal), ("/a".to_owned(), true));
     }
 
     #[test]
     fn a_decision_row_has_the_newest_reason() {
         let mut journal = Journal::new();
-        journal.decision(sighting(1), verdict(Action::Challenge, Some("61 events")), at(0));
-        journal.decision(sighting(1), verdict(Action::Challenge, Some("62 events")), at(1));
-        journal.decision(sighting(1), verdict(Action::Allow, None), at(1));
+        journal.decision(observation(1), verdict(Action::Challenge, Some("61 events")), at(0));
+        journal.decision(observation(1), verdict(Action::Challenge, Some("62 events")), at(1));
+        journal.decision(observation(1), verdict(Action::Allow, None), at(1));
         assert_eq!(counts(&journal), [2, 1]);
         let What::Decision { reason, .. } = &journal.rows[0].what else { panic!("a decision") };
         assert_eq!(reason, "62 events");
@@ -292,12 +303,12 @@ mod tests {
     fn a_flood_of_visitors_has_few_rows_and_hides_no_decision() {
         let mut journal = Journal::new();
         for visitor in 0..10_000 {
-            journal.event(sighting(visitor), "http_request", false, at(0));
+            journal.event(observation(visitor), "http_request", false, at(0));
         }
-        journal.decision(sighting(1), verdict(Action::Block, Some("flood")), at(0));
+        journal.decision(observation(1), verdict(Action::Block, Some("flood")), at(0));
         assert_eq!(journal.rows.len(), OPEN + 2);
         assert_eq!(journal.rows[OPEN].count, 10_000 - OPEN as u64);
-        assert!(matches!(journal.rows[OPEN].whose, Whose::Others));
+        assert!(matches!(journal.rows[OPEN].subject, Subject::Others));
         assert!(matches!(journal.rows[OPEN + 1].what, What::Decision { .. }));
     }
 
@@ -306,7 +317,7 @@ mod tests {
         let mut journal = Journal::new();
         for round in 0..1000_u32 {
             for visitor in 0..20 {
-                journal.event(sighting(visitor), "x", false, at(u64::from(round) * 2000));
+                journal.event(observation(visitor), "x", false, at(u64::from(round) * 2000));
             }
         }
         assert_eq!(journal.rows.len(), ROWS);
@@ -319,9 +330,10 @@ mod tests {
     fn texts_of_any_length_leave_short_ones() {
         let mut journal = Journal::new();
         let long = "\u{202e}".repeat(100_000);
-        let whose = Sighting { user_agent: Some(&long), path: Some(&long), ..sighting(1) };
-        journal.event(whose, &long, false, at(0));
-        journal.decision(whose, verdict(Action::Block, Some(&long)), at(0));
+        let observation =
+            Observation { user_agent: Some(&long), path: Some(&long), ..observation(1) };
+        journal.event(observation, &long, false, at(0));
+        journal.decision(observation, verdict(Action::Block, Some(&long)), at(0));
         assert!(format!("{:?}", journal.rows).len() < 4000);
     }
 
@@ -341,9 +353,9 @@ mod tests {
     #[test]
     fn every_record_changes_the_version() {
         let mut journal = Journal::new();
-        journal.event(sighting(1), "x", false, at(0));
-        journal.event(sighting(1), "x", false, at(0));
-        journal.decision(sighting(1), verdict(Action::Allow, None), at(0));
+        journal.event(observation(1), "x", false, at(0));
+        journal.event(observation(1), "x", false, at(0));
+        journal.decision(observation(1), verdict(Action::Allow, None), at(0));
         journal.reloaded("p.toml", None, at(0));
         journal.advanced();
         assert_eq!(journal.version(), 5);

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::clock::whole_seconds;
-use crate::console::journal::{self, Class, Place, What, Whose, excerpt};
+use crate::console::journal::{self, Class, Place, Subject, What, excerpt};
 use crate::engine::mitigation::Ending;
-use crate::engine::policy::Effect;
-use crate::engine::{self, PolicyInForce};
+use crate::engine::policy::ActionKind;
+use crate::engine::{self, PolicySummary};
 use crate::faults::FaultStatus;
 use crate::http::wire::Action;
 
@@ -19,28 +19,28 @@ pub(crate) struct View {
     /// Where the sandbox is.
     pub(crate) url: String,
     #[serde(flatten)]
-    pub(crate) plot: Plot,
+    pub(crate) plot: PlotView,
     /// The newest first.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<RowView>,
     /// How many mitigations are in force.
     pub(crate) held: String,
     /// The newest mitigations in force, first the newest.
-    pub(crate) mitigations: Vec<InForce>,
+    pub(crate) mitigations: Vec<MitigationView>,
     /// How many more there are, if there are more.
     pub(crate) more: String,
     /// The policies in the order in which they are applied, as many as a person looks at.
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<PolicyView>,
     pub(crate) more_policies: String,
     /// Why the policies were refused when they were last read, if they were.
     pub(crate) mistake: String,
-    /// The faults in the order in which they strike, as many as a person looks at.
-    pub(crate) faults: Vec<Fault>,
+    /// The faults in the order in which they hit, as many as a person looks at.
+    pub(crate) faults: Vec<FaultView>,
     pub(crate) more_faults: String,
 }
 
 /// How much happened in the last minutes, as paths and as numbers.
 #[derive(Debug, Serialize)]
-pub(crate) struct Plot {
+pub(crate) struct PlotView {
     pub(crate) events_path: String,
     pub(crate) allowed_path: String,
     pub(crate) challenged_path: String,
@@ -53,11 +53,11 @@ pub(crate) struct Plot {
     pub(crate) blocked: String,
     /// The plot in a sentence.
     pub(crate) label: String,
-    pub(crate) minutes: Vec<Minute>,
+    pub(crate) minutes: Vec<MinuteView>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Minute {
+pub(crate) struct MinuteView {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) events: String,
@@ -68,7 +68,7 @@ pub(crate) struct Minute {
 
 /// Something that happened.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct RowView {
     id: String,
     /// Which colour it has.
     tone: &'static str,
@@ -86,10 +86,10 @@ pub(crate) struct Row {
 
 /// A mitigation in force.
 #[derive(Debug, Serialize)]
-pub(crate) struct InForce {
+pub(crate) struct MitigationView {
     id: String,
     tone: &'static str,
-    effect: &'static str,
+    action: &'static str,
     entity: String,
     reason: String,
     remaining: String,
@@ -99,18 +99,18 @@ pub(crate) struct InForce {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Policy {
+pub(crate) struct PolicyView {
     /// Its name, which no other has.
     id: String,
     tone: &'static str,
-    effect: &'static str,
+    action: &'static str,
     /// The beginning of a policy file with nothing but this policy.
     definition: String,
 }
 
 /// A fault that is on, or was until it was used up.
 #[derive(Debug, Serialize)]
-pub(crate) struct Fault {
+pub(crate) struct FaultView {
     id: String,
     tone: &'static str,
     operation: String,
@@ -120,15 +120,15 @@ pub(crate) struct Fault {
     hits: String,
 }
 
-impl Row {
+impl RowView {
     /// Puts a row of the journal into words, which began at that time of day.
     pub(crate) fn new(row: &journal::Row, at: Timestamp) -> Self {
-        let (visitor, user_agent) = match &row.whose {
-            Whose::Visitor(visitor) => (visitor.ip.to_string(), visitor.user_agent.clone()),
-            Whose::Entity(label) => (label.clone(), String::new()),
-            Whose::Policies(file) => (file.clone(), String::new()),
-            Whose::Nobody => ("no address".to_owned(), String::new()),
-            Whose::Others => ("other visitors".to_owned(), String::new()),
+        let (visitor, user_agent) = match &row.subject {
+            Subject::Visitor(visitor) => (visitor.ip.to_string(), visitor.user_agent.clone()),
+            Subject::Entity(label) => (label.clone(), String::new()),
+            Subject::Policies(file) => (file.clone(), String::new()),
+            Subject::Nobody => ("no address".to_owned(), String::new()),
+            Subject::Others => ("other visitors".to_owned(), String::new()),
         };
         let (what, tone) = title(&row.what);
         let (detail, note) = detail(&row.what);
@@ -147,40 +147,40 @@ impl Row {
     }
 }
 
-impl From<engine::InForce> for InForce {
-    fn from(held: engine::InForce) -> Self {
-        let (effect, tone) = effect(held.effect);
-        let entity = excerpt(&held.entity, LONGEST);
-        let policy = held.policy.as_deref().unwrap_or("what was put by hand");
+impl From<engine::MitigationSummary> for MitigationView {
+    fn from(mitigation: engine::MitigationSummary) -> Self {
+        let (action, tone) = action(mitigation.kind);
+        let entity = excerpt(&mitigation.entity, LONGEST);
+        let policy = mitigation.policy.as_deref().unwrap_or("what was put by hand");
         Self {
-            id: held.id.to_string(),
+            id: mitigation.id.to_string(),
             tone,
-            effect,
-            lift: format!("console/mitigations/{}/lift", held.id),
+            action,
+            lift: format!("console/mitigations/{}/lift", mitigation.id),
             label: format!("Lift {policy} of {entity}"),
             entity,
-            reason: excerpt(&held.reason, LONGEST),
-            remaining: held
+            reason: excerpt(&mitigation.reason, LONGEST),
+            remaining: mitigation
                 .remaining
                 .map_or("until it is lifted".to_owned(), |left| format!("{} left", span(left))),
         }
     }
 }
 
-impl From<PolicyInForce> for Policy {
-    fn from(policy: PolicyInForce) -> Self {
-        let (effect, tone) = effect(policy.effect);
+impl From<PolicySummary> for PolicyView {
+    fn from(policy: PolicySummary) -> Self {
+        let (action, tone) = action(policy.kind);
         let definition = policy.definition.trim();
         let lines = definition.lines().take(MOST_LINES);
         let mut shown: Vec<_> = lines.map(|line| excerpt(line, LONGEST)).collect();
         if definition.lines().count() > MOST_LINES {
             shown.push("…".to_owned());
         }
-        Self { id: policy.name, tone, effect, definition: shown.join("\n") }
+        Self { id: policy.name, tone, action, definition: shown.join("\n") }
     }
 }
 
-impl From<FaultStatus> for Fault {
+impl From<FaultStatus> for FaultView {
     fn from(fault: FaultStatus) -> Self {
         let left = match fault.left {
             None => String::new(),
@@ -210,11 +210,11 @@ pub(crate) fn more(shown: usize, all: usize, which: &str) -> String {
 }
 
 /// What is done, and its colour.
-fn effect(effect: Effect) -> (&'static str, &'static str) {
-    match effect {
-        Effect::Monitor => ("monitor", "event"),
-        Effect::Challenge => ("challenge", "challenge"),
-        Effect::Block => ("block", "block"),
+fn action(kind: ActionKind) -> (&'static str, &'static str) {
+    match kind {
+        ActionKind::Monitor => ("monitor", "event"),
+        ActionKind::Challenge => ("challenge", "challenge"),
+        ActionKind::Block => ("block", "block"),
     }
 }
 

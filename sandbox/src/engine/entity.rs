@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::facts::Facts;
+use crate::engine::attributes::Attributes;
 use crate::engine::{Field, Matcher};
 
 /// Somebody who is counted and mitigated, as a digest of what the definition keys by.
@@ -56,22 +56,22 @@ pub(crate) struct EntityDefinition {
 
 impl EntityDefinition {
     /// The entity of an event or a request, if its key is there. No user agent is the empty one.
-    pub(crate) fn entity(&self, facts: &Facts<'_>) -> Option<Entity> {
-        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(facts)) {
+    pub(crate) fn entity(&self, attributes: &Attributes<'_>) -> Option<Entity> {
+        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(attributes)) {
             return None;
         }
         let values = self.key.iter().map(|field| match field {
-            Field::UserAgent => Some(facts.text(field).unwrap_or_default()),
-            _ => facts.text(field),
+            Field::UserAgent => Some(attributes.text(field).unwrap_or_default()),
+            _ => attributes.text(field),
         });
         let values: Option<Vec<_>> = values.collect();
         values.map(|values| digest(&self.domain, values))
     }
 
     /// The entity for people, such as `client_ip 203.0.113.7, user_agent curl/8.5.0`.
-    pub(crate) fn label(&self, facts: &Facts<'_>) -> String {
+    pub(crate) fn label(&self, attributes: &Attributes<'_>) -> String {
         let values = self.key.iter().filter_map(|field| {
-            let text = facts.text(field).filter(|text| !text.is_empty())?;
+            let text = attributes.text(field).filter(|text| !text.is_empty())?;
             let value: String = text.chars().take(LONGEST_VALUE).collect();
             let cut = if value.len() < text.len() { "…" } else { "" };
             Some(format!("{field} {value}{cut}"))
@@ -117,9 +117,9 @@ mod tests {
         EntityDefinition { name: name.to_owned(), key: key.to_vec(), matcher: None, domain }
     }
 
-    fn facts<'a>(ip: &str, user_agent: Option<&'a str>) -> Facts<'a> {
+    fn attributes<'a>(ip: &str, user_agent: Option<&'a str>) -> Attributes<'a> {
         let ip: IpAddr = ip.parse().expect("an address");
-        Facts { ip: Some(ip.to_canonical()), user_agent, ..Facts::default() }
+        Attributes { ip: Some(ip.to_canonical()), user_agent, ..Attributes::default() }
     }
 
     #[test]
@@ -142,19 +142,19 @@ mod tests {
     #[test]
     fn an_entity_of_another_definition_is_another() {
         let key = [Field::ClientIp];
-        let facts = facts("203.0.113.7", None);
+        let attributes = attributes("203.0.113.7", None);
         let (one, other) = (definition("one", &key), definition("other", &key));
-        assert_ne!(one.entity(&facts), other.entity(&facts));
-        assert_eq!(one.entity(&facts), definition("one", &key).entity(&facts));
+        assert_ne!(one.entity(&attributes), other.entity(&attributes));
+        assert_eq!(one.entity(&attributes), definition("one", &key).entity(&attributes));
     }
 
     #[test]
     fn no_user_agent_is_the_empty_one_and_no_other_field_may_be_missing() {
         let definition = definition("visitor", &[Field::ClientIp, Field::UserAgent]);
-        let (none, empty) = (facts("203.0.113.7", None), facts("203.0.113.7", Some("")));
+        let (none, empty) = (attributes("203.0.113.7", None), attributes("203.0.113.7", Some("")));
         assert!(definition.entity(&none).is_some());
         assert_eq!(definition.entity(&none), definition.entity(&empty));
-        assert_eq!(definition.entity(&Facts::default()), None);
+        assert_eq!(definition.entity(&Attributes::default()), None);
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     fn a_label_is_short() {
         let long = "é".repeat(1 << 20);
         let definition = definition("visitor", &[Field::ClientIp, Field::UserAgent]);
-        let label = definition.label(&facts("203.0.113.7", Some(&long)));
+        let label = definition.label(&attributes("203.0.113.7", Some(&long)));
         assert_eq!(label, format!("client_ip 203.0.113.7, user_agent {}…", "é".repeat(120)));
     }
 }

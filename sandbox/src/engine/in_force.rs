@@ -5,19 +5,19 @@ use std::time::Duration;
 use super::Analysis;
 use crate::clock::Moment;
 use crate::engine::mitigation::{Ended, Ending, Mitigation, Origin};
-use crate::engine::policy::{Effect, Remedy, Trigger};
-use crate::engine::visitor::{Visitor, Whom};
+use crate::engine::policy::{ActionKind, MitigationAction, Trigger};
+use crate::engine::visitor::{Scope, Visitor};
 
 /// A mitigation in force, for people.
 #[derive(Debug)]
-pub(crate) struct InForce {
+pub(crate) struct MitigationSummary {
     /// The number by which it is lifted.
     pub(crate) id: u64,
     /// The entity, such as `client_ip 203.0.113.7, user_agent curl/8.5.0`. It came with traffic.
     pub(crate) entity: String,
     /// The policy that put it; none put it if it was put by hand.
     pub(crate) policy: Option<String>,
-    pub(crate) effect: Effect,
+    pub(crate) kind: ActionKind,
     pub(crate) reason: String,
     /// How long it is in force still; without an end until it is lifted.
     pub(crate) remaining: Option<Duration>,
@@ -25,28 +25,28 @@ pub(crate) struct InForce {
 
 /// A policy in force, for people.
 #[derive(Debug)]
-pub(crate) struct PolicyInForce {
+pub(crate) struct PolicySummary {
     pub(crate) name: String,
-    pub(crate) effect: Effect,
+    pub(crate) kind: ActionKind,
     /// A policy file with nothing but this policy, and its entity.
     pub(crate) definition: String,
 }
 
 impl Analysis {
     /// The policies in force, in the order in which they are applied.
-    pub(crate) fn policies(&self) -> Vec<PolicyInForce> {
+    pub(crate) fn policies(&self) -> Vec<PolicySummary> {
         let on_events = self.policies.policies.iter().map(|policy| {
             let policy = policy.as_ref();
-            (policy.order, &policy.name, policy.remedy.effect(), &policy.definition)
+            (policy.order, &policy.name, policy.action.kind(), &policy.definition)
         });
         let on_requests = self.policies.on_requests.iter();
         let on_requests = on_requests
-            .map(|policy| (policy.order, &policy.name, Effect::Monitor, &policy.definition));
+            .map(|policy| (policy.order, &policy.name, ActionKind::Monitor, &policy.definition));
         let mut all: Vec<_> = on_events.chain(on_requests).collect();
         all.sort_by_key(|(order, ..)| *order);
-        let all = all.into_iter().map(|(_, name, effect, definition)| PolicyInForce {
+        let all = all.into_iter().map(|(_, name, kind, definition)| PolicySummary {
             name: name.clone(),
-            effect,
+            kind,
             definition: definition.clone(),
         });
         all.collect()
@@ -54,10 +54,13 @@ impl Analysis {
 
     /// What is in force, the newest first and no more than a person looks at, and how many there
     /// are in all.
-    pub(crate) fn in_force(&mut self, now: Moment) -> (Vec<InForce>, usize) {
+    pub(crate) fn in_force(&mut self, now: Moment) -> (Vec<MitigationSummary>, usize) {
         self.mitigations.settle(now);
         let newest = self.mitigations.newest(now).take(SHOWN);
-        (newest.map(|held| InForce::at(held, now)).collect(), self.mitigations.len())
+        (
+            newest.map(|mitigation| MitigationSummary::at(mitigation, now)).collect(),
+            self.mitigations.len(),
+        )
     }
 
     /// What has ended since this was last asked.
@@ -67,15 +70,15 @@ impl Analysis {
 
     /// Puts a mitigation on a visitor by hand, until it is lifted.
     #[track_caller]
-    pub(crate) fn put(&mut self, visitor: &Visitor, remedy: Remedy) -> Mitigation {
-        let whom = Whom::named(visitor);
-        self.mitigations.put(visitor.entity(), remedy, visitor.label(), whom)
+    pub(crate) fn put(&mut self, visitor: &Visitor, action: MitigationAction) -> Mitigation {
+        let scope = Scope::named(visitor);
+        self.mitigations.put(visitor.entity(), action, visitor.label(), scope)
     }
 
     /// Lifts one mitigation, and tells whether it was in force.
     pub(crate) fn lift(&mut self, id: u64, now: Moment) -> bool {
-        let Some(held) = self.mitigations.get(id, now).cloned() else { return false };
-        self.take_away(&held);
+        let Some(mitigation) = self.mitigations.get(id, now).cloned() else { return false };
+        self.take_away(&mitigation);
         true
     }
 
@@ -84,32 +87,34 @@ impl Analysis {
     #[track_caller]
     pub(crate) fn lift_all(&mut self, visitor: &Visitor, now: Moment) {
         let (ip, user_agent) = (visitor.ip(), visitor.user_agent());
-        let all = self.mitigations.all(now).filter(|held| held.concerns(ip, user_agent));
+        let all =
+            self.mitigations.all(now).filter(|mitigation| mitigation.concerns(ip, user_agent));
         let all: Vec<_> = all.cloned().collect();
-        all.iter().for_each(|held| self.take_away(held));
+        all.iter().for_each(|mitigation| self.take_away(mitigation));
     }
 
     /// Lifts a mitigation and forgets what was counted for it, so that it does not come again with
     /// the next event.
     fn take_away(&mut self, lifted: &Mitigation) {
-        self.mitigations.remove(lifted.entity, Ending::Lifted, |held| held.id == lifted.id);
+        self.mitigations
+            .remove(lifted.entity, Ending::Lifted, |mitigation| mitigation.id == lifted.id);
         if let Origin::Policy(policy) = &lifted.origin
             && let Trigger::Window(window) = &policy.trigger
         {
-            self.memory.forget(window.track, lifted.entity);
+            self.store.forget(window.counter, lifted.entity);
         }
     }
 }
 
-impl InForce {
-    fn at(held: &Mitigation, now: Moment) -> Self {
+impl MitigationSummary {
+    fn at(mitigation: &Mitigation, now: Moment) -> Self {
         Self {
-            id: held.id,
-            entity: held.label.to_string(),
-            policy: held.policy().map(str::to_owned),
-            effect: held.effect(),
-            reason: held.reason(),
-            remaining: held.remaining(now),
+            id: mitigation.id,
+            entity: mitigation.label.to_string(),
+            policy: mitigation.policy().map(str::to_owned),
+            kind: mitigation.kind(),
+            reason: mitigation.reason(),
+            remaining: mitigation.remaining(now),
         }
     }
 }

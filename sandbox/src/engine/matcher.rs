@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use regex::Regex;
 
 use super::field::Field;
-use crate::engine::facts::Facts;
+use crate::engine::attributes::Attributes;
 
 /// A condition.
 #[derive(Debug)]
@@ -30,27 +30,30 @@ pub(crate) enum Test {
 
 impl Matcher {
     /// Whether the condition holds. A field that is not there passes no test but that for absence.
-    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, attributes: &Attributes<'_>) -> bool {
         match self {
-            Self::All(all) => all.iter().all(|one| one.matches(facts)),
-            Self::Any(any) => any.iter().any(|one| one.matches(facts)),
-            Self::Not(one) => !one.matches(facts),
-            Self::Field(field, Test::Present(present)) => facts.has(field) == *present,
+            Self::All(all) => all.iter().all(|one| one.matches(attributes)),
+            Self::Any(any) => any.iter().any(|one| one.matches(attributes)),
+            Self::Not(one) => !one.matches(attributes),
+            Self::Field(field, Test::Present(present)) => attributes.has(field) == *present,
             Self::Field(Field::ClientIp, Test::NetworkIn(networks)) => {
-                facts.ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+                attributes.ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
             }
-            Self::Field(field, test) => facts.text(field).is_some_and(|text| test.passes(&text)),
+            Self::Field(field, test) => {
+                attributes.text(field).is_some_and(|text| test.passes(&text))
+            }
         }
     }
 
     /// The word of a list that made the condition hold, if it was one.
-    pub(crate) fn word(&self, facts: &Facts<'_>) -> Option<&str> {
+    pub(crate) fn word(&self, attributes: &Attributes<'_>) -> Option<&str> {
         match self {
-            Self::All(all) => all.iter().find_map(|one| one.word(facts)),
-            Self::Any(any) => {
-                any.iter().filter(|one| one.matches(facts)).find_map(|one| one.word(facts))
-            }
-            Self::Field(field, Test::WordIn(words)) => find_word(words, &facts.text(field)?),
+            Self::All(all) => all.iter().find_map(|one| one.word(attributes)),
+            Self::Any(any) => any
+                .iter()
+                .filter(|one| one.matches(attributes))
+                .find_map(|one| one.word(attributes)),
+            Self::Field(field, Test::WordIn(words)) => find_word(words, &attributes.text(field)?),
             Self::Not(_) | Self::Field(..) => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What is in force against an entity, how it is told, and for how long.
 
-mod register;
+mod index;
 mod store;
 
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use std::time::Duration;
 pub(crate) use self::store::Mitigations;
 use crate::clock::Moment;
 use crate::engine::entity::Entity;
-use crate::engine::policy::{Effect, Policy, Remedy, Trigger, Window};
-use crate::engine::visitor::Whom;
+use crate::engine::policy::{ActionKind, MitigationAction, Policy, Trigger, Window};
+use crate::engine::visitor::Scope;
 
 /// A mitigation that was put on an entity.
 #[derive(Clone, Debug)]
@@ -27,13 +27,13 @@ pub(crate) struct Mitigation {
     /// The most events, or values, that were in the window since it began.
     count: usize,
     /// Whom it is about, as far as its entity says.
-    whom: Option<Whom>,
+    scope: Option<Scope>,
 }
 
 /// A mitigation that is over.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) held: Mitigation,
+    pub(crate) mitigation: Mitigation,
     pub(crate) how: Ending,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Ending {
 pub(crate) enum Origin {
     Policy(Arc<Policy>),
     /// A person or a test.
-    Hand(Remedy),
+    Hand(MitigationAction),
 }
 
 impl Mitigation {
@@ -75,15 +75,15 @@ impl Mitigation {
         self.until.map(|until| until.since(now))
     }
 
-    pub(crate) fn remedy(&self) -> &Remedy {
+    pub(crate) fn action(&self) -> &MitigationAction {
         match &self.origin {
-            Origin::Policy(policy) => &policy.remedy,
-            Origin::Hand(remedy) => remedy,
+            Origin::Policy(policy) => &policy.action,
+            Origin::Hand(action) => action,
         }
     }
 
-    pub(crate) fn effect(&self) -> Effect {
-        self.remedy().effect()
+    pub(crate) fn kind(&self) -> ActionKind {
+        self.action().kind()
     }
 
     /// The policy that put it, if one did.
@@ -124,16 +124,18 @@ impl Mitigation {
 
     /// How likely a bot is at work, from 0 to 100; never less for more events.
     pub(crate) fn score(&self) -> f64 {
-        match self.effect() {
-            Effect::Block => 95.0,
-            Effect::Challenge => 40.0 + (12.0 * self.count as f64 / self.over() as f64).min(40.0),
-            Effect::Monitor => 0.0,
+        match self.kind() {
+            ActionKind::Block => 95.0,
+            ActionKind::Challenge => {
+                40.0 + (12.0 * self.count as f64 / self.over() as f64).min(40.0)
+            }
+            ActionKind::Monitor => 0.0,
         }
     }
 
     /// Whether a request of a visitor may meet it, as far as its entity says whom it is about.
     pub(crate) fn concerns(&self, ip: IpAddr, user_agent: Option<&str>) -> bool {
-        self.whom.is_some_and(|whom| whom.may_be(ip, user_agent))
+        self.scope.is_some_and(|scope| scope.may_be(ip, user_agent))
     }
 
     fn over(&self) -> usize {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::short_digest;
-use crate::engine::facts::Facts;
 use crate::engine::{Field, Matcher};
 
 /// A policy on events: those that match bring a mitigation of their entity.
@@ -15,7 +15,7 @@ pub(crate) struct Policy {
     /// The entity definition that it counts and mitigates, by its place.
     pub(crate) entity: usize,
     pub(crate) trigger: Trigger,
-    pub(crate) remedy: Remedy,
+    pub(crate) action: MitigationAction,
     /// How long the mitigation outlives the last event in excess.
     pub(crate) ttl: Duration,
     /// A file with nothing but this policy and its entity. One that reads the same is the same.
@@ -27,20 +27,20 @@ pub(crate) struct Policy {
 pub(crate) enum Trigger {
     /// One event that matches; without a condition any does.
     Event(Option<Matcher>),
-    /// More than so many that count on a track, within a rolling window.
+    /// More than a threshold of what a counter counts, within a rolling window.
     Window(Window),
 }
 
-/// A rolling window over what a track counts.
+/// A rolling window of a counter.
 #[derive(Debug)]
 pub(crate) struct Window {
-    /// The track, by its place.
-    pub(crate) track: usize,
+    /// The counter, by its place.
+    pub(crate) counter: usize,
     /// An event as old as this has left the window.
     pub(crate) length: Duration,
     /// The most that is no excess.
     pub(crate) over: usize,
-    /// The most that the track counts.
+    /// The most that the counter counts.
     pub(crate) most: usize,
     /// The field whose distinct values count, instead of events.
     pub(crate) distinct: Option<Field>,
@@ -48,8 +48,8 @@ pub(crate) struct Window {
 
 /// What is counted of each entity. Policies that count the same share it.
 #[derive(Debug)]
-pub(crate) struct Track {
-    /// Says what is counted; a track that reads the same after a reload goes on.
+pub(crate) struct Counter {
+    /// Says what is counted; a counter that reads the same after a reload goes on.
     pub(crate) definition: String,
     pub(crate) entity: usize,
     pub(crate) matcher: Option<Matcher>,
@@ -60,23 +60,25 @@ pub(crate) struct Track {
     pub(crate) most: usize,
 }
 
-/// What an event adds to a track.
+/// What an event adds to a counter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Counted {
+pub(crate) enum Increment {
     Event,
     /// A value, as a number that is good for its distinctness alone.
     Value(u64),
 }
 
-impl Track {
+impl Counter {
     /// What an event adds, if it counts.
-    pub(crate) fn counts(&self, facts: &Facts<'_>) -> Option<Counted> {
-        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(facts)) {
+    pub(crate) fn counts(&self, attributes: &Attributes<'_>) -> Option<Increment> {
+        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(attributes)) {
             return None;
         }
         match &self.distinct {
-            Some(field) => facts.text(field).map(|value| Counted::Value(short_digest(&value))),
-            None => Some(Counted::Event),
+            Some(field) => {
+                attributes.text(field).map(|value| Increment::Value(short_digest(&value)))
+            }
+            None => Some(Increment::Event),
         }
     }
 }
@@ -93,7 +95,7 @@ pub(crate) struct RequestPolicy {
 
 /// What a mitigation does to its entity; a later one outranks the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Effect {
+pub(crate) enum ActionKind {
     Monitor,
     Challenge,
     Block,
@@ -101,7 +103,7 @@ pub(crate) enum Effect {
 
 /// A mitigation with what it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Remedy {
+pub(crate) enum MitigationAction {
     Monitor,
     Challenge(Task),
     Block,
@@ -116,12 +118,12 @@ pub(crate) enum Task {
     Turnstile(String),
 }
 
-impl Remedy {
-    pub(crate) fn effect(&self) -> Effect {
+impl MitigationAction {
+    pub(crate) fn kind(&self) -> ActionKind {
         match self {
-            Self::Monitor => Effect::Monitor,
-            Self::Challenge(_) => Effect::Challenge,
-            Self::Block => Effect::Block,
+            Self::Monitor => ActionKind::Monitor,
+            Self::Challenge(_) => ActionKind::Challenge,
+            Self::Block => ActionKind::Block,
         }
     }
 }

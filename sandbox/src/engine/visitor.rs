@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::engine::Field;
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::{Entity, short_digest};
-use crate::engine::facts::Facts;
 
 /// Somebody who visits an application: an address, with one user agent or with any.
 ///
@@ -81,18 +81,19 @@ impl From<IpAddr> for Visitor {
 
 /// Whom a mitigation is about, in little memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Whom {
+pub(crate) struct Scope {
     ip: IpAddr,
     /// A digest; none is any.
     user_agent: Option<u64>,
 }
 
-impl Whom {
+impl Scope {
     /// Whom an entity is about, if its key has an address.
-    pub(crate) fn of(key: &[Field], facts: &Facts<'_>) -> Option<Self> {
-        let ip = facts.ip.filter(|_| key.contains(&Field::ClientIp))?;
+    pub(crate) fn of(key: &[Field], attributes: &Attributes<'_>) -> Option<Self> {
+        let ip = attributes.ip.filter(|_| key.contains(&Field::ClientIp))?;
         let has_user_agent = key.contains(&Field::UserAgent);
-        let user_agent = has_user_agent.then(|| short_digest(facts.user_agent.unwrap_or_default()));
+        let user_agent =
+            has_user_agent.then(|| short_digest(attributes.user_agent.unwrap_or_default()));
         Some(Self { ip, user_agent })
     }
 

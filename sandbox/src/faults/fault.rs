@@ -12,7 +12,7 @@ use crate::clock::whole_seconds;
 
 /// Something that goes wrong with a call.
 ///
-/// Without more words it strikes every call of every operation, until it is removed:
+/// Without more words it hits every call of every operation, until it is removed:
 ///
 /// ```
 /// use std::time::Duration;
@@ -128,19 +128,19 @@ impl Fault {
         }
     }
 
-    /// Strikes calls of this operation alone.
+    /// Hits calls of this operation alone.
     pub fn on(mut self, operation: Operation) -> Self {
         self.operation = Some(operation);
         self
     }
 
-    /// Strikes so many calls, and then no more.
+    /// Hits so many calls, and then no more.
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);
         self
     }
 
-    /// Strikes this share of the calls, from 0.0 to 1.0, spread evenly and always in the same way:
+    /// Hits this share of the calls, from 0.0 to 1.0, spread evenly and always in the same way:
     /// 0.25 is every fourth call, beginning with the fourth. A share is exact to a millionth.
     pub fn share(mut self, share: f64) -> Self {
         self.share = share;

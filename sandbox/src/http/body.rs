@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
-use crate::http::body::budget::{Bodies, Room};
+use crate::http::body::budget::{BodyBudget, BodyReservation};
 use crate::http::error::ApiError;
 use crate::service::Service;
 
@@ -31,7 +31,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
         match parts.extensions.get() {
             Some(Received::TooLarge) => Err(ApiError::content_too_large(LIMIT)),
             Some(Received::Late) => Err(ApiError::too_slow()),
-            Some(Received::GaveWay) => Err(ApiError::too_much_at_once()),
+            Some(Received::Evicted) => Err(ApiError::too_much_at_once()),
             Some(Received::Whole { .. }) if !is_json(parts) => {
                 Err(ApiError::unsupported_media_type())
             }
@@ -46,12 +46,12 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
 /// A refusal that overtakes its request's body makes the connection break while the client is
 /// still sending, and the client sees the break instead of the refusal.
 pub(crate) async fn receive(
-    State(bodies): State<Bodies>,
+    State(budget): State<BodyBudget>,
     request: Request,
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let received = timeout(bodies.time, Received::from(body, bodies.begin())).await;
+    let received = timeout(budget.time, Received::from(body, budget.reserve())).await;
     parts.extensions.insert(received.unwrap_or(Received::Late));
     next.run(Request::from_parts(parts, Body::empty())).await
 }
@@ -70,52 +70,52 @@ enum Received {
     /// All of it, and the room that it takes.
     Whole {
         body: Bytes,
-        _room: Arc<Room>,
+        _reservation: Arc<BodyReservation>,
     },
     TooLarge,
     Part,
     /// Not all of it in time.
     Late,
     /// All of it, while there was no room for it.
-    GaveWay,
+    Evicted,
 }
 
 impl Received {
-    async fn from(mut body: Body, mut room: Room) -> Self {
+    async fn from(mut body: Body, mut reservation: BodyReservation) -> Self {
         let (mut whole, mut size) = (Vec::new(), 0);
         loop {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
-                () = room.gives_way() => break,
+                () = reservation.evicted() => break,
             };
             let Some(frame) = frame else {
-                if !room.complete() {
-                    return Self::GaveWay;
+                if !reservation.complete() {
+                    return Self::Evicted;
                 }
-                return Self::Whole { body: whole.into(), _room: Arc::new(room) };
+                return Self::Whole { body: whole.into(), _reservation: Arc::new(reservation) };
             };
             let Ok(frame) = frame else { return Self::Part };
             let Ok(data) = frame.into_data() else { continue };
             size += data.len();
-            if size > LIMIT || !room.grow(data.len()) {
+            if size > LIMIT || !reservation.grow(data.len()) {
                 break;
             }
             whole.extend_from_slice(&data);
         }
         // It is refused. Nothing of it is kept, and no room from others.
-        drop((whole, room));
+        drop((whole, reservation));
         Self::drained(body, size).await
     }
 
     /// Receives the rest of a body of which nothing is kept.
     async fn drained(mut body: Body, mut size: usize) -> Self {
-        while size <= PATIENCE
+        while size <= DRAIN_LIMIT
             && let Some(frame) = body.frame().await
         {
             let Ok(frame) = frame else { return Self::Part };
             size += frame.data_ref().map_or(0, Bytes::len);
         }
-        if size > LIMIT { Self::TooLarge } else { Self::GaveWay }
+        if size > LIMIT { Self::TooLarge } else { Self::Evicted }
     }
 }
 
@@ -123,7 +123,7 @@ impl Received {
 const LIMIT: usize = 1024 * 1024;
 
 /// The most bytes that are received, and dropped, of a body that is too large.
-const PATIENCE: usize = 16 * LIMIT;
+const DRAIN_LIMIT: usize = 16 * LIMIT;
 
 fn is_json(parts: &Parts) -> bool {
     let declared = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -179,11 +179,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_is_too_large_takes_no_room_from_others_while_it_is_drained() {
-        let bodies = Bodies::new(&Limits::default().bodies(LIMIT));
-        let mut other = bodies.begin();
+        let budget = BodyBudget::new(&Limits::default().bodies(LIMIT));
+        let mut other = budget.reserve();
         let parts = stream::iter([LIMIT, 1]).map(|size| Ok::<_, Infallible>(vec![b' '; size]));
         let body = Body::from_stream(parts.chain(stream::pending()));
-        let mut received = pin!(Received::from(body, bodies.begin()));
+        let mut received = pin!(Received::from(body, budget.reserve()));
         assert!(timeout(Duration::ZERO, &mut received).await.is_err(), "it goes on");
         assert!(other.grow(LIMIT));
     }

@@ -1,10 +1,10 @@
 //! Accept connections, no more than there is room for, and serve requests on each.
 
 mod call;
-mod fate;
-mod line;
-mod lines;
-mod wire;
+mod response_fault;
+mod socket;
+mod state;
+mod table;
 
 use std::io;
 use std::pin::pin;
@@ -23,17 +23,17 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use self::call::Call;
-pub(crate) use self::fate::Fate;
-use self::line::Line;
-use self::lines::Lines;
-use self::wire::Wire;
+pub(crate) use self::response_fault::ResponseFault;
+use self::socket::Socket;
+use self::state::ConnectionState;
+use self::table::ConnectionTable;
 use crate::limits::Limits;
 
 /// Whoever serves the connections of one listener.
 pub(crate) struct Connections {
     http: Builder<TokioExecutor>,
     service: TowerToHyperService<Router>,
-    lines: Lines,
+    table: ConnectionTable,
     idle_time: Duration,
     stopping: watch::Receiver<bool>,
 }
@@ -47,7 +47,7 @@ impl Connections {
         Arc::new(Self {
             http: http(),
             service: TowerToHyperService::new(router),
-            lines: Lines::new(limits.connections),
+            table: ConnectionTable::new(limits.connections),
             idle_time: limits.idle_time.min(LONGEST_IDLE_TIME),
             stopping,
         })
@@ -61,7 +61,7 @@ impl Connections {
             () = self.accept(&listener) => {}
         }
         drop(listener);
-        self.lines.all_gone().await;
+        self.table.all_gone().await;
     }
 
     async fn accept(self: &Arc<Self>, listener: &TcpListener) {
@@ -70,7 +70,7 @@ impl Connections {
             match listener.accept().await {
                 Ok((tcp, _)) => {
                     failing = false;
-                    self.lines.make_room().await;
+                    self.table.make_room().await;
                     self.open(tcp);
                 }
                 // The client was gone before its turn came.
@@ -81,8 +81,8 @@ impl Connections {
                         warn!(%error, "no connection can be accepted; older ones give way");
                     }
                     failing = true;
-                    self.lines.one_gives_way();
-                    let _ = timeout(PAUSE, self.lines.news().notified()).await;
+                    self.table.evict_one();
+                    let _ = timeout(PAUSE, self.table.freed().notified()).await;
                 }
             }
         }
@@ -93,18 +93,18 @@ impl Connections {
         if let Err(error) = tcp.set_nodelay(true) {
             debug!(%error, "a connection stays with delayed sends");
         }
-        let open = self.lines.open();
+        let open = self.table.open();
         let connections = Arc::clone(self);
-        tokio::spawn(async move { connections.attend(tcp, &open.line).await });
+        tokio::spawn(async move { connections.attend(tcp, &open.connection).await });
     }
 
     /// Serves one connection until it ends, gives way, or has been idle for too long.
-    async fn attend(self: Arc<Self>, tcp: TcpStream, line: &Arc<Line>) {
+    async fn attend(self: Arc<Self>, tcp: TcpStream, state: &Arc<ConnectionState>) {
         let service = service_fn({
-            let (connections, line) = (Arc::clone(&self), Arc::clone(line));
-            move |request| Arc::clone(&connections).answer(Arc::clone(&line), request)
+            let (connections, state) = (Arc::clone(&self), Arc::clone(state));
+            move |request| Arc::clone(&connections).answer(Arc::clone(&state), request)
         });
-        let io = TokioIo::new(Wire::new(tcp, Arc::clone(line)));
+        let io = TokioIo::new(Socket::new(tcp, Arc::clone(state)));
         let mut connection = pin!(self.http.serve_connection(io, service));
         let mut stopping = self.stopping.clone();
         let mut told_to_stop = false;
@@ -117,12 +117,12 @@ impl Connections {
                     }
                     return;
                 }
-                () = line.gives_way() => return debug!("a connection gives way"),
+                () = state.evicted() => return debug!("a connection gives way"),
                 _ = stopping.wait_for(|stopping| *stopping), if !told_to_stop => {
                     told_to_stop = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = sleep_until(look_again) => match line.idle_since() {
+                () = sleep_until(look_again) => match state.idle_since() {
                     Some(since) if since.elapsed() >= self.idle_time => {
                         return debug!("an idle connection is closed");
                     }
@@ -135,16 +135,16 @@ impl Connections {
 
     async fn answer(
         self: Arc<Self>,
-        line: Arc<Line>,
+        state: Arc<ConnectionState>,
         request: hyper::Request<Incoming>,
     ) -> io::Result<hyper::Response<axum::body::Body>> {
         let version = request.version();
-        let call = Call::begin(&line, self.lines.news());
+        let call = Call::begin(&state, self.table.freed());
         let request = request.map(|body| call.with_request(body));
         let Ok(mut response) = self.service.call(request).await;
-        match response.extensions_mut().remove::<Fate>() {
+        match response.extensions_mut().remove::<ResponseFault>() {
             None => Ok(response.map(|body| call.with_response(body))),
-            Some(fate) => fate.befall(response, call, version, self.stopping.clone()).await,
+            Some(fault) => fault.apply(response, call, version, self.stopping.clone()).await,
         }
     }
 }

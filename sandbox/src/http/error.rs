@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::challenge::ticket::Full;
+use crate::challenge::single_use::Full;
 use crate::clock::whole_seconds;
 use crate::http::wire::ErrorBody;
 
@@ -108,7 +108,7 @@ impl ApiError {
     }
 
     /// As many follow the console as may.
-    pub(crate) fn no_seat() -> Self {
+    pub(crate) fn viewer_limit() -> Self {
         let message = "too many pages follow the console; close one";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }

@@ -14,9 +14,9 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
-use crate::faults::inflict;
+use crate::faults::inject;
 use crate::http::body;
-use crate::http::body::budget::Bodies;
+use crate::http::body::budget::BodyBudget;
 use crate::http::error::ApiError;
 use crate::http::log::{CHALLENGE, log};
 use crate::http::methods::only;
@@ -33,13 +33,13 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .route("/v1/events", only("POST", post(events::send_beacon_event)))
         .route("/api/v1/challenge/proof/verify", only("POST", post(proof::verify_challenge_proof)))
         .fallback(async || ApiError::not_found())
-        .layer(from_fn_with_state(Arc::clone(&service), inflict))
+        .layer(from_fn_with_state(Arc::clone(&service), inject))
         .layer(from_fn_with_state(Arc::clone(&service), record))
-        // What follows is part of no operation, so that it is neither recorded nor struck.
+        // What follows is part of no operation, so that it is neither recorded nor hit.
         .merge(pages())
         .merge(console::routes(&service))
         .route("/healthz", only("GET", get(async || "ok")))
-        .layer(from_fn_with_state(Bodies::new(limits), body::receive))
+        .layer(from_fn_with_state(BodyBudget::new(limits), body::receive))
         .layer(from_fn(log))
         .with_state(service)
 }

@@ -87,7 +87,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.take();
         if let Ok(ended) = self.ended_blocking.get_mut() {
-            let _ = ended.recv_timeout(PATIENCE_OF_DROP);
+            let _ = ended.recv_timeout(DROP_TIMEOUT);
         }
     }
 }
@@ -140,4 +140,4 @@ async fn serve(bound: Vec<Bound>, limits: &Limits, stopped: oneshot::Receiver<()
 /// How long requests in flight may take to be answered after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-const PATIENCE_OF_DROP: Duration = Duration::from_millis(100);
+const DROP_TIMEOUT: Duration = Duration::from_millis(100);

@@ -8,24 +8,24 @@ use serde::Serialize;
 use toml::Spanned;
 
 use super::PolicySet;
+use super::action::action;
 use super::condition::Conditions;
-use super::error::Fault;
+use super::error::Mistake;
 use super::file::{ActionName, EntityTable, PolicyFile, PolicyTable, Source, WindowTable};
 use super::order::refuse_what_never_applies;
-use super::remedy::remedy;
 use crate::engine::Field;
 use crate::engine::entity::EntityDefinition;
-use crate::engine::policy::{Policy, RequestPolicy, Track, Trigger, Window};
+use crate::engine::policy::{Counter, Policy, RequestPolicy, Trigger, Window};
 
 /// Makes policies of a file's tables.
-pub(super) fn compile(file: &PolicyFile) -> Result<PolicySet, Fault> {
+pub(super) fn compile(file: &PolicyFile) -> Result<PolicySet, Mistake> {
     let mut compiler = Compiler::default();
     for table in &file.entity {
         compiler.entity(table)?;
     }
     if let Some(table) = file.policy.get(MOST_POLICIES) {
         let why = format!("a file has {MOST_POLICIES} policies at most");
-        return Err(Fault::new(table.name.span(), why));
+        return Err(Mistake::new(table.name.span(), why));
     }
     let order = refuse_what_never_applies(&file.policy);
     for (order, table) in file.policy.iter().enumerate() {
@@ -41,7 +41,7 @@ struct Compiler<'a> {
     conditions: Conditions,
     entities: Vec<EntityDefinition>,
     entity_tables: Vec<&'a EntityTable>,
-    tracks: Vec<Track>,
+    counters: Vec<Counter>,
     policies: Vec<Policy>,
     on_requests: Vec<RequestPolicy>,
     /// The names of the policies.
@@ -49,29 +49,32 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn entity(&mut self, table: &'a EntityTable) -> Result<(), Fault> {
+    fn entity(&mut self, table: &'a EntityTable) -> Result<(), Mistake> {
         let name = checked_name(&table.name)?;
         if self.entities.iter().any(|entity| entity.name == name) {
-            return Err(Fault::new(table.name.span(), format!("entity {name:?} is defined twice")));
+            return Err(Mistake::new(
+                table.name.span(),
+                format!("entity {name:?} is defined twice"),
+            ));
         }
         if self.entities.len() == MOST_ENTITIES {
             let why = format!("a file has {MOST_ENTITIES} entities at most");
-            return Err(Fault::new(table.name.span(), why));
+            return Err(Mistake::new(table.name.span(), why));
         }
         if table.key.get_ref().is_empty() {
             let why = "an entity needs a key, expected at least one field";
-            return Err(Fault::new(table.key.span(), why));
+            return Err(Mistake::new(table.key.span(), why));
         }
         let mut key = Vec::new();
         for name in table.key.get_ref() {
-            let fault = |why| Fault::new(name.span(), why);
-            match Field::parse(name.get_ref()).map_err(fault)? {
+            let mistake = |why| Mistake::new(name.span(), why);
+            match Field::parse(name.get_ref()).map_err(mistake)? {
                 Field::Type => {
                     let why = "a request has no type, so that it would never be of this entity";
-                    return Err(fault(why.to_owned()));
+                    return Err(mistake(why.to_owned()));
                 }
                 field if key.contains(&field) => {
-                    return Err(fault(format!("{field} is there twice")));
+                    return Err(mistake(format!("{field} is there twice")));
                 }
                 field => key.push(field),
             }
@@ -84,10 +87,10 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn policy(&mut self, order: usize, table: &PolicyTable) -> Result<(), Fault> {
+    fn policy(&mut self, order: usize, table: &PolicyTable) -> Result<(), Mistake> {
         let name = checked_name(&table.name)?;
         if !self.names.insert(name.clone()) {
-            return Err(Fault::new(table.name.span(), format!("policy {name:?} is there twice")));
+            return Err(Mistake::new(table.name.span(), format!("policy {name:?} is there twice")));
         }
         match table.on.as_ref().map_or(Source::Events, |on| *on.get_ref()) {
             Source::Events => self.on_events(name, order, table),
@@ -100,12 +103,12 @@ impl<'a> Compiler<'a> {
         name: String,
         order: usize,
         table: &PolicyTable,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Mistake> {
         let mitigation = table.mitigation.get_ref();
         if *mitigation.action.get_ref() != ActionName::Monitor {
             let why = "a policy on requests can only monitor: a mitigation is applied after \
                        analysis, never before it; expected \"monitor\", or on = \"events\"";
-            return Err(Fault::new(mitigation.action.span(), why));
+            return Err(Mistake::new(mitigation.action.span(), why));
         }
         let superfluous = [
             ("entity", table.entity.as_ref().map(Spanned::span)),
@@ -115,20 +118,25 @@ impl<'a> Compiler<'a> {
         for (member, span) in superfluous {
             if let Some(span) = span {
                 let why = format!("a policy on requests has no {member}; leave it out");
-                return Err(Fault::new(span, why));
+                return Err(Mistake::new(span, why));
             }
         }
-        remedy(mitigation)?;
+        action(mitigation)?;
         let matcher = self.conditions.optional(table.condition.as_ref(), Source::Requests)?;
         let definition = written(&Excerpt { entity: None, policy: [table] })?;
         self.on_requests.push(RequestPolicy { name, order, matcher, definition });
         Ok(())
     }
 
-    fn on_events(&mut self, name: String, order: usize, table: &PolicyTable) -> Result<(), Fault> {
+    fn on_events(
+        &mut self,
+        name: String,
+        order: usize,
+        table: &PolicyTable,
+    ) -> Result<(), Mistake> {
         let Some(entity_name) = &table.entity else {
             let why = format!("policy {name:?} needs an entity, expected one of {}", self.known());
-            return Err(Fault::new(table.name.span(), why));
+            return Err(Mistake::new(table.name.span(), why));
         };
         let entity = self.entities.iter().position(|known| known.name == *entity_name.get_ref());
         let Some(entity) = entity else {
@@ -137,34 +145,34 @@ impl<'a> Compiler<'a> {
                 entity_name.get_ref(),
                 self.known()
             );
-            return Err(Fault::new(entity_name.span(), why));
+            return Err(Mistake::new(entity_name.span(), why));
         };
         let entity_table = self.entity_tables[entity];
         let definition = written(&Excerpt { entity: Some([entity_table]), policy: [table] })?;
         let mitigation = table.mitigation.get_ref();
-        let remedy = remedy(mitigation)?;
+        let action = action(mitigation)?;
         let Some(ttl) = &mitigation.ttl_seconds else {
             let why = "a mitigation needs its time to live, expected ttl_seconds";
-            return Err(Fault::new(table.mitigation.span(), why));
+            return Err(Mistake::new(table.mitigation.span(), why));
         };
         let ttl = seconds(ttl)?;
         let trigger = self.trigger(entity, table)?;
-        self.policies.push(Policy { name, order, entity, trigger, remedy, ttl, definition });
+        self.policies.push(Policy { name, order, entity, trigger, action, ttl, definition });
         Ok(())
     }
 
-    fn trigger(&mut self, entity: usize, table: &PolicyTable) -> Result<Trigger, Fault> {
+    fn trigger(&mut self, entity: usize, table: &PolicyTable) -> Result<Trigger, Mistake> {
         let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
         let Some(window) = &table.window else { return Ok(Trigger::Event(matcher)) };
         let window = window.get_ref();
         let (length, over) = (seconds(&window.seconds)?, threshold(window)?);
         let distinct = window.distinct.as_ref().map(|distinct| {
             let field = Field::parse(distinct.get_ref());
-            field.map_err(|why| Fault::new(distinct.span(), why))
+            field.map_err(|why| Mistake::new(distinct.span(), why))
         });
         let distinct = distinct.transpose()?;
         let condition = table.condition.as_ref().map(written).transpose()?;
-        let track = self.track(Track {
+        let counter = self.counter(Counter {
             definition: format!(
                 "{}{}{distinct:?}",
                 written(self.entity_tables[entity])?,
@@ -176,23 +184,23 @@ impl<'a> Compiler<'a> {
             longest: length,
             most: over + 1,
         });
-        // The most of the track is known once all policies have their track.
-        Ok(Trigger::Window(Window { track, length, over, most: 0, distinct }))
+        // The most of the counter is known once all policies have their counter.
+        Ok(Trigger::Window(Window { counter, length, over, most: 0, distinct }))
     }
 
-    /// Finds the place of a track, which may count for several policies.
-    fn track(&mut self, track: Track) -> usize {
-        let known = self.tracks.iter().position(|known| known.definition == track.definition);
+    /// Finds the place of a counter, which may count for several policies.
+    fn counter(&mut self, counter: Counter) -> usize {
+        let known = self.counters.iter().position(|known| known.definition == counter.definition);
         match known {
             Some(place) => {
-                let known = &mut self.tracks[place];
-                known.longest = known.longest.max(track.longest);
-                known.most = known.most.max(track.most);
+                let known = &mut self.counters[place];
+                known.longest = known.longest.max(counter.longest);
+                known.most = known.most.max(counter.most);
                 place
             }
             None => {
-                self.tracks.push(track);
-                self.tracks.len() - 1
+                self.counters.push(counter);
+                self.counters.len() - 1
             }
         }
     }
@@ -204,44 +212,44 @@ impl<'a> Compiler<'a> {
     }
 
     fn finish(self) -> PolicySet {
-        let Self { entities, tracks, mut policies, on_requests, .. } = self;
+        let Self { entities, counters, mut policies, on_requests, .. } = self;
         for policy in &mut policies {
             if let Trigger::Window(window) = &mut policy.trigger {
-                window.most = tracks[window.track].most;
+                window.most = counters[window.counter].most;
             }
         }
         let policies = policies.into_iter().map(Arc::new).collect();
-        PolicySet { entities, tracks, policies, on_requests }
+        PolicySet { entities, counters, policies, on_requests }
     }
 }
 
 /// A name that can stand in a log and in front of a colon.
-fn checked_name(name: &Spanned<String>) -> Result<String, Fault> {
+fn checked_name(name: &Spanned<String>) -> Result<String, Mistake> {
     let text = name.get_ref();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.is_empty() || text.len() > LONGEST_NAME || !text.chars().all(fits) {
         let why = format!(
             "bad name, expected 1 to {LONGEST_NAME} letters, digits and the marks `_`, `-` and `.`"
         );
-        return Err(Fault::new(name.span(), why));
+        return Err(Mistake::new(name.span(), why));
     }
     Ok(text.clone())
 }
 
-fn seconds(span: &Spanned<i64>) -> Result<Duration, Fault> {
+fn seconds(span: &Spanned<i64>) -> Result<Duration, Mistake> {
     let number = *span.get_ref();
     let seconds = u64::try_from(number).ok().filter(|seconds| (1..=LONGEST_SPAN).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| {
-        Fault::new(span.span(), format!("{number} seconds, expected 1 to {LONGEST_SPAN}"))
+        Mistake::new(span.span(), format!("{number} seconds, expected 1 to {LONGEST_SPAN}"))
     })
 }
 
-fn threshold(window: &WindowTable) -> Result<usize, Fault> {
+fn threshold(window: &WindowTable) -> Result<usize, Mistake> {
     let number = *window.over.get_ref();
     let over = usize::try_from(number).ok().filter(|over| (1..=HIGHEST_OVER).contains(over));
     over.ok_or_else(|| {
         let why = format!("over is {number}, expected 1 to {HIGHEST_OVER}");
-        Fault::new(window.over.span(), why)
+        Mistake::new(window.over.span(), why)
     })
 }
 
@@ -253,9 +261,10 @@ struct Excerpt<'a> {
 }
 
 /// A table as TOML, in one form whatever its form in the file was.
-pub(super) fn written(table: &impl Serialize) -> Result<String, Fault> {
+pub(super) fn written(table: &impl Serialize) -> Result<String, Mistake> {
     // It came from TOML, so that this does not happen; but two tables must not pass for the same.
-    toml::to_string(table).map_err(|error| Fault::new(0..0, format!("cannot be written: {error}")))
+    toml::to_string(table)
+        .map_err(|error| Mistake::new(0..0, format!("cannot be written: {error}")))
 }
 
 const MOST_ENTITIES: usize = 20;

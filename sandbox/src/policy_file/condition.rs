@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::error::Fault;
+use super::error::Mistake;
 use super::file::{MatchTable, Source};
 use super::pattern;
 use crate::engine::{Field, Matcher, Test, is_of_word};
@@ -20,17 +20,17 @@ impl Conditions {
         &mut self,
         table: Option<&Spanned<MatchTable>>,
         source: Source,
-    ) -> Result<Option<Matcher>, Fault> {
+    ) -> Result<Option<Matcher>, Mistake> {
         table.map(|table| self.matcher(table, source)).transpose()
     }
 
-    fn matcher(&mut self, table: &Spanned<MatchTable>, source: Source) -> Result<Matcher, Fault> {
+    fn matcher(&mut self, table: &Spanned<MatchTable>, source: Source) -> Result<Matcher, Mistake> {
         let span = table.span();
         let table = table.get_ref();
         self.count += 1;
         if self.count > MOST_CONDITIONS {
             let why = format!("a file has {MOST_CONDITIONS} conditions at most");
-            return Err(Fault::new(span, why));
+            return Err(Mistake::new(span, why));
         }
         let untested = table.tests() == 0;
         match (&table.all, &table.any, &table.not, &table.field) {
@@ -44,10 +44,10 @@ impl Conditions {
                 self.matcher(not, source).map(|not| Matcher::Not(Box::new(not)))
             }
             (None, None, None, Some(name)) => {
-                let fault = |why| Fault::new(name.span(), why);
-                let field = Field::parse(name.get_ref()).map_err(fault)?;
+                let mistake = |why| Mistake::new(name.span(), why);
+                let field = Field::parse(name.get_ref()).map_err(mistake)?;
                 if field == Field::Type && source == Source::Requests {
-                    return Err(fault(
+                    return Err(mistake(
                         "a request has no type, so that this never holds".to_owned(),
                     ));
                 }
@@ -57,7 +57,7 @@ impl Conditions {
             _ => {
                 let why =
                     "a condition is one thing, expected all, any, not, or a field with a test";
-                Err(Fault::new(span, why))
+                Err(Mistake::new(span, why))
             }
         }
     }
@@ -66,9 +66,9 @@ impl Conditions {
         &mut self,
         tables: &Spanned<Vec<Spanned<MatchTable>>>,
         source: Source,
-    ) -> Result<Vec<Matcher>, Fault> {
+    ) -> Result<Vec<Matcher>, Mistake> {
         if tables.get_ref().is_empty() {
-            return Err(Fault::new(
+            return Err(Mistake::new(
                 tables.span(),
                 "an empty list, expected at least one condition",
             ));
@@ -81,15 +81,15 @@ impl Conditions {
         field: &Field,
         table: &MatchTable,
         name: &Spanned<String>,
-    ) -> Result<Test, Fault> {
+    ) -> Result<Test, Mistake> {
         let given = table.tests();
         if given != 1 {
             let why = format!("{given} tests of {field}, expected one of {TESTS}");
-            return Err(Fault::new(name.span(), why));
+            return Err(Mistake::new(name.span(), why));
         }
         let is_address = *field == Field::ClientIp;
         let value = |text: &Spanned<String>| match is_address {
-            true => pattern::address(text.get_ref()).map_err(|why| Fault::new(text.span(), why)),
+            true => pattern::address(text.get_ref()).map_err(|why| Mistake::new(text.span(), why)),
             false => Ok(text.get_ref().clone()),
         };
         if let Some(text) = &table.equals {
@@ -110,10 +110,10 @@ impl Conditions {
         if let Some(networks) = &table.network_in {
             if matches!(field, Field::Type | Field::UserAgent | Field::Method | Field::Path) {
                 let why = format!("{field} is no address, so that this never holds");
-                return Err(Fault::new(networks.span(), why));
+                return Err(Mistake::new(networks.span(), why));
             }
             let network = |text: &Spanned<String>| {
-                pattern::network(text.get_ref()).map_err(|why| Fault::new(text.span(), why))
+                pattern::network(text.get_ref()).map_err(|why| Mistake::new(text.span(), why))
             };
             return listed(networks, network).map(Test::NetworkIn);
         }
@@ -124,16 +124,16 @@ impl Conditions {
             (Some(text), _) => (text, pattern::glob),
             (None, Some(text)) => (text, pattern::regex),
             (None, None) => {
-                return Err(Fault::new(name.span(), format!("expected one of {TESTS}")));
+                return Err(Mistake::new(name.span(), format!("expected one of {TESTS}")));
             }
         };
         not_empty(text)?;
         self.patterns += 1;
         if self.patterns > MOST_PATTERNS {
             let why = format!("a file has {MOST_PATTERNS} globs and regexes at most");
-            return Err(Fault::new(text.span(), why));
+            return Err(Mistake::new(text.span(), why));
         }
-        let compiled = compile(text.get_ref()).map_err(|why| Fault::new(text.span(), why))?;
+        let compiled = compile(text.get_ref()).map_err(|why| Mistake::new(text.span(), why))?;
         Ok(Test::Pattern(compiled))
     }
 }
@@ -158,26 +158,26 @@ impl MatchTable {
 
 fn listed<T>(
     texts: &Spanned<Vec<Spanned<String>>>,
-    read: impl FnMut(&Spanned<String>) -> Result<T, Fault>,
-) -> Result<Vec<T>, Fault> {
+    read: impl FnMut(&Spanned<String>) -> Result<T, Mistake>,
+) -> Result<Vec<T>, Mistake> {
     if texts.get_ref().is_empty() {
-        return Err(Fault::new(texts.span(), "an empty list, expected at least one text"));
+        return Err(Mistake::new(texts.span(), "an empty list, expected at least one text"));
     }
     texts.get_ref().iter().map(read).collect()
 }
 
-fn not_empty(text: &Spanned<String>) -> Result<String, Fault> {
+fn not_empty(text: &Spanned<String>) -> Result<String, Mistake> {
     if text.get_ref().is_empty() {
-        return Err(Fault::new(text.span(), "an empty text always fits, expected another"));
+        return Err(Mistake::new(text.span(), "an empty text always fits, expected another"));
     }
     Ok(text.get_ref().clone())
 }
 
-fn word(text: &Spanned<String>) -> Result<String, Fault> {
+fn word(text: &Spanned<String>) -> Result<String, Mistake> {
     let word = text.get_ref();
     if word.is_empty() || !word.chars().all(is_of_word) {
         let why = format!("{word:?} is no word, expected letters, digits, `-` and `_`");
-        return Err(Fault::new(text.span(), why));
+        return Err(Mistake::new(text.span(), why));
     }
     Ok(word.clone())
 }

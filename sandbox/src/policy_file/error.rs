@@ -31,9 +31,9 @@ impl PolicyError {
         &self.message
     }
 
-    pub(super) fn locate(fault: Fault, text: &str) -> Self {
+    pub(super) fn locate(mistake: Mistake, text: &str) -> Self {
         // A position within a character, or beyond the end, is that of what stands before it.
-        let mut start = fault.span.start.min(text.len());
+        let mut start = mistake.span.start.min(text.len());
         while !text.is_char_boundary(start) {
             start -= 1;
         }
@@ -42,7 +42,7 @@ impl PolicyError {
         Self {
             line: before.matches('\n').count() + 1,
             column: line.chars().count() + 1,
-            message: one_line(&fault.message),
+            message: one_line(&mistake.message),
         }
     }
 }
@@ -57,19 +57,19 @@ impl Error for PolicyError {}
 
 /// A mistake, and the bytes of the text that it is about.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Mistake {
     span: Range<usize>,
     message: String,
 }
 
-impl Fault {
+impl Mistake {
     pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span, message: message.into() }
     }
 }
 
 /// What the TOML says is wrong, in the words of a policy file.
-impl From<toml::de::Error> for Fault {
+impl From<toml::de::Error> for Mistake {
     fn from(error: toml::de::Error) -> Self {
         let message = error.message().replace("expected i64", "expected a whole number");
         let message = message.replace("unknown field", "unknown member");
@@ -96,18 +96,18 @@ mod tests {
     fn a_place_is_told_in_lines_and_characters() {
         for (start, expected) in [(0, (1, 1)), (3, (1, 3)), (4, (2, 1)), (5, (2, 2)), (99, (2, 2))]
         {
-            let error = PolicyError::locate(Fault::new(start..start, "x"), "éa\nb");
+            let error = PolicyError::locate(Mistake::new(start..start, "x"), "éa\nb");
             assert_eq!((error.line(), error.column()), expected, "byte {start}");
         }
-        let within = PolicyError::locate(Fault::new(1..1, "x"), "éa\nb");
+        let within = PolicyError::locate(Mistake::new(1..1, "x"), "éa\nb");
         assert_eq!(within.to_string(), "1:1: x");
     }
 
     #[test]
     fn a_text_of_the_file_comes_back_short_and_in_one_line() {
-        let error = PolicyError::locate(Fault::new(0..0, "é".repeat(1 << 20)), "");
+        let error = PolicyError::locate(Mistake::new(0..0, "é".repeat(1 << 20)), "");
         assert_eq!(error.message().chars().count(), 500);
-        let error = PolicyError::locate(Fault::new(0..0, "a\nb"), "");
+        let error = PolicyError::locate(Mistake::new(0..0, "a\nb"), "");
         assert_eq!(error.message(), "a b");
     }
 }

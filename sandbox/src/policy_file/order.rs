@@ -1,7 +1,7 @@
 //! Find policies that could never apply, because one before them takes all of their events.
 
 use super::compile::written;
-use super::error::Fault;
+use super::error::Mistake;
 use super::file::{ActionName, PolicyTable, Source};
 
 /// Refuses a policy behind one on the same events of the same entity that applies whenever it does.
@@ -9,7 +9,7 @@ use super::file::{ActionName, PolicyTable, Source};
 /// What it finds is plain to see: the same condition or none at all, and a threshold that is no
 /// higher. A person finds more. Behind a challenge with a window, what does not challenge still
 /// applies: whoever passes is counted anew for challenges alone.
-pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fault> {
+pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Mistake> {
     let shapes: Vec<_> = tables.iter().map(Shape::of).collect::<Result<_, _>>()?;
     for (place, later) in shapes.iter().enumerate() {
         if let Some(earlier) = shapes[..place].iter().find(|earlier| earlier.takes_all_of(later)) {
@@ -17,7 +17,7 @@ pub(super) fn refuse_what_never_applies(tables: &[PolicyTable]) -> Result<(), Fa
                 "comes after {:?}, which takes all events that it would apply to; put it before",
                 earlier.name
             );
-            return Err(Fault::new(tables[place].name.span(), why));
+            return Err(Mistake::new(tables[place].name.span(), why));
         }
     }
     Ok(())
@@ -30,20 +30,20 @@ struct Shape<'a> {
     action: ActionName,
     entity: Option<&'a str>,
     condition: Option<String>,
-    window: Option<Window<'a>>,
+    window: Option<WindowShape<'a>>,
 }
 
-struct Window<'a> {
+struct WindowShape<'a> {
     seconds: i64,
     over: i64,
     distinct: Option<&'a str>,
 }
 
 impl<'a> Shape<'a> {
-    fn of(table: &'a PolicyTable) -> Result<Self, Fault> {
+    fn of(table: &'a PolicyTable) -> Result<Self, Mistake> {
         let window = table.window.as_ref().map(|window| {
             let window = window.get_ref();
-            Window {
+            WindowShape {
                 seconds: *window.seconds.get_ref(),
                 over: *window.over.get_ref(),
                 distinct: window.distinct.as_ref().map(|field| field.get_ref().as_str()),

@@ -74,7 +74,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("watch-{}.toml", std::process::id()));
         let write = |text: &str| fs::write(&path, text).expect("a file");
         write("");
-        let (viewers, _curtain) = Viewers::new();
+        let (viewers, _shutdown) = Viewers::new();
         let console = ConsoleState::new(viewers);
         let builder = Sandbox::builder().api_key("x").policies_file(&path);
         let service = Arc::new(builder.service(Some(console)).expect("a service"));

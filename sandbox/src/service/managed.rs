@@ -6,8 +6,8 @@ use tracing::{error, info};
 use url::Url;
 
 use super::{Decision, Service, lock};
-use crate::challenge::managed::{Closed, NotAllowed, Task, Unproven};
-use crate::challenge::ticket::Full;
+use crate::challenge::managed::{Closed, NotAllowed, PageTask, Unproven};
+use crate::challenge::single_use::Full;
 use crate::challenge::{Challenge, Puzzle};
 use crate::engine::entity::Entity;
 
@@ -44,7 +44,7 @@ impl Service {
     }
 
     /// Tells what the page of a token has to solve.
-    pub(crate) fn task(&self, token: &str) -> Result<Task, Closed> {
+    pub(crate) fn task(&self, token: &str) -> Result<PageTask, Closed> {
         lock(&self.managed).task(token, self.clock.now())
     }
 

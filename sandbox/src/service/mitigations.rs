@@ -5,22 +5,22 @@ use std::io;
 use tracing::{info, warn};
 
 use super::{Service, lock};
-use crate::engine::policy::{Remedy, Task};
+use crate::engine::policy::{MitigationAction, Task};
 use crate::engine::visitor::Visitor;
-use crate::engine::{InForce, PolicyInForce};
+use crate::engine::{MitigationSummary, PolicySummary};
 use crate::policy_file::Content;
 
 impl Service {
     /// Blocks a visitor until that is lifted.
     #[track_caller]
     pub(crate) fn block(&self, visitor: &Visitor) {
-        self.put(visitor, Remedy::Block);
+        self.put(visitor, MitigationAction::Block);
     }
 
     /// Challenges a visitor until that is lifted, or the challenge solved.
     #[track_caller]
     pub(crate) fn challenge(&self, visitor: &Visitor) {
-        self.put(visitor, Remedy::Challenge(Task::ProofOfWork(None)));
+        self.put(visitor, MitigationAction::Challenge(Task::ProofOfWork(None)));
     }
 
     /// Lifts all that a visitor may meet.
@@ -32,7 +32,7 @@ impl Service {
 
     /// The mitigations in force, the newest first and as many as a person looks at, and how many
     /// there are in all.
-    pub(crate) fn in_force(&self) -> (Vec<InForce>, usize) {
+    pub(crate) fn in_force(&self) -> (Vec<MitigationSummary>, usize) {
         let in_force = lock(&self.analysis).in_force(self.clock.now());
         self.note_ended();
         in_force
@@ -49,7 +49,7 @@ impl Service {
     }
 
     /// The policies in force.
-    pub(crate) fn policies(&self) -> Vec<PolicyInForce> {
+    pub(crate) fn policies(&self) -> Vec<PolicySummary> {
         lock(&self.analysis).policies()
     }
 
@@ -82,8 +82,8 @@ impl Service {
     }
 
     #[track_caller]
-    fn put(&self, visitor: &Visitor, remedy: Remedy) {
-        let begun = lock(&self.analysis).put(visitor, remedy);
+    fn put(&self, visitor: &Visitor, action: MitigationAction) {
+        let begun = lock(&self.analysis).put(visitor, action);
         self.note_begun(&begun);
         self.note_ended();
     }

@@ -9,18 +9,18 @@ use crate::service::keys::KeyId;
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     pub(crate) per_minute: u32,
-    windows: Vec<Window>,
+    windows: Vec<FixedWindow>,
 }
 
 #[derive(Clone, Debug)]
-struct Window {
+struct FixedWindow {
     opened: Option<Moment>,
     admitted: u32,
 }
 
 impl RateLimit {
     pub(crate) fn new(per_minute: u32, keys: usize) -> Self {
-        Self { per_minute, windows: vec![Window { opened: None, admitted: 0 }; keys] }
+        Self { per_minute, windows: vec![FixedWindow { opened: None, admitted: 0 }; keys] }
     }
 
     /// Admits a request of a key, or tells how long the key must wait.
@@ -29,7 +29,7 @@ impl RateLimit {
         let opened = match window.opened {
             Some(opened) if now.since(opened) < MINUTE => opened,
             _ => {
-                *window = Window { opened: Some(now), admitted: 0 };
+                *window = FixedWindow { opened: Some(now), admitted: 0 };
                 now
             }
         };

@@ -1,25 +1,25 @@
 //! Count the decisions of each key, month by month.
 
 use crate::clock::Month;
-use crate::engine::policy::Effect;
+use crate::engine::policy::ActionKind;
 use crate::service::keys::KeyId;
 
 /// The decisions of the current period.
 #[derive(Debug)]
 pub(crate) struct Usage {
     period: Month,
-    counts: Vec<Counts>,
+    counts: Vec<DecisionCounts>,
 }
 
 /// The decisions of one key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct DecisionCounts {
     pub(crate) allowed: u64,
     pub(crate) challenged: u64,
     pub(crate) blocked: u64,
 }
 
-impl Counts {
+impl DecisionCounts {
     pub(crate) fn requests(self) -> u64 {
         self.allowed + self.challenged + self.blocked
     }
@@ -27,22 +27,22 @@ impl Counts {
 
 impl Usage {
     pub(crate) fn new(keys: usize, period: Month) -> Self {
-        Self { period, counts: vec![Counts::default(); keys] }
+        Self { period, counts: vec![DecisionCounts::default(); keys] }
     }
 
-    /// Counts a decision; without an effect, or with one that only monitors,
+    /// Counts a decision; without a mitigation, or with one that only monitors,
     /// it was to allow.
-    pub(crate) fn record(&mut self, key: KeyId, effect: Option<Effect>, period: Month) {
+    pub(crate) fn record(&mut self, key: KeyId, kind: Option<ActionKind>, period: Month) {
         let counts = self.of(key, period);
-        match effect {
-            None | Some(Effect::Monitor) => counts.allowed += 1,
-            Some(Effect::Challenge) => counts.challenged += 1,
-            Some(Effect::Block) => counts.blocked += 1,
+        match kind {
+            None | Some(ActionKind::Monitor) => counts.allowed += 1,
+            Some(ActionKind::Challenge) => counts.challenged += 1,
+            Some(ActionKind::Block) => counts.blocked += 1,
         }
     }
 
     /// The counts of a key, from zero on when a period begins.
-    pub(crate) fn of(&mut self, key: KeyId, period: Month) -> &mut Counts {
+    pub(crate) fn of(&mut self, key: KeyId, period: Month) -> &mut DecisionCounts {
         if self.period != period {
             *self = Self::new(self.counts.len(), period);
         }
@@ -59,13 +59,16 @@ mod tests {
         let november = Month { year: 2026, month: 11 };
         let mut usage = Usage::new(2, november);
         usage.record(KeyId::FIRST, None, november);
-        usage.record(KeyId::FIRST, Some(Effect::Challenge), november);
-        usage.record(KeyId::SECOND, Some(Effect::Block), november);
+        usage.record(KeyId::FIRST, Some(ActionKind::Challenge), november);
+        usage.record(KeyId::SECOND, Some(ActionKind::Block), november);
 
         let first = *usage.of(KeyId::FIRST, november);
-        assert_eq!(first, Counts { allowed: 1, challenged: 1, blocked: 0 });
+        assert_eq!(first, DecisionCounts { allowed: 1, challenged: 1, blocked: 0 });
         assert_eq!(first.requests(), 2);
         assert_eq!(usage.of(KeyId::SECOND, november).blocked, 1);
-        assert_eq!(*usage.of(KeyId::FIRST, Month { year: 2026, month: 12 }), Counts::default());
+        assert_eq!(
+            *usage.of(KeyId::FIRST, Month { year: 2026, month: 12 }),
+            DecisionCounts::default()
+        );
     }
 }

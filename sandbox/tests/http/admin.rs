@@ -78,9 +78,9 @@ async fn a_fault_is_added_listed_and_removed() {
     assert_eq!((added.status.as_u16(), &added.body), (201, &json!({ "id": 1 })));
     post(&sandbox, "/faults", json!({ "fault": "silence", "times": 0 })).await;
     caller.decide(IP).await;
-    let struck = caller.post("/v1/mitigate", json!({ "ip": IP })).await;
-    struck.refusal(429, "fault");
-    assert_eq!(struck.headers["retry-after"], "2");
+    let hit = caller.post("/v1/mitigate", json!({ "ip": IP })).await;
+    hit.refusal(429, "fault");
+    assert_eq!(hit.headers["retry-after"], "2");
 
     let expected = json!({ "faults": [
         {

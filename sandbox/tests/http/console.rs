@@ -155,7 +155,7 @@ async fn the_page_and_the_stream_show_events_decisions_and_what_is_in_force() {
         panic!("{view}")
     };
     assert_eq!(
-        (&held["effect"], &held["entity"]),
+        (&held["action"], &held["entity"]),
         (&json!("challenge"), &json!(format!("client_ip {IP}")))
     );
     assert!(held["remaining"].as_str().is_some_and(|left| left.ends_with(" s left")), "{held}");

@@ -60,12 +60,12 @@ async fn a_fault_strikes_the_operation_that_it_is_about_and_no_other() {
     ];
     let sandbox = Sandbox::start().await;
     let caller = Caller::of(&sandbox);
-    for struck in calls {
+    for hit in calls {
         sandbox.faults().clear();
-        sandbox.faults().add(Fault::status(500).on(struck));
+        sandbox.faults().add(Fault::status(500).on(hit));
         for (operation, (path, body)) in calls.into_iter().zip(posts()) {
             let answer = caller.post(path, body).await;
-            assert_eq!(answer.status == 500, operation == struck, "{struck} {path}");
+            assert_eq!(answer.status == 500, operation == hit, "{hit} {path}");
         }
         assert_eq!(caller.usage().await.status, 200);
     }

@@ -4,11 +4,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use url::{Position, Url};
 
-use super::{Closed, Task};
+use super::{Closed, PageTask};
 use crate::http::html::{asset_of, fill, html, shared};
 
 /// The page that solves a task and goes on to where its visitor wants to go.
-pub(crate) fn challenge_page(task: &Task) -> Response {
+pub(crate) fn challenge_page(task: &PageTask) -> Response {
     let page = fill(
         include_str!("challenge.html"),
         &[

@@ -6,11 +6,11 @@ use crate::clock::Moment;
 
 /// The seconds of late in which anything happened, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(VecDeque<(u64, Counts)>);
+pub(crate) struct Rates(VecDeque<(u64, TrafficCounts)>);
 
 /// What happened in a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct TrafficCounts {
     pub(crate) events: u64,
     pub(crate) allowed: u64,
     pub(crate) challenged: u64,
@@ -19,14 +19,14 @@ pub(crate) struct Counts {
 
 impl Rates {
     /// The counts of the present second.
-    pub(crate) fn at(&mut self, now: Moment) -> &mut Counts {
+    pub(crate) fn at(&mut self, now: Moment) -> &mut TrafficCounts {
         let second = second(now);
         // Whoever read the clock first may come second; then it counts a moment later.
         if self.0.back().is_none_or(|(newest, _)| *newest < second) {
             while self.0.front().is_some_and(|(oldest, _)| oldest + SECONDS < second) {
                 self.0.pop_front();
             }
-            self.0.push_back((second, Counts::default()));
+            self.0.push_back((second, TrafficCounts::default()));
         }
         let newest = self.0.len() - 1;
         &mut self.0[newest].1
@@ -39,7 +39,7 @@ impl Rates {
 
     /// The seconds in which anything happened, with how many seconds ago they were: 0 is the
     /// present one, [`SECONDS`] the oldest.
-    pub(crate) fn since(&self, now: Moment) -> impl Iterator<Item = (u64, Counts)> {
+    pub(crate) fn since(&self, now: Moment) -> impl Iterator<Item = (u64, TrafficCounts)> {
         let present = second(now);
         self.0.iter().filter_map(move |(second, counts)| {
             let ago = present.saturating_sub(*second);
@@ -48,7 +48,7 @@ impl Rates {
     }
 }
 
-impl Counts {
+impl TrafficCounts {
     pub(crate) fn add(&mut self, other: Self) {
         self.events += other.events;
         self.allowed += other.allowed;

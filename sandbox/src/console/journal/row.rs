@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{LONG, SHORT, beginning, excerpt};
 use crate::clock::Moment;
-use crate::engine::facts::Facts;
+use crate::engine::attributes::Attributes;
 use crate::engine::mitigation::{Ending, Mitigation};
 use crate::http::wire::Action;
 
@@ -15,15 +15,15 @@ pub(crate) struct Row {
     pub(crate) number: u64,
     /// When it happened first.
     pub(crate) at: Moment,
-    pub(crate) whose: Whose,
+    pub(crate) subject: Subject,
     pub(crate) what: What,
     pub(crate) count: u64,
 }
 
 /// Whom a row is about.
 #[derive(Clone, Debug)]
-pub(crate) enum Whose {
-    Visitor(Visitor),
+pub(crate) enum Subject {
+    Visitor(ShownVisitor),
     /// An entity that was mitigated, as its policy names it.
     Entity(String),
     /// The policies, by their file.
@@ -36,7 +36,7 @@ pub(crate) enum Whose {
 
 /// A visitor by its name, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Visitor {
+pub(crate) struct ShownVisitor {
     pub(crate) ip: IpAddr,
     pub(crate) user_agent: String,
 }
@@ -96,7 +96,7 @@ pub(crate) enum Class {
 
 /// Who was seen where, as it came with a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sighting<'a> {
+pub(crate) struct Observation<'a> {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) user_agent: Option<&'a str>,
     pub(crate) method: Option<&'a str>,
@@ -115,14 +115,14 @@ pub(crate) struct Verdict<'a> {
     pub(crate) score: f64,
 }
 
-impl<'a> From<&Facts<'a>> for Sighting<'a> {
-    fn from(facts: &Facts<'a>) -> Self {
-        let Facts { ip, user_agent, method, path, .. } = *facts;
+impl<'a> From<&Attributes<'a>> for Observation<'a> {
+    fn from(attributes: &Attributes<'a>) -> Self {
+        let Attributes { ip, user_agent, method, path, .. } = *attributes;
         Self { ip, user_agent, method, path }
     }
 }
 
-impl Sighting<'_> {
+impl Observation<'_> {
     /// What tells one visitor from another.
     pub(super) fn key(&self) -> (Option<IpAddr>, Option<&[u8]>) {
         (self.ip, self.user_agent.map(beginning))
@@ -135,30 +135,30 @@ impl Sighting<'_> {
 }
 
 impl Place {
-    pub(super) fn new(sighting: &Sighting<'_>, hash: u64) -> Self {
-        let [method, path] = [(sighting.method, SHORT), (sighting.path, LONG)]
+    pub(super) fn new(observation: &Observation<'_>, hash: u64) -> Self {
+        let [method, path] = [(observation.method, SHORT), (observation.path, LONG)]
             .map(|(text, most)| excerpt(text.unwrap_or_default(), most));
         let apart = if method.is_empty() || path.is_empty() { "" } else { " " };
         Self { shown: format!("{method}{apart}{path}"), hash, others: false }
     }
 }
 
-impl Visitor {
-    fn new(sighting: &Sighting<'_>) -> Option<Self> {
-        let user_agent = excerpt(sighting.user_agent.unwrap_or(""), LONG);
-        sighting.ip.map(|ip| Self { ip: ip.to_canonical(), user_agent })
+impl ShownVisitor {
+    fn new(observation: &Observation<'_>) -> Option<Self> {
+        let user_agent = excerpt(observation.user_agent.unwrap_or(""), LONG);
+        observation.ip.map(|ip| Self { ip: ip.to_canonical(), user_agent })
     }
 }
 
-impl From<Sighting<'_>> for Whose {
-    fn from(sighting: Sighting<'_>) -> Self {
-        Visitor::new(&sighting).map_or(Self::Nobody, Self::Visitor)
+impl From<Observation<'_>> for Subject {
+    fn from(observation: Observation<'_>) -> Self {
+        ShownVisitor::new(&observation).map_or(Self::Nobody, Self::Visitor)
     }
 }
 
-impl Whose {
-    pub(super) fn entity(held: &Mitigation) -> Self {
-        Self::Entity(excerpt(&held.label, LONG))
+impl Subject {
+    pub(super) fn entity(mitigation: &Mitigation) -> Self {
+        Self::Entity(excerpt(&mitigation.label, LONG))
     }
 }
 

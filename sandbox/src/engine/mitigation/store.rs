@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::register::Register;
+use super::index::Index;
 use super::{Ended, Ending, Mitigation, Origin};
 use crate::clock::Moment;
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::{Entity, EntityDefinition};
-use crate::engine::facts::Facts;
-use crate::engine::policy::{Policy, Remedy};
-use crate::engine::visitor::Whom;
+use crate::engine::policy::{MitigationAction, Policy};
+use crate::engine::visitor::Scope;
 
 /// All that is in force, by entity.
 #[derive(Debug)]
@@ -21,42 +21,44 @@ pub(crate) struct Mitigations {
     by_policy: LruCache<Entity, Vec<Mitigation>>,
     by_hand: HashMap<Entity, Mitigation>,
     /// Has each of both.
-    register: Register,
+    index: Index,
     ended: Vec<Ended>,
     next_id: u64,
 }
 
 impl Mitigations {
     /// Puts a policy's mitigation on an entity or holds it for longer; tells it if it begins.
-    pub(crate) fn charge(
+    pub(crate) fn apply_or_renew(
         &mut self,
         entity: Entity,
         policy: &Arc<Policy>,
         count: usize,
         definition: &EntityDefinition,
-        facts: &Facts<'_>,
+        attributes: &Attributes<'_>,
         now: Moment,
     ) -> Option<Mitigation> {
         let until = now.after(policy.ttl);
-        self.take(entity, Ending::Expired, |held| !held.is_in_force(now));
-        let held = self.by_policy.get_or_insert_mut(entity, Vec::new);
-        if let Some(held) = held.iter_mut().find(|held| held.order() == Some(policy.order)) {
-            self.register.strike_out(held);
-            held.renew(count, until);
-            self.register.enter(held);
+        self.take(entity, Ending::Expired, |mitigation| !mitigation.is_in_force(now));
+        let mitigations = self.by_policy.get_or_insert_mut(entity, Vec::new);
+        if let Some(mitigation) =
+            mitigations.iter_mut().find(|mitigation| mitigation.order() == Some(policy.order))
+        {
+            self.index.remove(mitigation);
+            mitigation.renew(count, until);
+            self.index.insert(mitigation);
             return None;
         }
         let begun = Mitigation {
             id: self.next_id,
             entity,
-            label: definition.label(facts).into(),
+            label: definition.label(attributes).into(),
             origin: Origin::Policy(Arc::clone(policy)),
             until: Some(until),
             count,
-            whom: Whom::of(&definition.key, facts),
+            scope: Scope::of(&definition.key, attributes),
         };
-        held.push(begun.clone());
-        self.register.enter(&begun);
+        mitigations.push(begun.clone());
+        self.index.insert(&begun);
         self.next_id += 1;
         self.make_room(now);
         Some(begun)
@@ -66,20 +68,20 @@ impl Mitigations {
     pub(crate) fn put(
         &mut self,
         entity: Entity,
-        remedy: Remedy,
+        action: MitigationAction,
         label: String,
-        whom: Whom,
+        scope: Scope,
     ) -> Mitigation {
         let begun = Mitigation {
             id: self.next_id,
             entity,
             label: label.into(),
-            origin: Origin::Hand(remedy),
+            origin: Origin::Hand(action),
             until: None,
             count: 1,
-            whom: Some(whom),
+            scope: Some(scope),
         };
-        self.register.enter(&begun);
+        self.index.insert(&begun);
         if let Some(replaced) = self.by_hand.insert(entity, begun.clone()) {
             self.end(replaced, Ending::Lifted);
         }
@@ -91,7 +93,7 @@ impl Mitigations {
     pub(crate) fn of(&self, entity: Entity, now: Moment) -> impl Iterator<Item = &Mitigation> {
         let by_policy = self.by_policy.peek(&entity).into_iter().flatten();
         let all = by_policy.chain(self.by_hand.get(&entity));
-        all.filter(move |held| held.is_in_force(now))
+        all.filter(move |mitigation| mitigation.is_in_force(now))
     }
 
     /// Whether there is any that was put by hand.
@@ -101,25 +103,25 @@ impl Mitigations {
 
     /// All that is in force, in no order.
     pub(crate) fn all(&self, now: Moment) -> impl Iterator<Item = &Mitigation> {
-        let by_policy = self.by_policy.iter().flat_map(|(_, held)| held);
+        let by_policy = self.by_policy.iter().flat_map(|(_, mitigations)| mitigations);
         let all = by_policy.chain(self.by_hand.values());
-        all.filter(move |held| held.is_in_force(now))
+        all.filter(move |mitigation| mitigation.is_in_force(now))
     }
 
     /// The one with a number, if it is in force.
     pub(crate) fn get(&self, id: u64, now: Moment) -> Option<&Mitigation> {
-        let entity = self.register.entity(id)?;
-        self.of(entity, now).find(|held| held.id == id)
+        let entity = self.index.entity(id)?;
+        self.of(entity, now).find(|mitigation| mitigation.id == id)
     }
 
     /// All that is in force, the newest first.
     pub(crate) fn newest(&self, now: Moment) -> impl Iterator<Item = &Mitigation> {
-        self.register.newest().filter_map(move |(id, _)| self.get(id, now))
+        self.index.newest().filter_map(move |(id, _)| self.get(id, now))
     }
 
     /// How many are in force, or were as far as their end was not noticed yet.
     pub(crate) fn len(&self) -> usize {
-        self.register.len()
+        self.index.len()
     }
 
     /// Takes an entity's mitigations of one kind away.
@@ -131,9 +133,9 @@ impl Mitigations {
     ) {
         self.take(entity, how, &of_kind);
         if self.by_hand.get(&entity).is_some_and(of_kind)
-            && let Some(held) = self.by_hand.remove(&entity)
+            && let Some(mitigation) = self.by_hand.remove(&entity)
         {
-            self.end(held, how);
+            self.end(mitigation, how);
         }
     }
 
@@ -141,15 +143,15 @@ impl Mitigations {
     /// by hand.
     pub(crate) fn carry_over(&mut self, policies: &[Arc<Policy>]) {
         let mut gone = Vec::new();
-        for held in self.by_policy.iter_mut().flat_map(|(_, held)| held) {
-            let Origin::Policy(old) = &held.origin else { continue };
+        for mitigation in self.by_policy.iter_mut().flat_map(|(_, mitigations)| mitigations) {
+            let Origin::Policy(old) = &mitigation.origin else { continue };
             match policies.iter().find(|policy| policy.definition == old.definition) {
-                Some(same) => held.origin = Origin::Policy(Arc::clone(same)),
-                None => gone.push((held.entity, held.id)),
+                Some(same) => mitigation.origin = Origin::Policy(Arc::clone(same)),
+                None => gone.push((mitigation.entity, mitigation.id)),
             }
         }
         for (entity, id) in gone {
-            self.take(entity, Ending::Withdrawn, |held| held.id == id);
+            self.take(entity, Ending::Withdrawn, |mitigation| mitigation.id == id);
         }
     }
 
@@ -169,25 +171,25 @@ impl Mitigations {
     }
 
     fn settle_one(&mut self, now: Moment) -> bool {
-        let Some((id, entity)) = self.register.next_over(now) else { return false };
-        self.take(entity, Ending::Expired, |held| held.id == id);
+        let Some((id, entity)) = self.index.next_over(now) else { return false };
+        self.take(entity, Ending::Expired, |mitigation| mitigation.id == id);
         true
     }
 
     /// Takes mitigations of policies away.
     fn take(&mut self, entity: Entity, how: Ending, which: impl Fn(&Mitigation) -> bool) {
-        let Some(held) = self.by_policy.peek_mut(&entity) else { return };
-        let taken: Vec<_> = held.extract_if(.., |held| which(held)).collect();
-        if held.is_empty() {
+        let Some(mitigations) = self.by_policy.peek_mut(&entity) else { return };
+        let taken: Vec<_> = mitigations.extract_if(.., |mitigation| which(mitigation)).collect();
+        if mitigations.is_empty() {
             self.by_policy.pop(&entity);
         }
-        taken.into_iter().for_each(|held| self.end(held, how));
+        taken.into_iter().for_each(|mitigation| self.end(mitigation, how));
     }
 
     /// Notes the end of one that was taken away.
-    fn end(&mut self, held: Mitigation, how: Ending) {
-        self.register.strike_out(&held);
-        self.ended.push(Ended { held, how });
+    fn end(&mut self, mitigation: Mitigation, how: Ending) {
+        self.index.remove(&mitigation);
+        self.ended.push(Ended { mitigation, how });
     }
 
     /// Forgets what is over, more of it than can begin, and what is too much.
@@ -196,9 +198,9 @@ impl Mitigations {
             self.settle_one(now);
         }
         while self.by_policy.len() > MOST
-            && let Some((_, held)) = self.by_policy.pop_lru()
+            && let Some((_, mitigations)) = self.by_policy.pop_lru()
         {
-            held.into_iter().for_each(|held| self.end(held, Ending::GaveWay));
+            mitigations.into_iter().for_each(|mitigation| self.end(mitigation, Ending::GaveWay));
         }
     }
 }
@@ -208,7 +210,7 @@ impl Default for Mitigations {
         Self {
             by_policy: LruCache::unbounded(),
             by_hand: HashMap::new(),
-            register: Register::default(),
+            index: Index::default(),
             ended: Vec::new(),
             next_id: 0,
         }
@@ -243,31 +245,37 @@ mod tests {
     }
 
     /// Puts the policy's mitigation on an address, and tells its entity.
-    fn charge(mitigations: &mut Mitigations, set: &PolicySet, ip: u32, seconds: u64) -> Entity {
-        let facts = Facts { ip: Some(Ipv4Addr::from_bits(ip).into()), ..Facts::default() };
+    fn apply_or_renew(
+        mitigations: &mut Mitigations,
+        set: &PolicySet,
+        ip: u32,
+        seconds: u64,
+    ) -> Entity {
+        let attributes =
+            Attributes { ip: Some(Ipv4Addr::from_bits(ip).into()), ..Attributes::default() };
         let definition = &set.entities[0];
-        let entity = definition.entity(&facts).expect("an address");
+        let entity = definition.entity(&attributes).expect("an address");
         let now = Moment::START.after(Duration::from_secs(seconds));
-        mitigations.charge(entity, &set.policies[0], 1, definition, &facts, now);
+        mitigations.apply_or_renew(entity, &set.policies[0], 1, definition, &attributes, now);
         entity
     }
 
     #[test]
     fn of_too_many_the_one_renewed_longest_ago_gives_way() {
         let (set, mut mitigations) = (policies(), Mitigations::default());
-        let first = charge(&mut mitigations, &set, 0, 0);
-        let second = charge(&mut mitigations, &set, 1, 0);
+        let first = apply_or_renew(&mut mitigations, &set, 0, 0);
+        let second = apply_or_renew(&mut mitigations, &set, 1, 0);
         let others = u32::try_from(MOST).expect("a number");
         for ip in 2..others {
-            charge(&mut mitigations, &set, ip, 0);
+            apply_or_renew(&mut mitigations, &set, ip, 0);
         }
-        charge(&mut mitigations, &set, 0, 0);
-        charge(&mut mitigations, &set, others, 0);
+        apply_or_renew(&mut mitigations, &set, 0, 0);
+        apply_or_renew(&mut mitigations, &set, others, 0);
         assert_eq!(mitigations.by_policy.len(), MOST);
         assert_eq!(mitigations.of(first, Moment::START).count(), 1, "it was renewed");
         assert_eq!(mitigations.of(second, Moment::START).count(), 0);
         let [gone] = &mitigations.take_ended()[..] else { panic!("one gave way") };
-        assert_eq!((gone.held.entity, gone.how), (second, Ending::GaveWay));
+        assert_eq!((gone.mitigation.entity, gone.how), (second, Ending::GaveWay));
         assert_eq!(mitigations.len(), MOST);
     }
 
@@ -276,7 +284,7 @@ mod tests {
         let (set, mut mitigations) = (policies(), Mitigations::default());
         let many = u32::try_from(SETTLED_AT_ONCE + 1).expect("a number");
         for ip in 0..many {
-            charge(&mut mitigations, &set, ip, 0);
+            apply_or_renew(&mut mitigations, &set, ip, 0);
         }
         let over = Moment::START.after(Duration::from_secs(60));
         mitigations.settle(over);
@@ -289,10 +297,10 @@ mod tests {
     fn what_is_over_is_forgotten_while_others_begin() {
         let (set, mut mitigations) = (policies(), Mitigations::default());
         for ip in 0..100 {
-            charge(&mut mitigations, &set, ip, 0);
+            apply_or_renew(&mut mitigations, &set, ip, 0);
         }
         for ip in 100..120 {
-            charge(&mut mitigations, &set, ip, 60);
+            apply_or_renew(&mut mitigations, &set, ip, 60);
         }
         assert_eq!((mitigations.by_policy.len(), mitigations.len()), (20, 20));
         assert_eq!(mitigations.take_ended().len(), 100);

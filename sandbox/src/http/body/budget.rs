@@ -1,4 +1,4 @@
-//! Keep no more of all bodies than there is room for: the one that takes longest gives way.
+//! The budget of all bodies: when it is used up, the one under way for longest is evicted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use crate::limits::Limits;
 
 /// The bodies that are kept. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyBudget {
     most: usize,
     /// How long a body may take to arrive.
     pub(crate) time: Duration,
@@ -29,32 +29,32 @@ struct State {
 #[derive(Debug)]
 struct Part {
     bytes: usize,
-    gives_way: Arc<Notify>,
+    evicted: Arc<Notify>,
 }
 
 /// The room that one body takes. It is given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct BodyReservation {
     id: u64,
     /// Bytes of a body that has arrived in whole.
     whole: usize,
-    gives_way: Arc<Notify>,
-    bodies: Bodies,
+    evicted: Arc<Notify>,
+    budget: BodyBudget,
 }
 
-impl Bodies {
+impl BodyBudget {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self { most: limits.bodies, time: limits.body_time, state: Arc::default() }
     }
 
     /// A body begins to arrive.
-    pub(crate) fn begin(&self) -> Room {
-        let gives_way = Arc::new(Notify::new());
+    pub(crate) fn reserve(&self) -> BodyReservation {
+        let evicted = Arc::new(Notify::new());
         let mut state = self.state();
         state.last_id += 1;
         let id = state.last_id;
-        state.under_way.insert(id, Part { bytes: 0, gives_way: Arc::clone(&gives_way) });
-        Room { id, whole: 0, gives_way, bodies: self.clone() }
+        state.under_way.insert(id, Part { bytes: 0, evicted: Arc::clone(&evicted) });
+        BodyReservation { id, whole: 0, evicted, budget: self.clone() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,39 +62,39 @@ impl Bodies {
     }
 }
 
-impl Room {
+impl BodyReservation {
     /// Takes room for so many bytes more, and tells whether the body may stay. Another one may have
     /// to go for it.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
-        let mut state = self.bodies.state();
+        let mut state = self.budget.state();
         let Some(part) = state.under_way.get_mut(&self.id) else { return false };
         part.bytes += bytes;
         state.kept += bytes;
-        while state.kept > self.bodies.most
+        while state.kept > self.budget.most
             && let Some((_, oldest)) = state.under_way.pop_first()
         {
             state.kept -= oldest.bytes;
-            oldest.gives_way.notify_one();
+            oldest.evicted.notify_one();
         }
         state.under_way.contains_key(&self.id)
     }
 
     /// The body has arrived in whole; it stays until this is dropped. Tells whether it had room.
     pub(crate) fn complete(&mut self) -> bool {
-        let part = self.bodies.state().under_way.remove(&self.id);
+        let part = self.budget.state().under_way.remove(&self.id);
         self.whole = part.as_ref().map_or(0, |part| part.bytes);
         part.is_some()
     }
 
     /// Waits until the body has to go.
-    pub(crate) async fn gives_way(&self) {
-        self.gives_way.notified().await;
+    pub(crate) async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 }
 
-impl Drop for Room {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
-        let mut state = self.bodies.state();
+        let mut state = self.budget.state();
         let part = state.under_way.remove(&self.id);
         state.kept -= self.whole + part.map_or(0, |part| part.bytes);
     }
@@ -104,31 +104,31 @@ impl Drop for Room {
 mod tests {
     use super::*;
 
-    fn bodies() -> Bodies {
-        Bodies::new(&Limits::default().bodies(100))
+    fn budget() -> BodyBudget {
+        BodyBudget::new(&Limits::default().bodies(100))
     }
 
     #[test]
     fn the_body_that_is_under_way_for_longest_gives_way() {
-        let bodies = bodies();
-        let [mut first, mut second, mut third] = [(); 3].map(|()| bodies.begin());
+        let budget = budget();
+        let [mut first, mut second, mut third] = [(); 3].map(|()| budget.reserve());
         assert!(third.grow(40) && first.grow(40) && second.grow(20));
         assert!(third.grow(1), "another gives way");
         assert!(!first.grow(1) && !first.complete());
         assert!(second.complete() && third.complete());
-        assert_eq!(bodies.state().kept, 61);
+        assert_eq!(budget.state().kept, 61);
     }
 
     #[test]
     fn what_has_arrived_stays_until_it_is_dropped() {
-        let bodies = bodies();
-        let mut whole = bodies.begin();
+        let budget = budget();
+        let mut whole = budget.reserve();
         assert!(whole.grow(90) && whole.complete());
-        let mut late = bodies.begin();
+        let mut late = budget.reserve();
         assert!(!late.grow(11), "nobody else is left to give way");
         drop((whole, late));
-        assert_eq!(bodies.state().kept, 0);
-        assert!(bodies.begin().grow(100));
-        assert_eq!(bodies.state().kept, 0);
+        assert_eq!(budget.state().kept, 0);
+        assert!(budget.reserve().grow(100));
+        assert_eq!(budget.state().kept, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Follow one request from its head to the end of its answer, so that its connection knows.
+//! One request, from its head to the end of its answer, as its connection knows of it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use axum::body::Body;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 
-use super::line::Line;
+use super::state::ConnectionState;
 
 /// A request that is not answered in whole. It is over when this is dropped.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) line: Arc<Line>,
+    pub(super) connection: Arc<ConnectionState>,
     /// Whether the request has arrived in whole.
     received: AtomicBool,
     /// Told when it is over.
-    news: Arc<Notify>,
+    freed: Arc<Notify>,
 }
 
 /// A body, and who has to know when it is over.
@@ -31,9 +31,13 @@ struct Followed<B, G> {
 struct Receiving(Arc<Call>);
 
 impl Call {
-    pub(super) fn begin(line: &Arc<Line>, news: Arc<Notify>) -> Arc<Self> {
-        line.begin();
-        Arc::new(Self { line: Arc::clone(line), received: AtomicBool::new(false), news })
+    pub(super) fn begin(connection: &Arc<ConnectionState>, freed: Arc<Notify>) -> Arc<Self> {
+        connection.begin();
+        Arc::new(Self {
+            connection: Arc::clone(connection),
+            received: AtomicBool::new(false),
+            freed,
+        })
     }
 
     pub(super) fn with_request(self: &Arc<Self>, body: Incoming) -> Body {
@@ -51,15 +55,15 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.line.end(*self.received.get_mut());
-        self.news.notify_one();
+        self.connection.end(*self.received.get_mut());
+        self.freed.notify_one();
     }
 }
 
 impl Drop for Receiving {
     fn drop(&mut self) {
         if !self.0.received.swap(true, Ordering::Relaxed) {
-            self.0.line.received();
+            self.0.connection.received();
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::console::{View, Viewer, own_host, page, script, style};
 use crate::http::error::ApiError;
 use crate::http::methods::only;
 use crate::http::same_origin::SameOrigin;
-use crate::service::{Edition, Service};
+use crate::service::{Service, ViewVersion};
 
 /// The console's own paths, if it has any.
 pub(super) fn routes(service: &Arc<Service>) -> Router<Arc<Service>> {
@@ -50,10 +50,10 @@ async fn follow(
     _: SameOrigin,
 ) -> Result<impl IntoResponse, ApiError> {
     let console = service.console().ok_or_else(ApiError::not_found)?;
-    let viewer = console.viewers.seat().ok_or_else(ApiError::no_seat)?;
+    let viewer = console.viewers.admit().ok_or_else(ApiError::viewer_limit)?;
     let views = stream::unfold((service, viewer, None), async |(service, mut viewer, seen)| {
-        let (view, edition) = next(&service, &mut viewer, seen).await?;
-        Some((event(&view), (service, viewer, Some(edition))))
+        let (view, version) = next(&service, &mut viewer, seen).await?;
+        Some((event(&view), (service, viewer, Some(version))))
     });
     Ok(Sse::new(views).keep_alive(KeepAlive::default()))
 }
@@ -62,9 +62,9 @@ async fn follow(
 async fn next(
     service: &Service,
     viewer: &mut Viewer,
-    seen: Option<Edition>,
-) -> Option<(View, Edition)> {
-    while viewer.may_look().await {
+    seen: Option<ViewVersion>,
+) -> Option<(View, ViewVersion)> {
+    while viewer.next_update().await {
         if let Some(news) = service.look(seen) {
             return Some(news);
         }

@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use crate::engine::facts::{Facts, scalar};
+use crate::engine::attributes::{Attributes, scalar};
 use crate::http::auth::BeaconKey;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::http::wire::BeaconEvent;
 use crate::service::Service;
-use crate::service::deliveries::Delivery;
+use crate::service::idempotency::IdempotencyKey;
 
 pub(super) async fn send_beacon_event(
     State(service): State<Arc<Service>>,
@@ -21,17 +21,17 @@ pub(super) async fn send_beacon_event(
     headers: HeaderMap,
     JsonBody(event): JsonBody<BeaconEvent>,
 ) -> Result<StatusCode, ApiError> {
-    let by_key = delivery(&headers)?.map(Delivery::Key);
-    let facts = Facts::of_event(&event)?;
+    let by_key = idempotency_key(&headers)?.map(IdempotencyKey::Header);
+    let attributes = Attributes::of_event(&event)?;
     let by_id = event.id.as_deref().and_then(scalar).filter(|id| !id.is_empty());
-    let by_id = by_id.map(|id| Delivery::by_id(&id));
-    let deliveries: Vec<_> = by_key.into_iter().chain(by_id).collect();
-    service.observe(key, &deliveries, &facts);
+    let by_id = by_id.map(|id| IdempotencyKey::of_event_id(&id));
+    let keys: Vec<_> = by_key.into_iter().chain(by_id).collect();
+    service.observe(key, &keys, &attributes);
     Ok(StatusCode::ACCEPTED)
 }
 
 /// The name under which an event may be delivered more than once.
-fn delivery(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
     const NAME: &str = "Idempotency-Key";
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::challenge::managed::NotAllowed;
 use crate::challenge::{Challenge, Puzzle};
-use crate::engine::facts::Facts;
-use crate::engine::policy::Remedy;
-use crate::engine::{Held, Monitored, Standing};
+use crate::engine::attributes::Attributes;
+use crate::engine::policy::MitigationAction;
+use crate::engine::{ActiveMitigation, Assessment, Monitored};
 use crate::http::auth::Bearer;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
@@ -23,10 +23,10 @@ pub(super) async fn check_mitigation(
     Bearer(key): Bearer,
     JsonBody(request): JsonBody<MitigationRequest>,
 ) -> Result<Json<MitigationResponse>, ApiError> {
-    let facts = Facts::of_request(&request)?;
+    let attributes = Attributes::of_request(&request)?;
     let return_url = request.return_url.as_deref();
     let return_url = return_url.map(|url| member::web_url("return_url", url)).transpose()?;
-    let decision = service.decide(key, &facts);
+    let decision = service.decide(key, &attributes);
     let decision = decision.map_err(|_| ApiError::unavailable())?;
     let page = match return_url {
         Some(url) => service.page(&decision, &url),
@@ -49,28 +49,34 @@ impl MitigationResponse {
 }
 
 impl From<Decision> for MitigationResponse {
-    fn from(Decision { standing, challenge, .. }: Decision) -> Self {
-        Self { challenge: challenge.map(ChallengeData::from), ..Self::from(standing) }
+    fn from(Decision { assessment, challenge, .. }: Decision) -> Self {
+        Self { challenge: challenge.map(ChallengeData::from), ..Self::from(assessment) }
     }
 }
 
-impl From<Standing> for MitigationResponse {
-    fn from(standing: Standing) -> Self {
+impl From<Assessment> for MitigationResponse {
+    fn from(assessment: Assessment) -> Self {
         let mut metadata = Map::new();
-        if let Some(policy) = standing.held.as_ref().and_then(|held| held.policy.as_deref()) {
+        if let Some(policy) =
+            assessment.mitigation.as_ref().and_then(|mitigation| mitigation.policy.as_deref())
+        {
             metadata.insert("policy".to_owned(), policy.into());
         }
-        if let Some(monitored) = standing.monitored {
+        if let Some(monitored) = assessment.monitored {
             metadata.insert("monitor".to_owned(), monitored.into());
         }
         Self {
-            action: match &standing.held {
-                Some(Held { remedy: Remedy::Block, .. }) => Action::Block,
-                Some(Held { remedy: Remedy::Challenge(_), .. }) => Action::Challenge,
-                Some(Held { remedy: Remedy::Monitor, .. }) | None => Action::Allow,
+            action: match &assessment.mitigation {
+                Some(ActiveMitigation { action: MitigationAction::Block, .. }) => Action::Block,
+                Some(ActiveMitigation { action: MitigationAction::Challenge(_), .. }) => {
+                    Action::Challenge
+                }
+                Some(ActiveMitigation { action: MitigationAction::Monitor, .. }) | None => {
+                    Action::Allow
+                }
             },
-            reason: standing.held.map(|held| held.reason),
-            score: standing.score,
+            reason: assessment.mitigation.map(|mitigation| mitigation.reason),
+            score: assessment.score,
             challenge: None,
             redirect_url: None,
             metadata,

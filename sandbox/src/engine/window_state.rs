@@ -1,20 +1,20 @@
-//! Remember what one track counts of one entity: when it arrived.
+//! What one counter counts of one entity: when it arrived.
 
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-use crate::engine::policy::{Counted, Track, Window};
+use crate::engine::policy::{Counter, Increment, Window};
 
-/// What is known of one entity on one track, in no more memory than its policies need.
+/// What is known of one entity on one counter, in no more memory than its policies need.
 #[derive(Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct WindowState {
     /// The newest arrivals, oldest first. Most entities have few, which take no place of their own.
     arrivals: SmallVec<[Arrival; 3]>,
     /// How many of the arrivals no longer count for challenges, because one was passed since.
     forgiven: u32,
 }
 
-/// One event; of a track of distinct values the last one with its value.
+/// One event; of a counter of distinct values the last one with its value.
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     at: Moment,
@@ -22,19 +22,20 @@ struct Arrival {
     value: u64,
 }
 
-impl History {
-    /// Notes what an event adds to the track.
-    pub(crate) fn record(&mut self, track: &Track, counted: Counted, now: Moment) {
-        let left = self.arrivals.partition_point(|arrival| now.since(arrival.at) >= track.longest);
+impl WindowState {
+    /// Notes what an event adds to the counter.
+    pub(crate) fn record(&mut self, counter: &Counter, increment: Increment, now: Moment) {
+        let left =
+            self.arrivals.partition_point(|arrival| now.since(arrival.at) >= counter.longest);
         self.forget(left);
-        let value = match counted {
-            Counted::Event => 0,
-            Counted::Value(value) => {
+        let value = match increment {
+            Increment::Event => 0,
+            Increment::Value(value) => {
                 self.forget_value(value);
                 value
             }
         };
-        self.forget((self.arrivals.len() + 1).saturating_sub(track.most));
+        self.forget((self.arrivals.len() + 1).saturating_sub(counter.most));
         self.arrivals.push(Arrival { at: now, value });
     }
 
@@ -47,16 +48,16 @@ impl History {
 
     /// Counts anew for challenges; for blocks all that arrived still counts.
     pub(crate) fn forgive(&mut self) {
-        // No track counts more than its bound, which is far below.
+        // No counter counts more than its bound, which is far below.
         self.forgiven = u32::try_from(self.arrivals.len()).unwrap_or(u32::MAX);
     }
 
-    /// When the entity was last seen on the track.
+    /// When the entity was last seen on the counter.
     pub(crate) fn last(&self) -> Option<Moment> {
         self.arrivals.last().map(|arrival| arrival.at)
     }
 
-    /// The bytes that the arrivals take outside of the history.
+    /// The bytes that the arrivals take outside of the state.
     pub(crate) fn spilled(&self) -> usize {
         if self.arrivals.spilled() { self.arrivals.capacity() * size_of::<Arrival>() } else { 0 }
     }

@@ -1,4 +1,4 @@
-//! Let something happen once, and only until it expires.
+//! Tokens that are good for one use, and only until they expire.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,14 +9,14 @@ use tracing::warn;
 
 use crate::clock::Moment;
 
-/// A right that is good for one use. It lives in a signed token, wherever that is.
+/// What makes a signed token good for one use. It lives in the token's claims.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Ticket {
+pub(crate) struct SingleUse {
     id: [u64; 2],
     expires: u64,
 }
 
-impl Ticket {
+impl SingleUse {
     pub(crate) fn until(expires: Moment) -> io::Result<Self> {
         let id = [getrandom::u64()?, getrandom::u64()?];
         Ok(Self { id, expires: expires.as_nanos() })
@@ -31,9 +31,9 @@ impl Ticket {
     }
 }
 
-/// The tickets that were used, until they expire and could not be used anyway.
+/// The tokens that were used, until they expire and could not be used anyway.
 #[derive(Debug, Default)]
-pub(crate) struct Spent {
+pub(crate) struct UsedTokens {
     by_expiry: BTreeSet<(Moment, [u64; 2])>,
     /// Whether the log has said that it is full.
     warned: bool,
@@ -43,11 +43,11 @@ pub(crate) struct Spent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-impl Spent {
-    /// Uses a ticket, and tells whether it was good for that: not used before, and not expired.
-    pub(crate) fn spend(&mut self, ticket: Ticket, now: Moment) -> Result<bool, Full> {
+impl UsedTokens {
+    /// Uses a token, and tells whether it was good for that: not used before, and not expired.
+    pub(crate) fn spend(&mut self, token_use: SingleUse, now: Moment) -> Result<bool, Full> {
         self.forget_what_expired(now);
-        if ticket.has_expired(now) || self.contains(&ticket) {
+        if token_use.has_expired(now) || self.contains(&token_use) {
             return Ok(false);
         }
         // To forget a use that could come again would be worse than to refuse a new one.
@@ -61,7 +61,7 @@ impl Spent {
             return Err(Full);
         }
         self.warned = false;
-        Ok(self.by_expiry.insert((ticket.expires(), ticket.id)))
+        Ok(self.by_expiry.insert((token_use.expires(), token_use.id)))
     }
 
     /// Takes all of the room until a moment.
@@ -71,8 +71,8 @@ impl Spent {
         self.by_expiry.extend(ids);
     }
 
-    pub(crate) fn contains(&self, ticket: &Ticket) -> bool {
-        self.by_expiry.contains(&(ticket.expires(), ticket.id))
+    pub(crate) fn contains(&self, token_use: &SingleUse) -> bool {
+        self.by_expiry.contains(&(token_use.expires(), token_use.id))
     }
 
     fn forget_what_expired(&mut self, now: Moment) {
@@ -94,44 +94,44 @@ mod tests {
     const NOW: Moment = Moment::START;
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ticket(expires: Moment) -> Ticket {
-        Ticket::until(expires).expect("a ticket")
+    fn token_use(expires: Moment) -> SingleUse {
+        SingleUse::until(expires).expect("a use")
     }
 
     #[test]
-    fn a_ticket_is_good_once_and_until_it_expires() {
+    fn a_token_is_good_once_and_until_it_expires() {
         let end = NOW.after(SECOND);
-        let (mut spent, used) = (Spent::default(), ticket(end));
-        assert!(!spent.contains(&used));
-        assert_eq!(spent.spend(used, NOW), Ok(true));
-        assert!(spent.contains(&used));
-        assert_eq!(spent.spend(used, NOW), Ok(false));
-        assert_eq!(spent.spend(used, end), Ok(false));
-        assert_eq!(spent.spend(ticket(end), end), Ok(false));
+        let (mut used_tokens, used) = (UsedTokens::default(), token_use(end));
+        assert!(!used_tokens.contains(&used));
+        assert_eq!(used_tokens.spend(used, NOW), Ok(true));
+        assert!(used_tokens.contains(&used));
+        assert_eq!(used_tokens.spend(used, NOW), Ok(false));
+        assert_eq!(used_tokens.spend(used, end), Ok(false));
+        assert_eq!(used_tokens.spend(token_use(end), end), Ok(false));
         let last = NOW.after(SECOND - Duration::from_nanos(1));
-        assert_eq!(spent.spend(ticket(end), last), Ok(true));
+        assert_eq!(used_tokens.spend(token_use(end), last), Ok(true));
     }
 
     #[test]
     fn a_use_is_forgotten_when_it_could_not_come_again() {
-        let mut spent = Spent::default();
+        let mut used_tokens = UsedTokens::default();
         for round in 0..10 {
             let now = NOW.after(SECOND * round);
-            assert_eq!(spent.spend(ticket(now.after(SECOND)), now), Ok(true));
-            assert_eq!(spent.by_expiry.len(), 1);
+            assert_eq!(used_tokens.spend(token_use(now.after(SECOND)), now), Ok(true));
+            assert_eq!(used_tokens.by_expiry.len(), 1);
         }
     }
 
     #[test]
     fn nothing_is_used_that_cannot_be_remembered() {
-        let (mut spent, end) = (Spent::default(), NOW.after(SECOND));
-        let used = ticket(end);
-        assert_eq!(spent.spend(used, NOW), Ok(true));
-        spent.fill(end);
-        let late = ticket(end.after(SECOND));
-        assert_eq!(spent.spend(late, NOW), Err(Full));
-        assert_eq!(spent.spend(used, NOW), Ok(false), "it was used");
-        assert_eq!(spent.spend(ticket(NOW), NOW), Ok(false), "it has expired");
-        assert_eq!(spent.spend(late, end), Ok(true));
+        let (mut used_tokens, end) = (UsedTokens::default(), NOW.after(SECOND));
+        let used = token_use(end);
+        assert_eq!(used_tokens.spend(used, NOW), Ok(true));
+        used_tokens.fill(end);
+        let late = token_use(end.after(SECOND));
+        assert_eq!(used_tokens.spend(late, NOW), Err(Full));
+        assert_eq!(used_tokens.spend(used, NOW), Ok(false), "it was used");
+        assert_eq!(used_tokens.spend(token_use(NOW), NOW), Ok(false), "it has expired");
+        assert_eq!(used_tokens.spend(late, end), Ok(true));
     }
 }

@@ -1,4 +1,4 @@
-//! Know of one connection who waits for whom, and tell it when to end.
+//! Activity of one connection: who waits for whom, and when it has to end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 /// What is known of a connection, shared by all who have a part in it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ConnectionState {
     pub(super) id: u64,
     activity: Mutex<Activity>,
-    gives_way: Notify,
+    evicted: Notify,
     /// Whether it ends with a reset.
     resets: AtomicBool,
     /// Told whenever something was sent.
@@ -28,12 +28,12 @@ struct Activity {
     since: Instant,
 }
 
-impl Line {
+impl ConnectionState {
     pub(super) fn new(id: u64) -> Self {
         Self {
             id,
             activity: Mutex::new(Activity { open: 0, received: 0, since: Instant::now() }),
-            gives_way: Notify::new(),
+            evicted: Notify::new(),
             resets: AtomicBool::new(false),
             sent: watch::Sender::new(()),
         }
@@ -76,13 +76,13 @@ impl Line {
         self.activity().since
     }
 
-    pub(super) fn give_way(&self) {
-        self.gives_way.notify_one();
+    pub(super) fn evict(&self) {
+        self.evicted.notify_one();
     }
 
     /// Waits until the connection has to end for the sake of others.
-    pub(super) async fn gives_way(&self) {
-        self.gives_way.notified().await;
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 
     /// Lets the connection end with a reset, whenever it ends.

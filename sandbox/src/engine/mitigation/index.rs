@@ -8,22 +8,22 @@ use crate::engine::entity::Entity;
 
 /// Who has which mitigation, and which ends next.
 #[derive(Debug, Default)]
-pub(super) struct Register {
+pub(super) struct Index {
     /// A later one has a higher number.
     by_id: BTreeMap<u64, Entity>,
     by_end: BTreeSet<(Moment, u64)>,
 }
 
-impl Register {
-    pub(super) fn enter(&mut self, held: &Mitigation) {
-        self.by_id.insert(held.id, held.entity);
-        self.by_end.extend(held.until.map(|until| (until, held.id)));
+impl Index {
+    pub(super) fn insert(&mut self, mitigation: &Mitigation) {
+        self.by_id.insert(mitigation.id, mitigation.entity);
+        self.by_end.extend(mitigation.until.map(|until| (until, mitigation.id)));
     }
 
-    pub(super) fn strike_out(&mut self, held: &Mitigation) {
-        self.by_id.remove(&held.id);
-        if let Some(until) = held.until {
-            self.by_end.remove(&(until, held.id));
+    pub(super) fn remove(&mut self, mitigation: &Mitigation) {
+        self.by_id.remove(&mitigation.id);
+        if let Some(until) = mitigation.until {
+            self.by_end.remove(&(until, mitigation.id));
         }
     }
 

@@ -2,16 +2,16 @@
 
 use std::cmp::Reverse;
 
+use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
-use crate::engine::facts::Facts;
 use crate::engine::mitigation::Mitigation;
-use crate::engine::policy::{Effect, Remedy, RequestPolicy};
+use crate::engine::policy::{ActionKind, MitigationAction, RequestPolicy};
 
 /// How a request stands at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Standing {
+pub(crate) struct Assessment {
     /// The strongest challenge or block in force.
-    pub(crate) held: Option<Held>,
+    pub(crate) mitigation: Option<ActiveMitigation>,
     /// The first policy that only monitors, of those that have something to say.
     pub(crate) monitored: Option<Monitored>,
     /// How likely a bot is at work, from 0 to 100.
@@ -20,12 +20,12 @@ pub(crate) struct Standing {
 
 /// A challenge or a block, as a decision carries it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Held {
+pub(crate) struct ActiveMitigation {
     /// Whom it was put on. A success lifts the challenges of this entity.
     pub(crate) entity: Entity,
     /// The policy that put it; none put it if it was put by hand.
     pub(crate) policy: Option<String>,
-    pub(crate) remedy: Remedy,
+    pub(crate) action: MitigationAction,
     pub(crate) reason: String,
 }
 
@@ -39,48 +39,51 @@ pub(crate) struct Monitored {
     pub(crate) reason: Option<String>,
 }
 
-impl Standing {
+impl Assessment {
     pub(super) fn of(
         in_force: &[&Mitigation],
         on_requests: Option<&RequestPolicy>,
-        facts: &Facts<'_>,
+        attributes: &Attributes<'_>,
         suspicion: f64,
     ) -> Self {
-        let rank = |held: &&&Mitigation| (held.effect(), Reverse(held.order()));
-        let strongest = in_force.iter().filter(|held| held.effect() != Effect::Monitor);
+        let rank = |mitigation: &&&Mitigation| (mitigation.kind(), Reverse(mitigation.order()));
+        let strongest =
+            in_force.iter().filter(|mitigation| mitigation.kind() != ActionKind::Monitor);
         let strongest = strongest.max_by_key(rank);
-        let monitors = in_force.iter().filter(|held| held.effect() == Effect::Monitor);
-        let monitors = monitors.map(|held| (held.order(), Monitored::by_events(held)));
-        let on_requests =
-            on_requests.map(|policy| (Some(policy.order), Monitored::by_request(policy, facts)));
+        let monitors =
+            in_force.iter().filter(|mitigation| mitigation.kind() == ActionKind::Monitor);
+        let monitors =
+            monitors.map(|mitigation| (mitigation.order(), Monitored::by_events(mitigation)));
+        let on_requests = on_requests
+            .map(|policy| (Some(policy.order), Monitored::by_request(policy, attributes)));
         let first = monitors.chain(on_requests).min_by_key(|(order, _)| *order);
         Self {
-            held: strongest.map(|held| Held::from(*held)),
+            mitigation: strongest.map(|mitigation| ActiveMitigation::from(*mitigation)),
             monitored: first.map(|(_, monitored)| monitored),
-            score: strongest.map_or(suspicion, |held| held.score()),
+            score: strongest.map_or(suspicion, |mitigation| mitigation.score()),
         }
     }
 }
 
 impl Monitored {
-    fn by_events(held: &Mitigation) -> Self {
-        let policy = held.policy().unwrap_or_default().to_owned();
-        Self { policy, word: None, reason: Some(held.reason()) }
+    fn by_events(mitigation: &Mitigation) -> Self {
+        let policy = mitigation.policy().unwrap_or_default().to_owned();
+        Self { policy, word: None, reason: Some(mitigation.reason()) }
     }
 
-    fn by_request(policy: &RequestPolicy, facts: &Facts<'_>) -> Self {
-        let word = policy.matcher.as_ref().and_then(|matcher| matcher.word(facts));
+    fn by_request(policy: &RequestPolicy, attributes: &Attributes<'_>) -> Self {
+        let word = policy.matcher.as_ref().and_then(|matcher| matcher.word(attributes));
         Self { policy: policy.name.clone(), word: word.map(str::to_owned), reason: None }
     }
 }
 
-impl From<&Mitigation> for Held {
-    fn from(held: &Mitigation) -> Self {
+impl From<&Mitigation> for ActiveMitigation {
+    fn from(mitigation: &Mitigation) -> Self {
         Self {
-            entity: held.entity,
-            policy: held.policy().map(str::to_owned),
-            remedy: held.remedy().clone(),
-            reason: held.reason(),
+            entity: mitigation.entity,
+            policy: mitigation.policy().map(str::to_owned),
+            action: mitigation.action().clone(),
+            reason: mitigation.reason(),
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 /// How many events were accepted.
 #[derive(Debug, Default)]
-pub(crate) struct Arrivals {
+pub(crate) struct AcceptedEvents {
     count: watch::Sender<u64>,
 }
 
@@ -23,7 +23,7 @@ pub struct TooFewEvents {
     limit: Duration,
 }
 
-impl Arrivals {
+impl AcceptedEvents {
     pub(crate) fn one_more(&self) {
         self.count.send_modify(|count| *count += 1);
     }

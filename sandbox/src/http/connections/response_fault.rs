@@ -1,4 +1,4 @@
-//! Let an answer go astray on its way.
+//! Faults of a response on its way: silence, resets and truncated bodies.
 
 use std::io;
 use std::pin::Pin;
@@ -14,11 +14,11 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::watch;
 
 use super::call::Call;
-use super::line::Line;
+use super::state::ConnectionState;
 
 /// What becomes of an answer, noted in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ResponseFault {
     /// It is never sent.
     Silence,
     /// A reset is sent instead.
@@ -29,8 +29,8 @@ pub(crate) enum Fate {
     Truncated,
 }
 
-impl Fate {
-    pub(crate) fn of(self, mut response: Response) -> Response {
+impl ResponseFault {
+    pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response
     }
@@ -41,7 +41,7 @@ impl Fate {
     }
 
     /// Does it to the answer. An error ends the connection, or on HTTP/2 resets the stream.
-    pub(super) async fn befall(
+    pub(super) async fn apply(
         self,
         response: Response,
         call: Arc<Call>,
@@ -52,13 +52,13 @@ impl Fate {
             Self::Silence => {
                 // Whoever goes away meanwhile takes this future along.
                 let _ = stopping.wait_for(|stopping| *stopping).await;
-                Err(astray())
+                Err(injected())
             }
             Self::Reset => {
                 if version < Version::HTTP_2 {
-                    call.line.reset();
+                    call.connection.reset();
                 }
-                Err(astray())
+                Err(injected())
             }
             Self::ResetInBody | Self::Truncated => half(self, response, call, version).await,
         }
@@ -66,26 +66,26 @@ impl Fate {
 }
 
 async fn half(
-    fate: Fate,
+    fault: ResponseFault,
     response: Response,
     call: Arc<Call>,
     version: Version,
 ) -> io::Result<Response> {
     let (mut parts, body) = response.into_parts();
-    let mut whole = body.collect().await.map_err(|_| astray())?.to_bytes();
+    let mut whole = body.collect().await.map_err(|_| injected())?.to_bytes();
     // Of an empty body nothing can be missing, so that it pretends to have one byte.
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(1)));
-    let end = match (fate, version < Version::HTTP_2) {
-        (Fate::Truncated, false) => End::Well,
-        (Fate::Truncated, true) => End::Close,
+    let end = match (fault, version < Version::HTTP_2) {
+        (ResponseFault::Truncated, false) => End::Well,
+        (ResponseFault::Truncated, true) => End::Close,
         (_, false) => End::ResetStream,
         (_, true) => End::ResetConnection,
     };
-    let sent = Box::pin(call.line.next_sent());
+    let sent = Box::pin(call.connection.next_sent());
     let half = Half {
         data: Some(whole.split_to(whole.len() / 2)).filter(|half| !half.is_empty()),
         sent,
-        line: Arc::clone(&call.line),
+        connection: Arc::clone(&call.connection),
         end,
     };
     Ok(Response::from_parts(parts, call.with_response(half)))
@@ -95,7 +95,7 @@ async fn half(
 struct Half {
     data: Option<Bytes>,
     sent: Pin<Box<dyn Future<Output = ()> + Send>>,
-    line: Arc<Line>,
+    connection: Arc<ConnectionState>,
     end: End,
 }
 
@@ -126,12 +126,12 @@ impl HttpBody for Half {
         // To end the connection before would take along what is on its way.
         ready!(half.sent.as_mut().poll(cx));
         if matches!(half.end, End::ResetConnection) {
-            half.line.reset();
+            half.connection.reset();
         }
-        Poll::Ready(Some(Err(astray())))
+        Poll::Ready(Some(Err(injected())))
     }
 }
 
-fn astray() -> io::Error {
+fn injected() -> io::Error {
     io::Error::other("a fault that was asked for")
 }

@@ -14,7 +14,7 @@ use crate::http::wire::{BeaconEvent, MitigationRequest};
 
 /// What is known of an event or a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct Attributes<'a> {
     pub(crate) kind: Option<&'a str>,
     pub(crate) ip: Option<IpAddr>,
     pub(crate) user_agent: Option<&'a str>,
@@ -30,7 +30,7 @@ pub(crate) struct Facts<'a> {
 /// Members of any kind, by their names.
 type Members = BTreeMap<String, Box<RawValue>>;
 
-impl<'a> Facts<'a> {
+impl<'a> Attributes<'a> {
     /// Sees an event, if its members fit.
     pub(crate) fn of_event(event: &'a BeaconEvent) -> Result<Self, ApiError> {
         member::not_blank("type", event.kind.as_deref())?;
@@ -148,10 +148,10 @@ mod tests {
     fn a_member_of_an_event_and_of_a_request_is_the_same_field() {
         let request = request(r#"{"ip": "::1", "metadata": {"plan": "free", "session_id": "s"}}"#);
         let event = event(r#"{"type": "x", "session_id": "s", "data": {"plan": "free"}}"#);
-        for facts in [Facts::of_request(&request), Facts::of_event(&event)] {
-            let facts = facts.expect("members that fit");
-            assert_eq!(facts.text(&Field::Data("plan".into())).as_deref(), Some("free"));
-            assert_eq!(facts.text(&Field::SessionId).as_deref(), Some("s"));
+        for attributes in [Attributes::of_request(&request), Attributes::of_event(&event)] {
+            let attributes = attributes.expect("members that fit");
+            assert_eq!(attributes.text(&Field::Data("plan".into())).as_deref(), Some("free"));
+            assert_eq!(attributes.text(&Field::SessionId).as_deref(), Some("s"));
         }
     }
 
@@ -159,10 +159,10 @@ mod tests {
     fn a_header_is_found_in_any_case() {
         let request = request(r#"{"ip": "::1", "headers": {"Accept-Language": "de"}}"#);
         let event = event(r#"{"type": "x", "data": {"headers": {"ACCEPT-LANGUAGE": "de"}}}"#);
-        for facts in [Facts::of_request(&request), Facts::of_event(&event)] {
-            let facts = facts.expect("members that fit");
+        for attributes in [Attributes::of_request(&request), Attributes::of_event(&event)] {
+            let attributes = attributes.expect("members that fit");
             let field = Field::Header("accept-language".into());
-            assert_eq!(facts.text(&field).as_deref(), Some("de"));
+            assert_eq!(attributes.text(&field).as_deref(), Some("de"));
         }
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn a_member_has_a_text_unless_it_is_structured() {
         let json = r#"{"a": "\u00e9", "b": 401, "c": true, "d": null, "e": [1], "f": {}, "g": ""}"#;
         let event = event(&format!(r#"{{"type": "x", "data": {json}}}"#));
-        let facts = Facts::of_event(&event).expect("members that fit");
+        let attributes = Attributes::of_event(&event).expect("members that fit");
         for (name, text, present) in [
             ("a", Some("é"), true),
             ("b", Some("401"), true),
@@ -182,8 +182,8 @@ mod tests {
             ("h", None, false),
         ] {
             let field = Field::Data(name.into());
-            assert_eq!(facts.text(&field).as_deref(), text, "{name}");
-            assert_eq!(facts.has(&field), present, "{name}");
+            assert_eq!(attributes.text(&field).as_deref(), text, "{name}");
+            assert_eq!(attributes.has(&field), present, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Put a fault in the place of an answer, or an answer on a bad way.
+//! Fault-injection middleware.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::debug;
 
-use super::{Blow, Kind, Operation};
-use crate::http::connections::Fate;
+use super::{Injection, Kind, Operation};
+use crate::http::connections::ResponseFault;
 use crate::http::wire::ErrorBody;
 use crate::service::Service;
 
 /// Lets a call go wrong if it is a fault's turn, as a middleware.
-pub(crate) async fn inflict(
+pub(crate) async fn inject(
     State(service): State<Arc<Service>>,
     request: Request,
     next: Next,
 ) -> Response {
     let operation = Operation::of(request.method(), request.uri().path());
-    let blow = operation.and_then(|operation| service.faults.strike(operation));
-    let Some(blow) = blow else { return next.run(request).await };
-    debug!(fault = %blow.fault, "struck");
-    let (kind, delay) = (blow.fault.kind, blow.fault.delay);
+    let injection = operation.and_then(|operation| service.faults.select(operation));
+    let Some(injection) = injection else { return next.run(request).await };
+    debug!(fault = %injection.fault, "a fault is injected");
+    let (kind, delay) = (injection.fault.kind, injection.fault.delay);
     let answer = if kind.is_processed() {
         next.run(request).await
     } else {
@@ -35,18 +35,18 @@ pub(crate) async fn inflict(
     };
     let response = match kind {
         Kind::Delay => answer,
-        Kind::Status(status) => blow.refusal(status),
-        Kind::Html(status) => blow.page(status),
-        Kind::Truncated => Fate::Truncated.of(answer),
-        Kind::ResetInBody => Fate::ResetInBody.of(answer),
-        Kind::Reset | Kind::LostAnswer => Fate::Reset.of(answer),
-        Kind::Silence => Fate::Silence.of(answer),
+        Kind::Status(status) => injection.refusal(status),
+        Kind::Html(status) => injection.page(status),
+        Kind::Truncated => ResponseFault::Truncated.mark(answer),
+        Kind::ResetInBody => ResponseFault::ResetInBody.mark(answer),
+        Kind::Reset | Kind::LostAnswer => ResponseFault::Reset.mark(answer),
+        Kind::Silence => ResponseFault::Silence.mark(answer),
     };
     tokio::time::sleep(delay).await;
     response
 }
 
-impl Blow {
+impl Injection {
     fn refusal(self, status: u16) -> Response {
         let message = "injected fault".to_owned();
         let body = Json(ErrorBody { message, code: "fault", details: None });

@@ -9,31 +9,31 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::line::Line;
+use super::state::ConnectionState;
 
-pub(super) struct Wire {
+pub(super) struct Socket {
     tcp: TcpStream,
-    line: Arc<Line>,
+    connection: Arc<ConnectionState>,
 }
 
-impl Wire {
-    pub(super) fn new(tcp: TcpStream, line: Arc<Line>) -> Self {
-        Self { tcp, line }
+impl Socket {
+    pub(super) fn new(tcp: TcpStream, connection: Arc<ConnectionState>) -> Self {
+        Self { tcp, connection }
     }
 
     /// Notes what was sent.
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.line.has_sent();
+            self.connection.has_sent();
         }
         written
     }
 }
 
-impl Drop for Wire {
+impl Drop for Socket {
     fn drop(&mut self) {
         // A socket that does not linger is closed with a reset.
-        if self.line.resets()
+        if self.connection.resets()
             && let Err(error) = self.tcp.set_zero_linger()
         {
             debug!(%error, "a connection is closed without the reset");
@@ -41,7 +41,7 @@ impl Drop for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -80,7 +80,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // An orderly end before the reset would be taken for the end.
-        if self.line.resets() {
+        if self.connection.resets() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
