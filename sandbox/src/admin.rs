@@ -24,10 +24,10 @@ use crate::http::body::budget::BodyBudget;
 use crate::http::body::{self, JsonBody};
 use crate::http::error::ApiError;
 use crate::http::log::log;
-use crate::http::member;
 use crate::http::methods::only;
 use crate::limits::Limits;
 use crate::service::Service;
+use crate::wire::{InvalidRequest, member};
 
 /// The admin interface, for an address of its own.
 pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
@@ -55,7 +55,7 @@ async fn add(
     let fault = Fault::try_from(spec)?;
     let does = fault.to_string();
     let id = service.faults.try_add(fault);
-    let id = id.map_err(|invalid| ApiError::member(invalid.member(), invalid.why()))?;
+    let id = id.map_err(|invalid| InvalidRequest::of_member(invalid.member(), invalid.why()))?;
     info!(%id, fault = does, "a fault is added");
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
 }

@@ -19,7 +19,7 @@ mod window_state;
 use std::sync::Arc;
 
 use self::assessment::suspicion;
-pub(crate) use self::assessment::{ActiveMitigation, Assessment, Monitored};
+pub(crate) use self::assessment::{Action, ActiveMitigation, Assessment, Monitored};
 use self::counter_store::CounterStore;
 pub(crate) use self::field::Field;
 pub(crate) use self::in_force::{MitigationSummary, PolicySummary};

@@ -2,18 +2,19 @@
 
 mod fault;
 mod inject;
-mod operation;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::HeaderMap;
 use serde::Serialize;
 
 use self::fault::Kind;
+
 pub use self::fault::{Fault, InvalidFault};
 pub(crate) use self::inject::inject;
-pub use self::operation::Operation;
+use crate::lock::lock;
+use crate::operation::Operation;
 
 /// The faults of a sandbox.
 ///
@@ -147,7 +148,7 @@ impl Faults {
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,7 +4,7 @@ mod raw;
 mod request;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,6 +13,7 @@ use axum::response::Response;
 use self::raw::Raw;
 pub use self::request::RecordedRequest;
 use crate::http::connections::ResponseFault;
+use crate::lock::lock;
 use crate::service::Service;
 
 /// The last requests, in the order in which they arrived.
@@ -76,7 +77,7 @@ impl Recording {
     }
 
     fn buffer(&self) -> MutexGuard<'_, RingBuffer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Try policies on their own, at times of one's choice.
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,9 +11,8 @@ use crate::clock::Moment;
 use crate::engine::attributes::Attributes;
 use crate::engine::policy::MitigationAction;
 use crate::engine::{ActiveMitigation, Analysis};
-use crate::http::error::ApiError;
-use crate::http::wire::MitigationResponse;
 use crate::policy_file::{PolicyError, PolicySet};
+use crate::wire::{InvalidRequest, MitigationResponse, read};
 
 /// Policies without a server and without a clock: what would they decide, after these events?
 ///
@@ -36,7 +34,7 @@ use crate::policy_file::{PolicyError, PolicySet};
 ///
 /// rehearsal.advance(Duration::from_secs(60));
 /// assert_eq!(rehearsal.decide(&request)?["action"], "allow");
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), esper_sandbox::InvalidRequest>(())
 /// ```
 pub struct Rehearsal {
     analysis: Analysis,
@@ -64,9 +62,9 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the event.
-    pub fn event(&mut self, event: &impl Serialize) -> io::Result<()> {
+    pub fn event(&mut self, event: &impl Serialize) -> Result<(), InvalidRequest> {
         let event = over_the_wire(event)?;
-        let attributes = Attributes::of_event(&event).map_err(refused)?;
+        let attributes = Attributes::of_event(&event)?;
         self.analysis.observe(&attributes, self.now);
         // Nobody is told here what has ended.
         self.analysis.take_ended();
@@ -78,9 +76,9 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the request.
-    pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
+    pub fn pass(&mut self, request: &impl Serialize) -> Result<(), InvalidRequest> {
         let request = over_the_wire(request)?;
-        let attributes = Attributes::of_request(&request).map_err(refused)?;
+        let attributes = Attributes::of_request(&request)?;
         let mitigation = self.analysis.assess(&attributes, self.now).mitigation;
         if let Some(ActiveMitigation { entity, action: MitigationAction::Challenge(_), .. }) =
             mitigation
@@ -96,11 +94,12 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the request.
-    pub fn decide(&self, request: &impl Serialize) -> io::Result<Value> {
+    pub fn decide(&self, request: &impl Serialize) -> Result<Value, InvalidRequest> {
         let request = over_the_wire(request)?;
-        let attributes = Attributes::of_request(&request).map_err(refused)?;
+        let attributes = Attributes::of_request(&request)?;
         let response = MitigationResponse::from(self.analysis.assess(&attributes, self.now));
-        Ok(serde_json::to_value(response)?)
+        // Its members are JSON already, so that it can be written.
+        Ok(serde_json::to_value(response).unwrap_or_default())
     }
 }
 
@@ -110,10 +109,9 @@ impl fmt::Debug for Rehearsal {
     }
 }
 
-fn over_the_wire<T: DeserializeOwned>(body: &impl Serialize) -> io::Result<T> {
-    Ok(serde_json::from_str(&serde_json::to_string(body)?)?)
-}
-
-fn refused(error: ApiError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error.message().to_owned())
+/// A body as the API would read it.
+fn over_the_wire<T: DeserializeOwned>(body: &impl Serialize) -> Result<T, InvalidRequest> {
+    let json = serde_json::to_vec(body);
+    let json = json.map_err(|error| InvalidRequest::whole(format!("this is no JSON: {error}")))?;
+    read(&json)
 }

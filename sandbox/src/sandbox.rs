@@ -174,10 +174,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn block(&self, visitor: impl Into<Visitor>) {
-        self.service.block(&visitor.into());
+        self.service.block(&visitor.into().target());
     }
 
     /// Challenges a visitor from now on with a proof of work, until it is solved or
@@ -185,10 +185,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn challenge(&self, visitor: impl Into<Visitor>) {
-        self.service.challenge(&visitor.into());
+        self.service.challenge(&visitor.into().target());
     }
 
     /// Lifts all that is in force against a visitor, with any user agent if none is named: what
@@ -197,10 +197,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn lift(&self, visitor: impl Into<Visitor>) {
-        self.service.lift_all(&visitor.into());
+        self.service.lift_all(&visitor.into().target());
     }
 
     /// Reads the policy file again and applies it at once.

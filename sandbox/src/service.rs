@@ -12,7 +12,7 @@ mod rate_limit;
 pub(crate) mod usage;
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tracing::{error, info};
@@ -22,7 +22,7 @@ pub(crate) use self::managed::NoPage;
 use crate::challenge::managed::{Addressee, ManagedChallenges};
 use crate::challenge::single_use::Full;
 use crate::challenge::{Challenge, Challenges};
-use crate::clock::{Clock, Month};
+use crate::clock::{Clock, Moment, Month};
 use crate::console::ConsoleState;
 use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
@@ -31,6 +31,7 @@ use crate::engine::{ActiveMitigation, Analysis, Assessment};
 use crate::faults::Faults;
 use crate::http::error::ApiError;
 use crate::http::public_url::PublicUrl;
+use crate::lock::lock;
 use crate::policy_file::{Content, PolicySource};
 use crate::recording::Recording;
 use crate::service::accepted_events::AcceptedEvents;
@@ -76,19 +77,9 @@ pub(crate) struct Parts {
 /// What is decided about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    /// Whom it is about, if it has a challenge.
-    visitor: Option<Entity>,
     pub(crate) assessment: Assessment,
-    /// There is one if the decision is to challenge.
-    pub(crate) challenge: Option<Challenge>,
-}
-
-impl Decision {
-    /// Whom a page for its challenge is for.
-    fn addressee(&self) -> Option<Addressee> {
-        let mitigation = self.assessment.mitigation.as_ref();
-        Some(Addressee { visitor: self.visitor?, entity: mitigation?.entity })
-    }
+    /// There is one if the decision is to challenge, with whom a page for it is for.
+    pub(crate) challenge: Option<(Challenge, Addressee)>,
 }
 
 impl Service {
@@ -162,25 +153,32 @@ impl Service {
     pub(crate) fn decide(&self, key: KeyId, attributes: &Attributes<'_>) -> io::Result<Decision> {
         let now = self.clock.now();
         let assessment = lock(&self.analysis).assess(attributes, now);
-        let challenge = match &assessment.mitigation {
-            Some(ActiveMitigation {
-                entity, action: MitigationAction::Challenge(task), ..
-            }) => Some(lock(&self.challenges).issue(*entity, task, now)),
-            _ => None,
-        };
-        let challenge = challenge
-            .transpose()
-            .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
-        let kind = assessment.mitigation.as_ref().map(|mitigation| mitigation.action.kind());
+        let challenge = self.challenge_for(attributes, &assessment, now);
+        let challenge =
+            challenge.inspect_err(|error| error!(%error, "no challenge can be issued"))?;
         let mut usage = lock(&self.usage);
         // The month is read under the lock, so that none is followed by the one before it.
-        usage.record(key, kind, self.clock.month());
+        usage.record(key, assessment.action(), self.clock.month());
         drop(usage);
         self.note_decision(attributes, &assessment);
-        // Only a page for a challenge has to know.
-        let visitor = attributes.ip.filter(|_| challenge.is_some());
-        let visitor = visitor.map(|ip| Entity::visitor(ip, attributes.user_agent));
-        Ok(Decision { visitor, assessment, challenge })
+        Ok(Decision { assessment, challenge })
+    }
+
+    fn challenge_for(
+        &self,
+        attributes: &Attributes<'_>,
+        assessment: &Assessment,
+        now: Moment,
+    ) -> io::Result<Option<(Challenge, Addressee)>> {
+        let Some(ActiveMitigation { entity, action: MitigationAction::Challenge(task), .. }) =
+            &assessment.mitigation
+        else {
+            return Ok(None);
+        };
+        let Some(ip) = attributes.ip else { return Ok(None) };
+        let challenge = lock(&self.challenges).issue(*entity, task, now)?;
+        let visitor = Entity::visitor(ip, attributes.user_agent);
+        Ok(Some((challenge, Addressee { visitor, entity: *entity })))
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
@@ -209,9 +207,4 @@ impl Service {
         let period = self.clock.month();
         (*usage.of(key, period), period)
     }
-}
-
-/// Goes on after a panic: a count that is off by one serves a test better than a dead sandbox.
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,8 +12,8 @@ use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::engine::Action;
 use crate::engine::mitigation::{Ended, Mitigation};
-use crate::http::wire::Action;
 
 pub(crate) use self::excerpt::excerpt;
 pub(crate) use self::rates::{Rates, SECONDS, TrafficCounts, second};
@@ -63,12 +63,14 @@ impl Journal {
         self.rates.at(now).events += 1;
         let hash = self.hasher.hash_one(observation.place());
         let topic = (observation.key(), beginning(kind), repeated);
-        let fresh = || What::Event {
+        let what = || What::Event {
             kind: excerpt(kind, SHORT),
             place: Place::new(&observation, hash),
             repeated,
         };
-        self.note(Class::Event, topic, now, (|| observation.into(), fresh), |what| {
+        let subject = || observation.into();
+        let entry = Entry { class: Class::Event, topic, subject, what };
+        self.note(entry, now, |what| {
             if let What::Event { place, .. } = what {
                 place.others |= place.hash != hash;
             }
@@ -92,7 +94,7 @@ impl Journal {
         *count += 1;
         let hash = self.hasher.hash_one(observation.place());
         let name = |policy: Option<&str>| policy.map(|policy| excerpt(policy, SHORT));
-        let fresh = || What::Decision {
+        let what = || What::Decision {
             action,
             place: Place::new(&observation, hash),
             reason: excerpt(reason.unwrap_or(""), LONG),
@@ -101,7 +103,8 @@ impl Journal {
             score,
         };
         let topic = (observation.key(), action, policy, monitor);
-        self.note(class, topic, now, (|| observation.into(), fresh), |what| {
+        let subject = || observation.into();
+        self.note(Entry { class, topic, subject, what }, now, |what| {
             if let What::Decision { place, reason: shown, score: shown_score, .. } = what {
                 place.others |= place.hash != hash;
                 *shown_score = score;
@@ -118,7 +121,8 @@ impl Journal {
     pub(crate) fn begun(&mut self, mitigation: &Mitigation, now: Moment) {
         let topic = (mitigation.entity, mitigation.policy(), "begun");
         let what = || What::Begun { reason: excerpt(&mitigation.reason(), LONG) };
-        self.note(Class::Mitigation, topic, now, (|| Subject::entity(mitigation), what), |_| ());
+        let subject = || Subject::entity(mitigation);
+        self.note(Entry { class: Class::Mitigation, topic, subject, what }, now, |_| ());
     }
 
     /// Notes that a mitigation is no longer in force.
@@ -127,7 +131,8 @@ impl Journal {
         let topic = (mitigation.entity, mitigation.policy(), how);
         let policy = || mitigation.policy().map(|policy| excerpt(policy, SHORT));
         let what = || What::Ended { policy: policy(), how: *how };
-        self.note(Class::Mitigation, topic, now, (|| Subject::entity(mitigation), what), |_| ());
+        let subject = || Subject::entity(mitigation);
+        self.note(Entry { class: Class::Mitigation, topic, subject, what }, now, |_| ());
     }
 
     /// Notes that the policies in a file were read again, or refused for a mistake.
@@ -141,7 +146,8 @@ impl Journal {
         });
         let topic = mistake.clone();
         let subject = || Subject::Policies(excerpt(file, LONG));
-        self.note(Class::Reload, topic, now, (subject, || What::Reload { mistake }), |_| ());
+        let what = || What::Reload { mistake };
+        self.note(Entry { class: Class::Reload, topic, subject, what }, now, |_| ());
     }
 
     /// Notes that time was let pass, so that there is something new to see.
@@ -171,12 +177,11 @@ impl Journal {
     /// Counts into the open row of a topic, or opens one, or counts it among the others.
     fn note(
         &mut self,
-        class: Class,
-        topic: impl Hash,
+        entry: Entry<impl Hash, impl FnOnce() -> Subject, impl FnOnce() -> What>,
         now: Moment,
-        (subject, what): (impl FnOnce() -> Subject, impl FnOnce() -> What),
         again: impl FnOnce(&mut What),
     ) {
+        let Entry { class, topic, subject, what } = entry;
         self.version += 1;
         if now.since(self.tick) >= TICK {
             self.tick = now;
@@ -214,6 +219,15 @@ impl Journal {
         self.open.insert(key, self.next);
         self.next += 1;
     }
+}
+
+/// What is noted. The row is written only if there is no open one of the same topic.
+struct Entry<T, S, W> {
+    class: Class,
+    /// What the row is about.
+    topic: T,
+    subject: S,
+    what: W,
 }
 
 /// What tells one text from another: more of it would be work without end for whoever sends it.

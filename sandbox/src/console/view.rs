@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::clock::whole_seconds;
 use crate::console::journal::{self, Class, Place, Subject, What, excerpt};
+use crate::engine::Action;
 use crate::engine::mitigation::Ending;
 use crate::engine::policy::ActionKind;
 use crate::engine::{self, PolicySummary};
 use crate::faults::FaultStatus;
-use crate::http::wire::Action;
 
 /// All that is shown at one moment.
 #[derive(Debug, Serialize)]

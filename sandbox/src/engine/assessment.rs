@@ -2,10 +2,21 @@
 
 use std::cmp::Reverse;
 
+use serde::Serialize;
+
 use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
 use crate::engine::mitigation::Mitigation;
 use crate::engine::policy::{ActionKind, MitigationAction, RequestPolicy};
+
+/// What is to be done with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    Allow,
+    Challenge,
+    Block,
+}
 
 /// How a request stands at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +72,15 @@ impl Assessment {
             mitigation: strongest.map(|mitigation| ActiveMitigation::from(*mitigation)),
             monitored: first.map(|(_, monitored)| monitored),
             score: strongest.map_or(suspicion, |mitigation| mitigation.score()),
+        }
+    }
+
+    /// What is to be done. Without a mitigation, or with one that only monitors, it is to allow.
+    pub(crate) fn action(&self) -> Action {
+        match self.mitigation.as_ref().map(|mitigation| mitigation.action.kind()) {
+            None | Some(ActionKind::Monitor) => Action::Allow,
+            Some(ActionKind::Challenge) => Action::Challenge,
+            Some(ActionKind::Block) => Action::Block,
         }
     }
 }

@@ -8,9 +8,7 @@ use std::net::IpAddr;
 use serde_json::value::RawValue;
 
 use crate::engine::Field;
-use crate::http::error::ApiError;
-use crate::http::member;
-use crate::http::wire::{BeaconEvent, MitigationRequest};
+use crate::wire::{BeaconEvent, InvalidRequest, MitigationRequest, member};
 
 /// What is known of an event or a request.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +30,7 @@ type Members = BTreeMap<String, Box<RawValue>>;
 
 impl<'a> Attributes<'a> {
     /// Sees an event, if its members fit.
-    pub(crate) fn of_event(event: &'a BeaconEvent) -> Result<Self, ApiError> {
+    pub(crate) fn of_event(event: &'a BeaconEvent) -> Result<Self, InvalidRequest> {
         member::not_blank("type", event.kind.as_deref())?;
         if let Some(time) = event.timestamp {
             member::not_negative("timestamp", time)?;
@@ -52,7 +50,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Sees a request, if it has an address.
-    pub(crate) fn of_request(request: &'a MitigationRequest) -> Result<Self, ApiError> {
+    pub(crate) fn of_request(request: &'a MitigationRequest) -> Result<Self, InvalidRequest> {
         let ip = member::ip("ip", member::required("ip", request.ip.as_deref())?)?;
         Ok(Self {
             kind: None,

@@ -6,7 +6,7 @@ use super::Analysis;
 use crate::clock::Moment;
 use crate::engine::mitigation::{Ended, Ending, Mitigation, Origin};
 use crate::engine::policy::{ActionKind, MitigationAction, Trigger};
-use crate::engine::visitor::{Scope, Visitor};
+use crate::engine::visitor::Target;
 
 /// A mitigation in force, for people.
 #[derive(Debug)]
@@ -52,11 +52,10 @@ impl Analysis {
         all.collect()
     }
 
-    /// What is in force, the newest first and no more than a person looks at, and how many there
-    /// are in all.
-    pub(crate) fn in_force(&mut self, now: Moment) -> (Vec<MitigationSummary>, usize) {
+    /// The newest of what is in force, the newest first, and how many there are in all.
+    pub(crate) fn in_force(&mut self, most: usize, now: Moment) -> (Vec<MitigationSummary>, usize) {
         self.mitigations.settle(now);
-        let newest = self.mitigations.newest(now).take(SHOWN);
+        let newest = self.mitigations.newest(now).take(most);
         (
             newest.map(|mitigation| MitigationSummary::at(mitigation, now)).collect(),
             self.mitigations.len(),
@@ -69,10 +68,8 @@ impl Analysis {
     }
 
     /// Puts a mitigation on a visitor by hand, until it is lifted.
-    #[track_caller]
-    pub(crate) fn put(&mut self, visitor: &Visitor, action: MitigationAction) -> Mitigation {
-        let scope = Scope::named(visitor);
-        self.mitigations.put(visitor.entity(), action, visitor.label(), scope)
+    pub(crate) fn put(&mut self, target: &Target, action: MitigationAction) -> Mitigation {
+        self.mitigations.put(target.entity(), action, target.label(), target.scope())
     }
 
     /// Lifts one mitigation, and tells whether it was in force.
@@ -84,11 +81,9 @@ impl Analysis {
 
     /// Lifts all that a visitor may meet: what was put by hand, and what policies put on entities
     /// whose key has the address.
-    #[track_caller]
-    pub(crate) fn lift_all(&mut self, visitor: &Visitor, now: Moment) {
-        let (ip, user_agent) = (visitor.ip(), visitor.user_agent());
-        let all =
-            self.mitigations.all(now).filter(|mitigation| mitigation.concerns(ip, user_agent));
+    pub(crate) fn lift_all(&mut self, target: &Target, now: Moment) {
+        let scope = target.scope();
+        let all = self.mitigations.all(now).filter(|mitigation| mitigation.concerns(scope));
         let all: Vec<_> = all.cloned().collect();
         all.iter().for_each(|mitigation| self.take_away(mitigation));
     }
@@ -118,6 +113,3 @@ impl MitigationSummary {
         }
     }
 }
-
-/// The most mitigations that are shown.
-const SHOWN: usize = 50;

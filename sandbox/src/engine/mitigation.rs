@@ -3,7 +3,6 @@
 mod index;
 mod store;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,8 +133,8 @@ impl Mitigation {
     }
 
     /// Whether a request of a visitor may meet it, as far as its entity says whom it is about.
-    pub(crate) fn concerns(&self, ip: IpAddr, user_agent: Option<&str>) -> bool {
-        self.scope.is_some_and(|scope| scope.may_be(ip, user_agent))
+    pub(crate) fn concerns(&self, visitor: Scope) -> bool {
+        self.scope.is_some_and(|scope| scope.overlaps(visitor))
     }
 
     fn over(&self) -> usize {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::policy::{MitigationAction, Task};
-use crate::engine::visitor::Visitor;
+use crate::engine::visitor::{Target, Visitor};
 use crate::policy_file::STARTER_POLICIES;
 
 const BLOCK: &str = r#"
@@ -43,6 +43,11 @@ fn attributes(user_agent: &'static str) -> Attributes<'static> {
 
 fn trap(user_agent: &'static str) -> Attributes<'static> {
     Attributes { path: Some("/trap"), ..attributes(user_agent) }
+}
+
+/// Whoever is at an address.
+fn target(ip: &str) -> Target {
+    Visitor::new(ip).target()
 }
 
 fn at(seconds: u64) -> Moment {
@@ -86,11 +91,11 @@ fn no_more_arrivals_are_kept_than_the_policies_need() {
 #[test]
 fn what_is_in_force_is_shown_the_newest_first_with_its_remaining_time() {
     let mut analysis = analysis(&[BLOCK]);
-    analysis.put(&Visitor::new("203.0.113.9"), MitigationAction::Block);
+    analysis.put(&target("203.0.113.9"), MitigationAction::Block);
     observe(&mut analysis, &trap("curl"), 1, at(10));
     observe(&mut analysis, &trap("wget"), 1, at(20));
     let shown: Vec<_> = analysis
-        .in_force(at(30))
+        .in_force(50, at(30))
         .0
         .into_iter()
         .map(|one| (one.id, one.entity, one.policy, one.kind, one.reason, one.remaining))
@@ -114,17 +119,17 @@ fn what_is_in_force_is_shown_the_newest_first_with_its_remaining_time() {
         None,
     );
     assert_eq!(shown, [of_trap(2, "wget", 50), of_trap(1, "curl", 40), by_hand]);
-    assert_eq!(analysis.in_force(at(70)).0.len(), 2, "one is over");
-    assert_eq!(analysis.in_force(at(10_000)).0.len(), 1, "what was put by hand stays");
+    assert_eq!(analysis.in_force(50, at(70)).0.len(), 2, "one is over");
+    assert_eq!(analysis.in_force(50, at(10_000)).0.len(), 1, "what was put by hand stays");
 }
 
 #[test]
 fn no_more_is_shown_than_a_person_looks_at() {
     let mut analysis = analysis(&[""]);
     for number in 0..=255 {
-        analysis.put(&Visitor::new(format!("203.0.113.{number}")), MitigationAction::Block);
+        analysis.put(&target(&format!("203.0.113.{number}")), MitigationAction::Block);
     }
-    let (shown, in_force) = analysis.in_force(at(255));
+    let (shown, in_force) = analysis.in_force(50, at(255));
     assert_eq!((shown.len(), in_force), (50, 256));
     assert_eq!(shown[0].entity, "client_ip 203.0.113.255");
 }
@@ -137,14 +142,14 @@ fn the_end_of_a_mitigation_is_told_once_with_its_reason() {
         let ended = analysis.take_ended().into_iter();
         ended.map(|ended| (ended.mitigation.id, ended.how)).collect::<Vec<_>>()
     };
-    let by_hand = Visitor::new("203.0.113.9");
+    let by_hand = target("203.0.113.9");
     assert_eq!(ended(&|it| observe(it, &trap("curl"), 1, at(0))), []);
     assert_eq!(ended(&|it| observe(it, &attributes("wget"), 3, at(0))), []);
     assert_eq!(ended(&|it| drop(it.put(&by_hand, MitigationAction::Block))), []);
     // It is held for longer, so that the other one ends first.
     assert_eq!(ended(&|it| observe(it, &trap("curl"), 1, at(1))), []);
-    assert_eq!(ended(&|it| drop(it.in_force(at(60)))), [(1, Ending::Expired)]);
-    assert_eq!(ended(&|it| drop(it.in_force(at(60)))), []);
+    assert_eq!(ended(&|it| drop(it.in_force(50, at(60)))), [(1, Ending::Expired)]);
+    assert_eq!(ended(&|it| drop(it.in_force(50, at(60)))), []);
     assert_eq!(ended(&|it| drop(it.put(&by_hand, MitigationAction::Block))), [(2, Ending::Lifted)]);
     assert_eq!(ended(&|it| assert!(it.lift(3, at(60)))), [(3, Ending::Lifted)]);
     assert_eq!(ended(&|it| it.replace(parse(&[BLOCK, "\n#\n", MANY].concat()))), []);
@@ -161,7 +166,7 @@ fn whoever_comes_after_the_end_begins_anew() {
     observe(&mut analysis, &trap("curl"), 1, at(60));
     let ended: Vec<_> = analysis.take_ended().into_iter().map(|ended| ended.how).collect();
     assert_eq!(ended, [Ending::Passed, Ending::Expired]);
-    assert_eq!(analysis.in_force(at(60)).1, 1);
+    assert_eq!(analysis.in_force(50, at(60)).1, 1);
 }
 
 #[test]
@@ -169,7 +174,7 @@ fn a_lifted_mitigation_does_not_come_again_with_the_next_event() {
     let mut analysis = analysis(&[BLOCK, MANY]);
     observe(&mut analysis, &attributes("curl"), 3, at(0));
     observe(&mut analysis, &attributes("wget"), 3, at(0));
-    let id = analysis.in_force(at(0)).0[1].id;
+    let id = analysis.in_force(50, at(0)).0[1].id;
     assert!(analysis.lift(id, at(0)));
     assert!(!analysis.lift(id, at(0)), "it is gone");
     observe(&mut analysis, &attributes("curl"), 2, at(0));
@@ -182,9 +187,9 @@ fn a_lifted_mitigation_does_not_come_again_with_the_next_event() {
 #[test]
 fn what_is_put_by_hand_is_in_force_at_once_for_whom_it_names() {
     let mut analysis = analysis(&[STARTER_POLICIES]);
-    analysis.put(&"203.0.113.7".into(), MitigationAction::Challenge(Task::ProofOfWork(None)));
+    analysis.put(&target("203.0.113.7"), MitigationAction::Challenge(Task::ProofOfWork(None)));
     assert_eq!(reason(&analysis, "curl", at(0)).as_deref(), Some("put by hand"));
-    let with_curl = Visitor::new("::ffff:203.0.113.7").with_user_agent("curl");
+    let with_curl = Visitor::new("::ffff:203.0.113.7").with_user_agent("curl").target();
     analysis.put(&with_curl, MitigationAction::Block);
     let kind = |user_agent| {
         let mitigation = analysis.assess(&attributes(user_agent), at(0)).mitigation;
@@ -199,7 +204,7 @@ fn what_is_put_by_hand_is_in_force_at_once_for_whom_it_names() {
 #[test]
 fn a_passed_challenge_by_hand_is_over() {
     let mut analysis = analysis(&[""]);
-    analysis.put(&"203.0.113.7".into(), MitigationAction::Challenge(Task::ProofOfWork(None)));
+    analysis.put(&target("203.0.113.7"), MitigationAction::Challenge(Task::ProofOfWork(None)));
     let mitigation = analysis.assess(&attributes("curl"), at(0)).mitigation.expect("a challenge");
     analysis.lift_challenges(mitigation.entity);
     assert_eq!(reason(&analysis, "curl", at(0)), None);
@@ -210,14 +215,14 @@ fn all_that_a_visitor_meets_is_lifted_and_nobody_elses() {
     let mut analysis = analysis(&[BLOCK, MANY]);
     observe(&mut analysis, &trap("curl"), 1, at(0));
     observe(&mut analysis, &trap("wget"), 1, at(0));
-    let with_curl = Visitor::new("203.0.113.7").with_user_agent("curl");
+    let with_curl = Visitor::new("203.0.113.7").with_user_agent("curl").target();
     analysis.put(&with_curl, MitigationAction::Block);
     analysis.lift_all(&with_curl, at(0));
     assert_eq!(reason(&analysis, "curl", at(0)), None);
     assert!(reason(&analysis, "wget", at(0)).is_some());
-    analysis.lift_all(&"203.0.113.8".into(), at(0));
+    analysis.lift_all(&target("203.0.113.8"), at(0));
     assert!(reason(&analysis, "wget", at(0)).is_some());
-    analysis.lift_all(&"203.0.113.7".into(), at(0));
+    analysis.lift_all(&target("203.0.113.7"), at(0));
     assert_eq!(reason(&analysis, "wget", at(0)), None);
 }
 
@@ -226,7 +231,7 @@ fn other_policies_keep_what_was_learnt_by_those_that_read_the_same() {
     let mut analysis = analysis(&[BLOCK, MANY]);
     observe(&mut analysis, &trap("curl"), 1, at(0));
     observe(&mut analysis, &attributes("wget"), 2, at(0));
-    analysis.put(&"203.0.113.9".into(), MitigationAction::Block);
+    analysis.put(&target("203.0.113.9"), MitigationAction::Block);
 
     // Another form of the same trap, and a stricter threshold on the same events.
     let block =
@@ -235,11 +240,11 @@ fn other_policies_keep_what_was_learnt_by_those_that_read_the_same() {
     assert_eq!(reason(&analysis, "curl", at(0)).as_deref(), Some("trap: an event matched"));
     observe(&mut analysis, &attributes("wget"), 2, at(0));
     assert!(reason(&analysis, "wget", at(0)).is_some(), "four events, two of them from before");
-    assert_eq!(analysis.in_force(at(0)).0.len(), 3);
+    assert_eq!(analysis.in_force(50, at(0)).0.len(), 3);
 
     let others = BLOCK.replace("ttl_seconds = 60", "ttl_seconds = 61");
     analysis.replace(parse(&others));
-    let left: Vec<_> = analysis.in_force(at(0)).0.into_iter().map(|one| one.reason).collect();
+    let left: Vec<_> = analysis.in_force(50, at(0)).0.into_iter().map(|one| one.reason).collect();
     assert_eq!(left, ["put by hand"], "the trap reads otherwise, and the other is gone");
     assert_eq!(analysis.store.len(), 0);
 }

@@ -33,35 +33,13 @@ impl Visitor {
         self
     }
 
-    /// The visitor's address, as far as it is one.
+    /// Reads the address.
     #[track_caller]
-    pub(crate) fn ip(&self) -> IpAddr {
+    pub(crate) fn target(self) -> Target {
         let Ok(ip) = self.ip.parse::<IpAddr>() else {
             panic!("{:?} is no IP address; a visitor is named by one, without a port", self.ip);
         };
-        ip.to_canonical()
-    }
-
-    pub(crate) fn user_agent(&self) -> Option<&str> {
-        self.user_agent.as_deref()
-    }
-
-    /// The entity that a mitigation by hand is put on.
-    #[track_caller]
-    pub(crate) fn entity(&self) -> Entity {
-        match &self.user_agent {
-            Some(user_agent) => Entity::visitor(self.ip(), Some(user_agent)),
-            None => Entity::address(self.ip()),
-        }
-    }
-
-    /// The visitor for people, in the manner of an entity.
-    #[track_caller]
-    pub(crate) fn label(&self) -> String {
-        match &self.user_agent {
-            Some(user_agent) => format!("client_ip {}, user_agent {user_agent}", self.ip()),
-            None => format!("client_ip {}", self.ip()),
-        }
+        Target { ip: ip.to_canonical(), user_agent: self.user_agent }
     }
 }
 
@@ -76,6 +54,35 @@ impl From<&str> for Visitor {
 impl From<IpAddr> for Visitor {
     fn from(ip: IpAddr) -> Self {
         Self::new(ip.to_string())
+    }
+}
+
+/// A visitor whom something is put on by hand, or lifted.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    ip: IpAddr,
+    user_agent: Option<String>,
+}
+
+impl Target {
+    /// The entity that a mitigation by hand is put on.
+    pub(crate) fn entity(&self) -> Entity {
+        match &self.user_agent {
+            Some(user_agent) => Entity::visitor(self.ip, Some(user_agent)),
+            None => Entity::address(self.ip),
+        }
+    }
+
+    /// The visitor for people, in the manner of an entity.
+    pub(crate) fn label(&self) -> String {
+        match &self.user_agent {
+            Some(user_agent) => format!("client_ip {}, user_agent {user_agent}", self.ip),
+            None => format!("client_ip {}", self.ip),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        Scope { ip: self.ip, user_agent: self.user_agent.as_deref().map(short_digest) }
     }
 }
 
@@ -97,14 +104,9 @@ impl Scope {
         Some(Self { ip, user_agent })
     }
 
-    #[track_caller]
-    pub(crate) fn named(visitor: &Visitor) -> Self {
-        Self { ip: visitor.ip(), user_agent: visitor.user_agent().map(short_digest) }
-    }
-
-    /// Whether this may be a visitor, who has any user agent if none is said.
-    pub(crate) fn may_be(self, ip: IpAddr, user_agent: Option<&str>) -> bool {
-        let same = |(own, other): (u64, &str)| own == short_digest(other);
-        self.ip == ip && self.user_agent.zip(user_agent).is_none_or(same)
+    /// Whether both may be about the same visitor. One without a user agent is about any.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        let same_user_agent = |(own, other)| own == other;
+        self.ip == other.ip && self.user_agent.zip(other.user_agent).is_none_or(same_user_agent)
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Operation;
 use crate::clock::whole_seconds;
+use crate::operation::Operation;
 
 /// Something that goes wrong with a call.
 ///

@@ -10,10 +10,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::debug;
 
-use super::{Injection, Kind, Operation};
+use super::{Injection, Kind};
 use crate::http::connections::ResponseFault;
-use crate::http::wire::ErrorBody;
+use crate::operation::Operation;
 use crate::service::Service;
+use crate::wire::ErrorBody;
 
 /// Lets a call go wrong if it is a fault's turn, as a middleware.
 pub(crate) async fn inject(

@@ -1,4 +1,4 @@
-//! Receive a body whole, then read it as JSON with errors that name the member at fault.
+//! Bodies of requests: received whole, within bounds, then read as JSON.
 
 pub(crate) mod budget;
 
@@ -13,12 +13,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 use tokio::time::timeout;
 
 use crate::http::body::budget::{BodyBudget, BodyReservation};
 use crate::http::error::ApiError;
 use crate::service::Service;
+use crate::wire::{InvalidRequest, read};
 
 /// A request's body, read as JSON.
 #[derive(Debug)]
@@ -35,8 +35,10 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Service>> for JsonBody<T> {
             Some(Received::Whole { .. }) if !is_json(parts) => {
                 Err(ApiError::unsupported_media_type())
             }
-            Some(Received::Whole { body, .. }) => read(body).map(Self),
-            Some(Received::Part) | None => Err(ApiError::malformed("the body ended early")),
+            Some(Received::Whole { body, .. }) => Ok(Self(read(body)?)),
+            Some(Received::Part) | None => {
+                Err(InvalidRequest::whole("the body ended early").into())
+            }
         }
     }
 }
@@ -130,41 +132,6 @@ fn is_json(parts: &Parts) -> bool {
     let essence = declared.and_then(|value| value.split(';').next()).unwrap_or_default();
     essence.trim().eq_ignore_ascii_case("application/json")
 }
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let text = str::from_utf8(body)
-        .map_err(|_| ApiError::malformed("the body is not encoded as UTF-8"))?;
-    // Serde would also take the members from an array, in their order.
-    if !text.trim_start().starts_with('{') {
-        return Err(ApiError::malformed("the body is not a JSON object"));
-    }
-    // To keep track of the member costs more than to read again what does not fit.
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let member = error.path().to_string();
-        refusal(&member, error.inner())
-    })?;
-    json.end().map_err(|error| refusal(WHOLE, &error))?;
-    Ok(value)
-}
-
-fn refusal(member: &str, error: &serde_json::Error) -> ApiError {
-    match error.classify() {
-        Category::Data if member == WHOLE => {
-            ApiError::malformed(format!("the body does not fit: {error}"))
-        }
-        Category::Data => ApiError::member(member, &error.to_string()),
-        Category::Syntax | Category::Eof | Category::Io => {
-            ApiError::malformed(format!("the body is not valid JSON: {error}"))
-        }
-    }
-}
-
-/// How `serde_path_to_error` names the body itself.
-const WHOLE: &str = ".";
 
 #[cfg(test)]
 mod tests {

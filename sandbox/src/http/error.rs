@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::challenge::single_use::Full;
 use crate::clock::whole_seconds;
-use crate::http::wire::ErrorBody;
+use crate::wire::{ErrorBody, InvalidRequest};
 
 /// A refusal: a status, an error body and what else the status asks for.
 #[derive(Debug)]
@@ -21,20 +21,10 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// A body that is wrong as a whole.
-    pub(crate) fn malformed(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", message)
-    }
-
-    /// A member of the body that does not fit.
-    pub(crate) fn member(member: &str, why: &str) -> Self {
-        let (member, why) = (excerpt(member), excerpt(why));
-        Self::malformed(format!("{member}: {why}")).with_details(json!({ "member": member }))
-    }
-
     /// A header that does not fit.
     pub(crate) fn header(name: &str, why: &str) -> Self {
-        Self::malformed(format!("{name}: {why}")).with_details(json!({ "header": name }))
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", format!("{name}: {why}"))
+            .with_details(json!({ "header": name }))
     }
 
     /// A key that belongs into `Authorization`.
@@ -150,11 +140,6 @@ impl ApiError {
             .with_details(json!({ "limit_per_minute": per_minute }))
     }
 
-    /// What went wrong, for people.
-    pub(crate) fn message(&self) -> &str {
-        &self.body.message
-    }
-
     /// The sandbox itself failed.
     pub(crate) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "temporarily unavailable")
@@ -176,6 +161,16 @@ impl ApiError {
     }
 }
 
+impl From<InvalidRequest> for ApiError {
+    fn from(invalid: InvalidRequest) -> Self {
+        let refusal = Self::new(StatusCode::BAD_REQUEST, "invalid_request", invalid.to_string());
+        match invalid.member() {
+            Some(member) => refusal.with_details(json!({ "member": member })),
+            None => refusal,
+        }
+    }
+}
+
 impl From<Full> for ApiError {
     fn from(_: Full) -> Self {
         Self::too_many_answers()
@@ -190,25 +185,9 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The beginning of a text that came with the request and may be of any length.
-fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-const EXCERPT: usize = 200;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_text_of_the_caller_comes_back_short() {
-        let error = ApiError::member(&"é".repeat(1 << 20), "x");
-        assert_eq!(error.body.message, format!("{}…: x", "é".repeat(EXCERPT)));
-    }
 
     #[test]
     fn a_wait_is_rounded_up_to_seconds() {

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use url::{Host, Url};
 
-/// The URL that the pages of the sandbox stand below, without a slash at its end. Without one that
-/// was given, it is that of the address, which is known once the sandbox listens.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PublicUrl(Arc<OnceLock<String>>);
+/// The URL that the pages of the sandbox stand below. Without one that was given, it is that of the
+/// address, which is known once the sandbox listens.
+#[derive(Debug, Default)]
+pub(crate) struct PublicUrl(OnceLock<Url>);
 
 impl PublicUrl {
     pub(crate) fn parse(text: &str) -> io::Result<Self> {
@@ -27,30 +27,31 @@ impl PublicUrl {
             );
             io::Error::new(io::ErrorKind::InvalidInput, why)
         })?;
-        let url = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self(Arc::new(OnceLock::from(url))))
+        Ok(Self(OnceLock::from(url)))
     }
 
     /// Uses the address that the sandbox listens on, unless a URL was given.
     pub(crate) fn set_default(&self, addr: SocketAddr) {
-        self.0.get_or_init(|| url_of(addr));
+        // What is made of an address is a URL.
+        if let Ok(url) = Url::parse(&url_of(addr)) {
+            self.0.get_or_init(|| url);
+        }
     }
 
     /// The URL of a path of the sandbox, such as `/healthz`.
     pub(crate) fn with_path(&self, path: &str) -> Option<String> {
-        self.0.get().map(|url| format!("{url}{path}"))
+        self.0.get().map(|url| format!("{}{path}", url.as_str().trim_end_matches('/')))
     }
 
     /// Whether this is the URL's host.
     pub(crate) fn has_host(&self, host: &Host) -> bool {
-        let url = self.0.get().and_then(|url| Url::parse(url).ok());
-        url.is_some_and(|url| url.host().is_some_and(|own| own.to_owned() == *host))
+        let own = self.0.get().and_then(Url::host);
+        own.is_some_and(|own| own.to_owned() == *host)
     }
 
     /// Whether this is the origin of the sandbox's pages, as a browser sends it.
     pub(crate) fn has_origin(&self, origin: &str) -> bool {
-        let url = self.0.get().and_then(|url| Url::parse(url).ok());
-        url.is_some_and(|url| url.origin().ascii_serialization() == origin)
+        self.0.get().is_some_and(|url| url.origin().ascii_serialization() == origin)
     }
 }
 

@@ -21,17 +21,13 @@ use crate::http::error::ApiError;
 use crate::http::log::{CHALLENGE, log};
 use crate::http::methods::only;
 use crate::limits::Limits;
+use crate::operation::Operation;
 use crate::recording::record;
 use crate::service::Service;
 
 /// Every operation of both hosts, on one address.
 pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
-    Router::new()
-        .route("/v1/mitigate", only("POST", post(mitigate::check_mitigation)))
-        .route("/v1/verify", only("POST", post(verify::verify_challenge)))
-        .route("/v1/usage", only("GET", get(usage::get_usage)))
-        .route("/v1/events", only("POST", post(events::send_beacon_event)))
-        .route("/api/v1/challenge/proof/verify", only("POST", post(proof::verify_challenge_proof)))
+    operations()
         .fallback(async || ApiError::not_found())
         .layer(from_fn_with_state(Arc::clone(&service), inject))
         .layer(from_fn_with_state(Arc::clone(&service), record))
@@ -42,6 +38,19 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .layer(from_fn_with_state(BodyBudget::new(limits), body::receive))
         .layer(from_fn(log))
         .with_state(service)
+}
+
+fn operations() -> Router<Arc<Service>> {
+    Operation::ALL.into_iter().fold(Router::new(), |router, operation| {
+        let handler = match operation {
+            Operation::CheckMitigation => post(mitigate::check_mitigation),
+            Operation::VerifyChallenge => post(verify::verify_challenge),
+            Operation::VerifyChallengeProof => post(proof::verify_challenge_proof),
+            Operation::GetUsage => get(usage::get_usage),
+            Operation::SendBeaconEvent => post(events::send_beacon_event),
+        };
+        router.route(operation.path(), only(operation.method(), handler))
+    })
 }
 
 /// The pages of managed challenges. They are part of no operation.

@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
 
 use super::RecordedRequest;
-use crate::faults::Operation;
 use crate::http::body;
+use crate::operation::Operation;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Raw {

@@ -6,15 +6,14 @@ use std::path::Path;
 
 use url::Host;
 
-use super::{Service, lock};
+use super::Service;
 use crate::clock::Moment;
 use crate::console::journal::{Journal, Verdict, second};
 use crate::console::{ConsoleState, FaultView, PolicyView, RowView, View, more, plot};
 use crate::engine::Assessment;
 use crate::engine::attributes::Attributes;
 use crate::engine::mitigation::Mitigation;
-use crate::engine::policy::ActionKind;
-use crate::http::wire::Action;
+use crate::lock::lock;
 
 /// What tells one view from the next; whoever saw one need not see it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ impl Service {
     /// What there is to see, unless it is the version that was seen.
     pub(crate) fn look(&self, seen: Option<ViewVersion>) -> Option<(View, ViewVersion)> {
         let console = self.console()?;
-        let (mitigations, in_force) = self.in_force();
+        let (mitigations, in_force) = self.in_force(SHOWN);
         let faults = self.faults.version();
         let journal = lock(&console.journal);
         let now = self.clock.now();
@@ -80,11 +79,7 @@ impl Service {
         let (mitigation, monitored) =
             (assessment.mitigation.as_ref(), assessment.monitored.as_ref());
         let verdict = Verdict {
-            action: match mitigation.map(|mitigation| mitigation.action.kind()) {
-                None | Some(ActionKind::Monitor) => Action::Allow,
-                Some(ActionKind::Challenge) => Action::Challenge,
-                Some(ActionKind::Block) => Action::Block,
-            },
+            action: assessment.action(),
             reason: mitigation.map(|mitigation| mitigation.reason.as_str()),
             policy: mitigation.and_then(|mitigation| mitigation.policy.as_deref()),
             monitor: monitored.map(|monitored| monitored.policy.as_str()),
@@ -123,5 +118,5 @@ impl Service {
     }
 }
 
-/// The most policies, and the most faults, that a view shows.
+/// The most of each list that a view shows.
 const SHOWN: usize = 50;

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use tracing::{error, info};
 use url::Url;
 
-use super::{Decision, Service, lock};
+use super::{Decision, Service};
+use crate::challenge::Puzzle;
 use crate::challenge::managed::{Closed, NotAllowed, PageTask, Unproven};
 use crate::challenge::single_use::Full;
-use crate::challenge::{Challenge, Puzzle};
 use crate::engine::entity::Entity;
+use crate::lock::lock;
 
 /// Why a challenge has no page.
 #[derive(Debug)]
@@ -27,15 +28,11 @@ impl Service {
         return_url: &Url,
     ) -> Result<Option<String>, NoPage> {
         // A page solves proofs of work alone.
-        let Some(Challenge { puzzle: Puzzle::ProofOfWork { difficulty, .. }, .. }) =
-            &decision.challenge
-        else {
-            return Ok(None);
-        };
-        let Some(addressee) = decision.addressee() else { return Ok(None) };
+        let Some((challenge, addressee)) = &decision.challenge else { return Ok(None) };
+        let Puzzle::ProofOfWork { difficulty, .. } = &challenge.puzzle else { return Ok(None) };
         let managed = lock(&self.managed);
         managed.check(return_url).map_err(NoPage::NotAllowed)?;
-        let token = managed.issue(addressee, *difficulty, return_url, self.clock.now());
+        let token = managed.issue(*addressee, *difficulty, return_url, self.clock.now());
         let token = token.map_err(|error| {
             error!(%error, "no page can be issued");
             NoPage::Failed

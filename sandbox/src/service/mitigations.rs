@@ -4,36 +4,33 @@ use std::io;
 
 use tracing::{info, warn};
 
-use super::{Service, lock};
+use super::Service;
 use crate::engine::policy::{MitigationAction, Task};
-use crate::engine::visitor::Visitor;
+use crate::engine::visitor::Target;
 use crate::engine::{MitigationSummary, PolicySummary};
+use crate::lock::lock;
 use crate::policy_file::Content;
 
 impl Service {
     /// Blocks a visitor until that is lifted.
-    #[track_caller]
-    pub(crate) fn block(&self, visitor: &Visitor) {
-        self.put(visitor, MitigationAction::Block);
+    pub(crate) fn block(&self, target: &Target) {
+        self.put(target, MitigationAction::Block);
     }
 
     /// Challenges a visitor until that is lifted, or the challenge solved.
-    #[track_caller]
-    pub(crate) fn challenge(&self, visitor: &Visitor) {
-        self.put(visitor, MitigationAction::Challenge(Task::ProofOfWork(None)));
+    pub(crate) fn challenge(&self, target: &Target) {
+        self.put(target, MitigationAction::Challenge(Task::ProofOfWork(None)));
     }
 
     /// Lifts all that a visitor may meet.
-    #[track_caller]
-    pub(crate) fn lift_all(&self, visitor: &Visitor) {
-        lock(&self.analysis).lift_all(visitor, self.clock.now());
+    pub(crate) fn lift_all(&self, target: &Target) {
+        lock(&self.analysis).lift_all(target, self.clock.now());
         self.note_ended();
     }
 
-    /// The mitigations in force, the newest first and as many as a person looks at, and how many
-    /// there are in all.
-    pub(crate) fn in_force(&self) -> (Vec<MitigationSummary>, usize) {
-        let in_force = lock(&self.analysis).in_force(self.clock.now());
+    /// The newest mitigations in force, the newest first, and how many there are in all.
+    pub(crate) fn in_force(&self, most: usize) -> (Vec<MitigationSummary>, usize) {
+        let in_force = lock(&self.analysis).in_force(most, self.clock.now());
         self.note_ended();
         in_force
     }
@@ -81,9 +78,8 @@ impl Service {
         read.inspect(|()| info!(file = %path.display(), "the policies are read again"))
     }
 
-    #[track_caller]
-    fn put(&self, visitor: &Visitor, action: MitigationAction) {
-        let begun = lock(&self.analysis).put(visitor, action);
+    fn put(&self, target: &Target, action: MitigationAction) {
+        let begun = lock(&self.analysis).put(target, action);
         self.note_begun(&begun);
         self.note_ended();
     }

@@ -1,7 +1,7 @@
 //! Count the decisions of each key, month by month.
 
 use crate::clock::Month;
-use crate::engine::policy::ActionKind;
+use crate::engine::Action;
 use crate::service::keys::KeyId;
 
 /// The decisions of the current period.
@@ -30,14 +30,13 @@ impl Usage {
         Self { period, counts: vec![DecisionCounts::default(); keys] }
     }
 
-    /// Counts a decision; without a mitigation, or with one that only monitors,
-    /// it was to allow.
-    pub(crate) fn record(&mut self, key: KeyId, kind: Option<ActionKind>, period: Month) {
+    /// Counts a decision.
+    pub(crate) fn record(&mut self, key: KeyId, action: Action, period: Month) {
         let counts = self.of(key, period);
-        match kind {
-            None | Some(ActionKind::Monitor) => counts.allowed += 1,
-            Some(ActionKind::Challenge) => counts.challenged += 1,
-            Some(ActionKind::Block) => counts.blocked += 1,
+        match action {
+            Action::Allow => counts.allowed += 1,
+            Action::Challenge => counts.challenged += 1,
+            Action::Block => counts.blocked += 1,
         }
     }
 
@@ -58,9 +57,9 @@ mod tests {
     fn each_key_has_its_own_counts_and_each_period_starts_from_zero() {
         let november = Month { year: 2026, month: 11 };
         let mut usage = Usage::new(2, november);
-        usage.record(KeyId::FIRST, None, november);
-        usage.record(KeyId::FIRST, Some(ActionKind::Challenge), november);
-        usage.record(KeyId::SECOND, Some(ActionKind::Block), november);
+        usage.record(KeyId::FIRST, Action::Allow, november);
+        usage.record(KeyId::FIRST, Action::Challenge, november);
+        usage.record(KeyId::SECOND, Action::Block, november);
 
         let first = *usage.of(KeyId::FIRST, november);
         assert_eq!(first, DecisionCounts { allowed: 1, challenged: 1, blocked: 0 });

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::{LONG, SHORT, beginning, excerpt};
 use crate::clock::Moment;
+use crate::engine::Action;
 use crate::engine::attributes::Attributes;
 use crate::engine::mitigation::{Ending, Mitigation};
-use crate::http::wire::Action;
 
 /// Something that happened, once or several times within a moment.
 #[derive(Clone, Debug)]

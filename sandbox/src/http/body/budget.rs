@@ -1,12 +1,13 @@
 //! The budget of all bodies: when it is used up, the one under way for longest is evicted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::limits::Limits;
+use crate::lock::lock;
 
 /// The bodies that are kept. Clones share them.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl BodyBudget {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

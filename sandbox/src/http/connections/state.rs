@@ -1,10 +1,12 @@
 //! Activity of one connection: who waits for whom, and when it has to end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 /// What is known of a connection, shared by all who have a part in it.
 #[derive(Debug)]
@@ -108,6 +110,6 @@ impl ConnectionState {
     }
 
     fn activity(&self) -> MutexGuard<'_, Activity> {
-        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.activity)
     }
 }

@@ -2,13 +2,14 @@
 //! evicted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::state::ConnectionState;
+use crate::lock::lock;
 
 /// The connections of one listener. Clones share them.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ impl ConnectionTable {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 }
 

@@ -10,10 +10,9 @@ use axum::response::Response;
 use crate::challenge::managed::{Closed, Unproven, asset, challenge_page, closed_page};
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
-use crate::http::member;
 use crate::http::same_origin::SameOrigin;
-use crate::http::wire::{ManagedAnswer, ManagedPassed};
 use crate::service::Service;
+use crate::wire::{InvalidRequest, ManagedAnswer, ManagedPassed, member};
 
 /// A path's segment. One that is no text is no token and no name.
 type Segment = Result<Path<String>, PathRejection>;
@@ -49,7 +48,9 @@ fn refusal(unproven: Unproven) -> ApiError {
         Unproven::Closed(Closed::Unknown) => ApiError::unknown_challenge(),
         Unproven::Closed(Closed::Expired(_)) => ApiError::gone("this challenge has expired"),
         Unproven::Closed(Closed::Solved(_)) => ApiError::gone("this challenge was solved already"),
-        Unproven::WrongAnswer => ApiError::member("response", "does not solve the challenge"),
+        Unproven::WrongAnswer => {
+            InvalidRequest::of_member("response", "does not solve the challenge").into()
+        }
         Unproven::Full => ApiError::too_many_answers(),
         Unproven::Failed => ApiError::unavailable(),
     }

@@ -11,9 +11,9 @@ use crate::engine::attributes::{Attributes, scalar};
 use crate::http::auth::BeaconKey;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
-use crate::http::wire::BeaconEvent;
 use crate::service::Service;
 use crate::service::idempotency::IdempotencyKey;
+use crate::wire::BeaconEvent;
 
 pub(super) async fn send_beacon_event(
     State(service): State<Arc<Service>>,

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 
 use crate::http::auth::Bearer;
-use crate::http::wire::UsageStats;
 use crate::service::Service;
+use crate::wire::UsageStats;
 
 pub(super) async fn get_usage(
     State(service): State<Arc<Service>>,

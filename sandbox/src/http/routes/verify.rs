@@ -8,9 +8,9 @@ use axum::extract::State;
 use crate::http::auth::Bearer;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
-use crate::http::member;
-use crate::http::wire::{ChallengeVerification, VerificationResult};
 use crate::service::Service;
+use crate::wire::member;
+use crate::wire::{ChallengeVerification, VerificationResult};
 
 pub(super) async fn verify_challenge(
     State(service): State<Arc<Service>>,

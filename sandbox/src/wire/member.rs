@@ -4,50 +4,52 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::http::error::ApiError;
+use super::InvalidRequest;
 
 /// A member that must be there.
-pub(crate) fn required<T>(member: &str, value: Option<T>) -> Result<T, ApiError> {
-    value.ok_or_else(|| ApiError::member(member, "is required"))
+pub(crate) fn required<T>(member: &str, value: Option<T>) -> Result<T, InvalidRequest> {
+    value.ok_or_else(|| InvalidRequest::of_member(member, "is required"))
 }
 
 /// A text that must be there and have at least one character.
-pub(crate) fn not_empty(member: &str, value: Option<String>) -> Result<String, ApiError> {
+pub(crate) fn not_empty(member: &str, value: Option<String>) -> Result<String, InvalidRequest> {
     match required(member, value)? {
-        text if text.is_empty() => Err(ApiError::member(member, "must not be empty")),
+        text if text.is_empty() => Err(InvalidRequest::of_member(member, "must not be empty")),
         text => Ok(text),
     }
 }
 
 /// A text that must be there and have at least one character that is no white space.
-pub(crate) fn not_blank(member: &str, value: Option<&str>) -> Result<(), ApiError> {
+pub(crate) fn not_blank(member: &str, value: Option<&str>) -> Result<(), InvalidRequest> {
     match required(member, value)? {
-        text if text.trim().is_empty() => Err(ApiError::member(member, "must not be blank")),
+        text if text.trim().is_empty() => {
+            Err(InvalidRequest::of_member(member, "must not be blank"))
+        }
         _ => Ok(()),
     }
 }
 
 /// An address without a port, a zone or a prefix.
-pub(crate) fn ip(member: &str, text: &str) -> Result<IpAddr, ApiError> {
-    text.parse().map_err(|_| ApiError::member(member, "not an IP address"))
+pub(crate) fn ip(member: &str, text: &str) -> Result<IpAddr, InvalidRequest> {
+    text.parse().map_err(|_| InvalidRequest::of_member(member, "not an IP address"))
 }
 
 /// A number that is zero at least.
-pub(crate) fn not_negative(member: &str, number: i64) -> Result<(), ApiError> {
+pub(crate) fn not_negative(member: &str, number: i64) -> Result<(), InvalidRequest> {
     if number < 0 {
-        return Err(ApiError::member(member, "must not be negative"));
+        return Err(InvalidRequest::of_member(member, "must not be negative"));
     }
     Ok(())
 }
 
 /// An absolute URL of the web: a scheme, a host, and nothing that no URL contains.
-pub(crate) fn web_url(member: &str, text: &str) -> Result<Url, ApiError> {
+pub(crate) fn web_url(member: &str, text: &str) -> Result<Url, InvalidRequest> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     // A parser would forgive these, each in its own way.
     let stray = text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\');
     let url = Url::parse(text).ok().filter(|_| !host.is_empty() && !stray);
-    url.ok_or_else(|| ApiError::member(member, "not an absolute http or https URL"))
+    url.ok_or_else(|| InvalidRequest::of_member(member, "not an absolute http or https URL"))
 }
 
 #[cfg(test)]

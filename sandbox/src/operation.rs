@@ -1,4 +1,4 @@
-//! The operations that a fault can be about.
+//! The operations of the API.
 
 use std::fmt;
 
@@ -33,13 +33,27 @@ impl Operation {
 
     /// The operation that a request calls.
     pub(crate) fn of(method: &Method, path: &str) -> Option<Self> {
-        match (method, path) {
-            (&Method::POST, "/v1/mitigate") => Some(Self::CheckMitigation),
-            (&Method::POST, "/v1/verify") => Some(Self::VerifyChallenge),
-            (&Method::POST, "/api/v1/challenge/proof/verify") => Some(Self::VerifyChallengeProof),
-            (&Method::GET, "/v1/usage") => Some(Self::GetUsage),
-            (&Method::POST, "/v1/events") => Some(Self::SendBeaconEvent),
-            _ => None,
+        let calls = |operation: &Self| operation.path() == path && operation.method() == method;
+        Self::ALL.into_iter().find(calls)
+    }
+
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::GetUsage => "GET",
+            Self::CheckMitigation
+            | Self::VerifyChallenge
+            | Self::VerifyChallengeProof
+            | Self::SendBeaconEvent => "POST",
+        }
+    }
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::CheckMitigation => "/v1/mitigate",
+            Self::VerifyChallenge => "/v1/verify",
+            Self::VerifyChallengeProof => "/api/v1/challenge/proof/verify",
+            Self::GetUsage => "/v1/usage",
+            Self::SendBeaconEvent => "/v1/events",
         }
     }
 
