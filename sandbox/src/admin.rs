@@ -19,7 +19,7 @@ use tracing::info;
 
 use self::fault_spec::FaultSpec;
 use self::guard::guard;
-use crate::faults::{Fault, FaultId};
+use crate::faults::{Fault, FaultError, FaultId};
 use crate::http::body::budget::BodyBudget;
 use crate::http::body::{self, JsonBody};
 use crate::http::error::ApiError;
@@ -55,9 +55,16 @@ async fn add(
     let fault = Fault::try_from(spec)?;
     let does = fault.to_string();
     let id = service.faults.try_add(fault);
-    let id = id.map_err(|invalid| InvalidRequest::of_member(invalid.member(), invalid.why()))?;
+    let id = id.map_err(refusal)?;
     info!(%id, fault = does, "a fault is added");
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
+}
+
+fn refusal(error: FaultError) -> ApiError {
+    match error {
+        FaultError::Invalid { member, why } => InvalidRequest::of_member(member, &why).into(),
+        FaultError::TooMany => ApiError::too_many_faults(&error),
+    }
 }
 
 async fn clear(State(service): State<Arc<Service>>) -> StatusCode {
@@ -84,6 +91,7 @@ async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
 
 /// How far the clock is moved on.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Advance {
     advance_ms: Option<u64>,
 }

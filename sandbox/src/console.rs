@@ -8,14 +8,16 @@ mod page;
 mod plot;
 mod view;
 mod viewers;
+mod words;
 
 use std::sync::Mutex;
 
 pub(crate) use self::host::own_host;
 pub(crate) use self::page::{page, script, style};
 pub(crate) use self::plot::plot;
-pub(crate) use self::view::{FaultView, PolicyView, RowView, View, more};
+pub(crate) use self::view::{FaultView, PolicyView, RowView, View};
 pub(crate) use self::viewers::{ShutdownSignal, Viewer, Viewers};
+pub(crate) use self::words::more;
 use crate::console::journal::Journal;
 
 /// Where there is a console: the page at `/` that shows what the sandbox sees and does.

@@ -80,10 +80,7 @@ impl Analysis {
                     matches.then_some(1)
                 }
                 Trigger::Window(window) => counted[window.counter]
-                    .map(|entity| {
-                        let of_challenge = policy.action.kind() == ActionKind::Challenge;
-                        self.count(window, entity, of_challenge, now)
-                    })
+                    .map(|entity| self.count(window, entity, policy.action.kind(), now))
                     .filter(|count| *count > window.over),
             };
             if let (Some(count), Some(entity)) = (count, entities[policy.entity]) {
@@ -110,7 +107,7 @@ impl Analysis {
         let suspicions = self.policies.policies.iter().filter_map(|policy| {
             let Trigger::Window(window) = &policy.trigger else { return None };
             // Whoever passed a challenge is not suspected for what was before it.
-            let count = self.count(window, entities[policy.entity]?, true, now);
+            let count = self.count(window, entities[policy.entity]?, ActionKind::Challenge, now);
             Some(suspicion(count, window.over))
         });
         let suspicion = suspicions.fold(0.0, f64::max);
@@ -133,9 +130,9 @@ impl Analysis {
         }
     }
 
-    fn count(&self, window: &Window, entity: Entity, of_challenge: bool, now: Moment) -> usize {
+    fn count(&self, window: &Window, entity: Entity, kind: ActionKind, now: Moment) -> usize {
         let state = self.store.get(window.counter, entity);
-        state.map_or(0, |state| state.count(window, of_challenge, now))
+        state.map_or(0, |state| state.count(window, kind, now))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Let calls go wrong on purpose: which faults are on, and which of them hits a call.
 
+mod error;
 mod fault;
 mod inject;
+mod status;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::http::HeaderMap;
 use serde::Serialize;
 
+pub use self::error::FaultError;
+pub use self::fault::Fault;
 use self::fault::Kind;
-
-pub use self::fault::{Fault, InvalidFault};
 pub(crate) use self::inject::inject;
+pub use self::status::FaultStatus;
 use crate::lock::lock;
 use crate::operation::Operation;
 
@@ -28,25 +31,7 @@ pub struct Faults(Arc<Mutex<List>>);
 #[serde(transparent)]
 pub struct FaultId(u64);
 
-/// A fault that was added, and what became of it.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct FaultStatus {
-    /// Its number.
-    pub id: FaultId,
-    /// The operation whose calls it hits; all if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Operation>,
-    /// What it does, in words.
-    pub does: String,
-    /// How many calls it hit.
-    pub hits: u64,
-    /// How many more it will hit; without end if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub left: Option<u64>,
-}
-
-/// What hits a call.
+/// A fault that was selected for a call.
 #[derive(Debug)]
 struct Injection {
     fault: Fault,
@@ -56,7 +41,7 @@ struct Injection {
 #[derive(Debug, Default)]
 struct List {
     last_id: u64,
-    /// Another after every change.
+    /// Increases with every change.
     version: u64,
     faults: Vec<Listed>,
 }
@@ -76,11 +61,11 @@ impl Faults {
     ///
     /// # Panics
     ///
-    /// Panics when the fault makes no sense; see [`try_add`](Self::try_add).
+    /// Panics if the fault is refused; see [`try_add`](Self::try_add).
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "few who add a fault ask for its number")]
     pub fn add(&self, fault: Fault) -> FaultId {
-        self.try_add(fault).unwrap_or_else(|invalid| panic!("this is no fault: {invalid}"))
+        self.try_add(fault).unwrap_or_else(|error| panic!("the fault is not added: {error}"))
     }
 
     /// Adds a fault behind those that are there.
@@ -89,7 +74,7 @@ impl Faults {
     ///
     /// Fails when a status, a header or a share is outside of its range, when headers are given
     /// to a fault that sends none, and when there are a thousand faults already.
-    pub fn try_add(&self, fault: Fault) -> Result<FaultId, InvalidFault> {
+    pub fn try_add(&self, fault: Fault) -> Result<FaultId, FaultError> {
         let headers = fault.check()?;
         let mut list = self.lock();
         // What is used up is kept to be looked at, but for no longer than there is room.
@@ -97,8 +82,7 @@ impl Faults {
             list.faults.retain(|listed| listed.left() != Some(0));
         }
         if list.faults.len() == CAPACITY {
-            let why = format!("there are {CAPACITY} of them already; clear some first");
-            return Err(InvalidFault::new("fault", why));
+            return Err(FaultError::TooMany);
         }
         list.last_id += 1;
         list.version += 1;
@@ -176,7 +160,7 @@ impl From<&Listed> for FaultStatus {
     fn from(listed: &Listed) -> Self {
         Self {
             id: listed.id,
-            operation: listed.fault.operation,
+            fault: listed.fault.clone(),
             does: listed.fault.to_string(),
             hits: listed.hits,
             left: listed.left(),
@@ -274,7 +258,7 @@ mod tests {
         for _ in 0..CAPACITY {
             faults.add(Fault::silence());
         }
-        assert_eq!(faults.try_add(Fault::silence()).expect_err("too many").member(), "fault");
+        assert_eq!(faults.try_add(Fault::silence()), Err(FaultError::TooMany));
         faults.clear();
         for _ in 0..=CAPACITY {
             faults.add(Fault::silence().times(0));

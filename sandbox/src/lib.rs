@@ -22,7 +22,7 @@ pub use builder::SandboxBuilder;
 pub use challenge::proof_of_work::solve_proof_of_work;
 pub use console::Console;
 pub use engine::visitor::Visitor;
-pub use faults::{Fault, FaultId, FaultStatus, Faults, InvalidFault};
+pub use faults::{Fault, FaultError, FaultId, FaultStatus, Faults};
 pub use limits::Limits;
 pub use operation::Operation;
 pub use policy_file::{

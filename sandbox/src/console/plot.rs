@@ -4,7 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::view::{MinuteView, PlotView, grouped};
+use super::view::{MinuteView, PlotView};
+use super::words::grouped;
 use crate::clock::Moment;
 use crate::console::journal::{Rates, SECONDS, TrafficCounts};
 
@@ -28,10 +29,9 @@ pub(crate) fn plot(rates: &Rates, now: Moment) -> PlotView {
     let top = round_up(most);
     let area =
         |value: fn(&TrafficCounts) -> u64| format!("M0 100{}V100Z", steps(&seconds, top, value));
+    let events = steps(&seconds, top, |second| second.events);
     PlotView {
-        events_path: format!("M0 {}{}", height(seconds[0].events, top), {
-            steps(&seconds, top, |second| second.events)
-        }),
+        events_path: format!("M0 {}{events}", height(seconds[0].events, top)),
         // Each covers the lower part of the one before it.
         blocked_path: area(|second| second.decisions()),
         challenged_path: area(|second| second.allowed + second.challenged),

@@ -13,6 +13,8 @@ pub(crate) enum Matcher {
     Any(Vec<Self>),
     Not(Box<Self>),
     Field(Field, Test),
+    /// Whether a field is there, and not empty.
+    Present(Field, bool),
 }
 
 /// What a field is tested for.
@@ -25,7 +27,6 @@ pub(crate) enum Test {
     In(Vec<String>),
     WordIn(Vec<String>),
     NetworkIn(Vec<IpNet>),
-    Present(bool),
 }
 
 impl Matcher {
@@ -35,7 +36,7 @@ impl Matcher {
             Self::All(all) => all.iter().all(|one| one.matches(attributes)),
             Self::Any(any) => any.iter().any(|one| one.matches(attributes)),
             Self::Not(one) => !one.matches(attributes),
-            Self::Field(field, Test::Present(present)) => attributes.has(field) == *present,
+            Self::Present(field, present) => attributes.has(field) == *present,
             Self::Field(Field::ClientIp, Test::NetworkIn(networks)) => {
                 attributes.ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
             }
@@ -54,7 +55,7 @@ impl Matcher {
                 .filter(|one| one.matches(attributes))
                 .find_map(|one| one.word(attributes)),
             Self::Field(field, Test::WordIn(words)) => find_word(words, &attributes.text(field)?),
-            Self::Not(_) | Self::Field(..) => None,
+            Self::Not(_) | Self::Field(..) | Self::Present(..) => None,
         }
     }
 }
@@ -71,7 +72,6 @@ impl Test {
             Self::NetworkIn(networks) => text.parse().is_ok_and(|ip: std::net::IpAddr| {
                 networks.iter().any(|network| network.contains(&ip.to_canonical()))
             }),
-            Self::Present(present) => text.is_empty() != *present,
         }
     }
 }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::clock::Moment;
-use crate::engine::policy::{Counter, Increment, Window};
+use crate::engine::policy::{ActionKind, Counter, Increment, Window};
 
 /// What is known of one entity on one counter, in no more memory than its policies need.
 #[derive(Debug, Default)]
@@ -40,9 +40,12 @@ impl WindowState {
     }
 
     /// How much is in a window. What was forgiven counts for no challenge.
-    pub(crate) fn count(&self, window: &Window, of_challenge: bool, now: Moment) -> usize {
+    pub(crate) fn count(&self, window: &Window, kind: ActionKind, now: Moment) -> usize {
         let left = self.arrivals.partition_point(|arrival| now.since(arrival.at) >= window.length);
-        let forgiven = if of_challenge { self.forgiven as usize } else { 0 };
+        let forgiven = match kind {
+            ActionKind::Challenge => self.forgiven as usize,
+            ActionKind::Monitor | ActionKind::Block => 0,
+        };
         self.arrivals.len() - left.max(forgiven)
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::challenge::single_use::Full;
 use crate::clock::whole_seconds;
+use crate::faults::FaultError;
 use crate::wire::{ErrorBody, InvalidRequest};
 
 /// A refusal: a status, an error body and what else the status asks for.
@@ -51,6 +52,10 @@ impl ApiError {
 
     pub(crate) fn no_such_fault() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "no fault has this id; see GET /faults")
+    }
+
+    pub(crate) fn too_many_faults(error: &FaultError) -> Self {
+        Self::new(StatusCode::CONFLICT, "too_many_faults", error.to_string())
     }
 
     pub(crate) fn no_such_mitigation() -> Self {

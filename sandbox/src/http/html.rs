@@ -41,8 +41,9 @@ fn headers(kind: &'static str) -> [(HeaderName, HeaderValue); 5] {
 /// Puts values in the place of `{{name}}`, each harmless in a text and in a quoted attribute.
 pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     fill_with(template, |name, filled| {
-        let value = values.iter().find(|(known, _)| *known == name);
-        value.into_iter().for_each(|(_, value)| filled.push_str(&escape(value)));
+        if let Some((_, value)) = values.iter().find(|(known, _)| *known == name) {
+            filled.push_str(&escape(value));
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! Check the conditions of a policy file, and make matchers of them.
 
+use regex::Regex;
 use toml::Spanned;
 
 use super::error::Mistake;
@@ -32,7 +33,7 @@ impl Conditions {
             let why = format!("a file has {MOST_CONDITIONS} conditions at most");
             return Err(Mistake::new(span, why));
         }
-        let untested = table.tests() == 0;
+        let untested = table.tests().is_empty();
         match (&table.all, &table.any, &table.not, &table.field) {
             (Some(all), None, None, None) if untested => {
                 self.several(all, source).map(Matcher::All)
@@ -51,8 +52,7 @@ impl Conditions {
                         "a request has no type, so that this never holds".to_owned(),
                     ));
                 }
-                let test = self.test(&field, table, name)?;
-                Ok(Matcher::Field(field, test))
+                self.test(field, table, name)
             }
             _ => {
                 let why =
@@ -78,82 +78,97 @@ impl Conditions {
 
     fn test(
         &mut self,
-        field: &Field,
+        field: Field,
         table: &MatchTable,
         name: &Spanned<String>,
-    ) -> Result<Test, Mistake> {
+    ) -> Result<Matcher, Mistake> {
         let given = table.tests();
-        if given != 1 {
-            let why = format!("{given} tests of {field}, expected one of {TESTS}");
+        let [given] = given[..] else {
+            let why = format!("{} tests of {field}, expected one of {TESTS}", given.len());
             return Err(Mistake::new(name.span(), why));
-        }
-        let is_address = *field == Field::ClientIp;
-        let value = |text: &Spanned<String>| match is_address {
-            true => pattern::address(text.get_ref()).map_err(|why| Mistake::new(text.span(), why)),
-            false => Ok(text.get_ref().clone()),
         };
-        if let Some(text) = &table.equals {
-            return value(text).map(Test::Equals);
-        }
-        if let Some(texts) = &table.one_of {
-            return listed(texts, value).map(Test::In);
-        }
-        if let Some(text) = &table.contains {
-            return not_empty(text).map(Test::Contains);
-        }
-        if let Some(text) = &table.starts_with {
-            return not_empty(text).map(Test::StartsWith);
-        }
-        if let Some(words) = &table.word_in {
-            return listed(words, word).map(Test::WordIn);
-        }
-        if let Some(networks) = &table.network_in {
-            if matches!(field, Field::Type | Field::UserAgent | Field::Method | Field::Path) {
-                let why = format!("{field} is no address, so that this never holds");
-                return Err(Mistake::new(networks.span(), why));
-            }
-            let network = |text: &Spanned<String>| {
-                pattern::network(text.get_ref()).map_err(|why| Mistake::new(text.span(), why))
-            };
-            return listed(networks, network).map(Test::NetworkIn);
-        }
-        if let Some(present) = &table.present {
-            return Ok(Test::Present(*present.get_ref()));
-        }
-        let (text, compile): (_, fn(&str) -> _) = match (&table.glob, &table.regex) {
-            (Some(text), _) => (text, pattern::glob),
-            (None, Some(text)) => (text, pattern::regex),
-            (None, None) => {
-                return Err(Mistake::new(name.span(), format!("expected one of {TESTS}")));
+        let value = |text: &Spanned<String>| {
+            if field == Field::ClientIp {
+                read(text, pattern::address)
+            } else {
+                Ok(text.get_ref().clone())
             }
         };
+        let test = match given {
+            TestTable::Equals(text) => Test::Equals(value(text)?),
+            TestTable::In(texts) => Test::In(listed(texts, value)?),
+            TestTable::Contains(text) => Test::Contains(not_empty(text)?),
+            TestTable::StartsWith(text) => Test::StartsWith(not_empty(text)?),
+            TestTable::WordIn(words) => Test::WordIn(listed(words, word)?),
+            TestTable::NetworkIn(networks) => {
+                if matches!(field, Field::Type | Field::UserAgent | Field::Method | Field::Path) {
+                    let why = format!("{field} is no address, so that this never holds");
+                    return Err(Mistake::new(networks.span(), why));
+                }
+                Test::NetworkIn(listed(networks, |text| read(text, pattern::network))?)
+            }
+            TestTable::Glob(text) => Test::Pattern(self.pattern(text, pattern::glob)?),
+            TestTable::Regex(text) => Test::Pattern(self.pattern(text, pattern::regex)?),
+            TestTable::Present(present) => {
+                return Ok(Matcher::Present(field, *present.get_ref()));
+            }
+        };
+        Ok(Matcher::Field(field, test))
+    }
+
+    fn pattern(
+        &mut self,
+        text: &Spanned<String>,
+        compile: impl FnOnce(&str) -> Result<Regex, String>,
+    ) -> Result<Regex, Mistake> {
         not_empty(text)?;
         self.patterns += 1;
         if self.patterns > MOST_PATTERNS {
             let why = format!("a file has {MOST_PATTERNS} globs and regexes at most");
             return Err(Mistake::new(text.span(), why));
         }
-        let compiled = compile(text.get_ref()).map_err(|why| Mistake::new(text.span(), why))?;
-        Ok(Test::Pattern(compiled))
+        read(text, compile)
     }
 }
 
+/// A test of a field, as it is written.
+#[derive(Clone, Copy)]
+enum TestTable<'a> {
+    Equals(&'a Spanned<String>),
+    Contains(&'a Spanned<String>),
+    StartsWith(&'a Spanned<String>),
+    Glob(&'a Spanned<String>),
+    Regex(&'a Spanned<String>),
+    In(&'a Spanned<Vec<Spanned<String>>>),
+    WordIn(&'a Spanned<Vec<Spanned<String>>>),
+    NetworkIn(&'a Spanned<Vec<Spanned<String>>>),
+    Present(&'a Spanned<bool>),
+}
+
 impl MatchTable {
-    /// How many tests of a field there are.
-    fn tests(&self) -> usize {
+    /// The tests of a field that are there.
+    fn tests(&self) -> Vec<TestTable<'_>> {
         let given = [
-            self.equals.is_some(),
-            self.contains.is_some(),
-            self.starts_with.is_some(),
-            self.glob.is_some(),
-            self.regex.is_some(),
-            self.one_of.is_some(),
-            self.word_in.is_some(),
-            self.network_in.is_some(),
-            self.present.is_some(),
+            self.equals.as_ref().map(TestTable::Equals),
+            self.contains.as_ref().map(TestTable::Contains),
+            self.starts_with.as_ref().map(TestTable::StartsWith),
+            self.glob.as_ref().map(TestTable::Glob),
+            self.regex.as_ref().map(TestTable::Regex),
+            self.one_of.as_ref().map(TestTable::In),
+            self.word_in.as_ref().map(TestTable::WordIn),
+            self.network_in.as_ref().map(TestTable::NetworkIn),
+            self.present.as_ref().map(TestTable::Present),
         ];
-        given.into_iter().filter(|given| *given).count()
+        given.into_iter().flatten().collect()
     }
+}
+
+/// What a text says, or the mistake in it at its place.
+fn read<T>(
+    text: &Spanned<String>,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, Mistake> {
+    read(text.get_ref()).map_err(|why| Mistake::new(text.span(), why))
 }
 
 fn listed<T>(

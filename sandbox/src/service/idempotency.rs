@@ -49,9 +49,10 @@ impl IdempotencyStore {
         }
         let mut is_first = true;
         for name in names {
-            match self.first.contains(&(key, *name)) {
-                true => is_first = false,
-                false => drop(self.first.push((key, *name), now)),
+            if self.first.contains(&(key, *name)) {
+                is_first = false;
+            } else {
+                self.first.push((key, *name), now);
             }
         }
         is_first

@@ -26,7 +26,7 @@ async fn limited(limits: Limits) -> Sandbox {
 /// Waits until the first fault has hit so many calls.
 async fn wait_for_hits(sandbox: &Sandbox, hits: u64) {
     let start = Instant::now();
-    while sandbox.faults().list()[0].hits < hits {
+    while sandbox.faults().list()[0].hits() < hits {
         assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

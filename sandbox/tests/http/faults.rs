@@ -84,7 +84,7 @@ async fn a_share_of_the_calls_is_struck_in_the_same_way_each_time() {
     }
     assert_eq!(statuses, [200, 200, 200, 503, 200, 200, 200, 503, 200, 200, 200, 200]);
     let [fault] = &sandbox.faults().list()[..] else { panic!("one fault") };
-    assert_eq!((fault.hits, fault.left), (2, Some(0)));
+    assert_eq!((fault.hits(), fault.left()), (2, Some(0)));
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn silence_lasts_until_the_sandbox_stops() {
     sandbox.faults().add(Fault::silence());
     let mut tcp = raw::send(&sandbox, MITIGATE, &request());
     let start = Instant::now();
-    while sandbox.faults().list()[0].hits == 0 {
+    while sandbox.faults().list()[0].hits() == 0 {
         assert!(start.elapsed() < PATIENCE, "the call does not arrive");
         tokio::task::yield_now().await;
     }
@@ -217,7 +217,7 @@ async fn on_http_2_a_reset_is_that_of_the_stream() {
     let silence = sandbox.faults().add(Fault::silence().times(1));
     let silent = tokio::spawn(call());
     let start = Instant::now();
-    while sandbox.faults().list()[0].hits == 0 {
+    while sandbox.faults().list()[0].hits() == 0 {
         assert!(start.elapsed() < PATIENCE, "the call does not arrive");
         tokio::task::yield_now().await;
     }

@@ -17,7 +17,9 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn insert(&mut self, mitigation: &Mitigation) {
         self.by_id.insert(mitigation.id, mitigation.entity);
-        self.by_end.extend(mitigation.until.map(|until| (until, mitigation.id)));
+        if let Some(until) = mitigation.until {
+            self.by_end.insert((until, mitigation.id));
+        }
     }
 
     pub(super) fn remove(&mut self, mitigation: &Mitigation) {
