@@ -84,7 +84,6 @@ mod tests {
     #[test]
     fn a_purpose_does_not_run_into_the_claims() {
         let signer = Signer::new().expect("a signer");
-        assert_ne!(signer.sign("a1", &23).ok(), signer.sign("a", &123).ok());
         let (one, other) = (signer.mac("a1", b"23"), signer.mac("a", b"123"));
         assert_ne!(one.finalize().into_bytes(), other.finalize().into_bytes());
     }

@@ -66,6 +66,8 @@ const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test]
@@ -76,6 +78,19 @@ mod tests {
         assert!(viewers.admit().is_none());
         admitted.pop();
         assert!(viewers.admit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_has_two_updates_a_second_at_most() {
+        let (viewers, _shutdown) = Viewers::new();
+        let mut viewer = viewers.admit().expect("a place");
+        assert!(viewer.next_update().await);
+        for passed in [0, 100, 499, 2000] {
+            let start = Instant::now();
+            tokio::time::advance(Duration::from_millis(passed)).await;
+            assert!(viewer.next_update().await);
+            assert_eq!(start.elapsed().as_millis(), passed.max(500).into(), "{passed} ms");
+        }
     }
 
     #[tokio::test]

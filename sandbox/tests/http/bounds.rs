@@ -9,7 +9,7 @@ use esper_sandbox::{Fault, Limits, Operation, Sandbox};
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::raw::{self, PATIENCE};
+use crate::raw::{self, PATIENCE, wait_for_hits};
 
 const IP: &str = "203.0.113.7";
 const MITIGATE: &str = "/v1/mitigate";
@@ -21,15 +21,6 @@ const FLOOD: usize = 200;
 
 async fn limited(limits: Limits) -> Sandbox {
     Sandbox::builder().limits(limits).start().await.expect("a sandbox")
-}
-
-/// Waits until the first fault has hit so many calls.
-async fn wait_for_hits(sandbox: &Sandbox, hits: u64) {
-    let start = Instant::now();
-    while sandbox.faults().list()[0].hits() < hits {
-        assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// Connections that begin like this and do not go on.
@@ -48,7 +39,7 @@ fn wait_until_over(connections: &[TcpStream], count: usize) {
     let start = Instant::now();
     while connections.iter().filter(|tcp| is_over(tcp)).count() < count {
         assert!(start.elapsed() < PATIENCE, "they stay open");
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -169,6 +160,17 @@ fn a_head_has_a_largest_size() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
+#[tokio::test]
+async fn a_head_has_a_largest_size_on_http_2() {
+    let sandbox = Sandbox::start().await;
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let http = http.build().expect("a client");
+    for (size, status) in [(15 * 1024, 200), (17 * 1024, 431)] {
+        let request = http.get(format!("{}/healthz", sandbox.url())).header("x", "x".repeat(size));
+        assert_eq!(request.send().await.expect("an answer").status(), status, "{size} bytes");
+    }
+}
+
 #[test]
 fn a_body_that_takes_too_long_is_refused() {
     let limits = Limits::default().body_time(Duration::from_millis(100));
@@ -184,7 +186,7 @@ fn a_body_that_takes_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn when_bodies_are_too_many_the_oldest_give_way_and_decisions_still_come() {
+async fn when_bodies_are_too_many_some_are_refused_and_decisions_still_come() {
     // For four of them, and for the small ones of others.
     let sandbox = limited(Limits::default().bodies(4 * MIB + MIB / 2)).await;
     // How many of a flood are there at once is for the system to say.
