@@ -1,4 +1,4 @@
-//! Let other processes do what a test in the same process can: faults, requests, time.
+//! The admin interface: what a test in the same process can do, for other processes.
 
 mod fault_spec;
 mod guard;

@@ -71,15 +71,15 @@ impl SandboxBuilder {
         self
     }
 
-    /// Asks for so many leading zero bits in a proof of work, instead of 16. Fewer make tests
-    /// faster; 0 accepts any nonce. More than 32 are refused at the start.
+    /// How many leading zero bits a proof of work has. Default: 16. Fewer make tests faster; 0
+    /// accepts any nonce. More than 32 are refused at the start.
     pub fn challenge_difficulty(mut self, bits: u8) -> Self {
         self.challenge_difficulty = bits;
         self
     }
 
-    /// Admits so many requests of each key in a minute, and answers further ones with status 429
-    /// and a `Retry-After`. Without it there is no limit; 0 is refused at the start.
+    /// How many requests of each key are admitted in a minute; further ones are answered with
+    /// status 429 and a `Retry-After`. Default: no limit; 0 is refused at the start.
     ///
     /// A key's minute begins with its first request. Requests with a wrong key do not count.
     pub fn requests_per_minute(mut self, requests: u32) -> Self {
@@ -87,8 +87,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Lets a challenge expire after this time, and so the proof of a managed one after it was
-    /// solved, instead of after five minutes. Zero is refused at the start.
+    /// How long a challenge can be answered, and how long a managed challenge's proof is valid.
+    /// Default: five minutes; zero is refused at the start.
     pub fn challenge_lifetime(mut self, lifetime: Duration) -> Self {
         self.challenge_lifetime = lifetime;
         self
@@ -108,8 +108,8 @@ impl SandboxBuilder {
     /// if it is called again.
     ///
     /// A host is a name or an address, without scheme and port: `shop.example`. It stands for
-    /// itself, not for names below it. This machine (`localhost`, names that end so, `127.0.0.0/8`
-    /// and `[::1]`) is always allowed. A text that is no host is refused at the start.
+    /// itself, not for names below it. This machine (`localhost`, names under `.localhost`,
+    /// `127.0.0.0/8` and `[::1]`) is always allowed. A text that is no host is refused at the start.
     pub fn return_host(mut self, host: impl Into<String>) -> Self {
         self.return_hosts.push(host.into());
         self
@@ -117,7 +117,7 @@ impl SandboxBuilder {
 
     /// Says where there is a console, if not where [`Console::OnLoopback`] says.
     ///
-    /// It answers to the names of this machine and to the host of the
+    /// It answers to addresses, to `localhost` and names under it, and to the host of the
     /// [`public_url`](Self::public_url) alone.
     pub fn console(mut self, console: Console) -> Self {
         self.console = console;

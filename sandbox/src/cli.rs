@@ -11,7 +11,7 @@ use esper_sandbox::{Console, Sandbox, SandboxBuilder};
 
 use self::policies::PoliciesCommand;
 
-/// A local Esper that really learns, for tests, examples and the desk.
+/// A local Esper that really learns, for tests, examples and development.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
-    /// Host beside this machine that a managed challenge may send visitors back to, repeatable
+    /// Host other than this machine that a managed challenge may send visitors back to, repeatable
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
 

@@ -1,4 +1,4 @@
-//! Let calls go wrong on purpose: which faults are on, and which of them hits a call.
+//! Faults on demand: which of them are on, and which hits a call.
 
 mod error;
 mod fault;
@@ -115,7 +115,7 @@ impl Faults {
         list.version += 1;
     }
 
-    /// A number that is another after every change, a hit among them.
+    /// Increases with every change, a hit among them.
     pub(crate) fn version(&self) -> u64 {
         self.lock().version
     }

@@ -113,7 +113,8 @@ impl Sandbox {
         self.service.faults.clone()
     }
 
-    /// The requests that arrived, in their order: calls of operations, and of paths that are none.
+    /// The requests that arrived, in their order: calls to operations, and to unknown
+    /// paths.
     ///
     /// The last 1,000 are there; [`request_count`](Self::request_count) tells how many there were.
     #[must_use]
@@ -136,10 +137,10 @@ impl Sandbox {
         self.service.advance(span);
     }
 
-    /// Waits until so many events have been accepted since the start, for no longer than `limit`.
+    /// Waits until `count` events have been accepted since the start, for no longer than `limit`.
     ///
-    /// An event that is delivered again, under the same `Idempotency-Key`, counts once. It can be
-    /// awaited in any runtime.
+    /// An event that is delivered again, under the same `Idempotency-Key` or with the same `id`,
+    /// counts once. It can be awaited in any runtime.
     ///
     /// # Errors
     ///

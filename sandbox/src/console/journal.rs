@@ -1,4 +1,4 @@
-//! Remember what happened lately, for whoever looks at the console.
+//! What happened lately, for whoever looks at the console.
 //!
 //! What a visitor does again within a moment counts into the same row, and a moment has few rows.
 //! So a record costs the same at any load, and memory is bounded whoever calls.
@@ -171,7 +171,7 @@ impl Journal {
         &self.rates
     }
 
-    /// A number that is another after every record.
+    /// Increases with every record.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }

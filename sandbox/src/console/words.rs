@@ -44,7 +44,7 @@ pub(super) fn title(what: &What) -> (&'static str, &'static str) {
     }
 }
 
-/// What is to be said about it, and what beside that.
+/// What is to be said about it, and in smaller print.
 pub(super) fn detail(what: &What) -> (String, String) {
     match what {
         What::Event { kind, place, repeated } => {

@@ -108,8 +108,8 @@ impl From<&Mitigation> for ActiveMitigation {
     }
 }
 
-/// The score of a request against which nothing is in force: so much of so many events that are no
-/// excess.
+/// The score of a request against which nothing is in force, by the share of a threshold that was
+/// reached.
 pub(super) fn suspicion(count: usize, over: usize) -> f64 {
     (30.0 * count as f64 / over as f64).min(30.0)
 }

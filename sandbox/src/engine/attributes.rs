@@ -1,4 +1,4 @@
-//! See an event and a request alike: what policies and entities read of them.
+//! The attributes of an event or a request, alike for policies and entities.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::engine::Field;
 use crate::wire::{BeaconEvent, InvalidRequest, MitigationRequest, member};
 
-/// What is known of an event or a request.
+/// The attributes of an event or a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes<'a> {
     pub(crate) kind: Option<&'a str>,
@@ -29,7 +29,7 @@ pub(crate) struct Attributes<'a> {
 type Members = BTreeMap<String, Box<RawValue>>;
 
 impl<'a> Attributes<'a> {
-    /// Sees an event, if its members fit.
+    /// The attributes of an event, if its members fit.
     pub(crate) fn of_event(event: &'a BeaconEvent) -> Result<Self, InvalidRequest> {
         member::not_blank("type", event.kind.as_deref())?;
         if let Some(time) = event.timestamp {
@@ -49,7 +49,7 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// Sees a request, if it has an address.
+    /// The attributes of a request, if it has an address.
     pub(crate) fn of_request(request: &'a MitigationRequest) -> Result<Self, InvalidRequest> {
         let ip = member::ip("ip", member::required("ip", request.ip.as_deref())?)?;
         Ok(Self {

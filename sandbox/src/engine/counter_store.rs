@@ -14,7 +14,7 @@ use crate::engine::window_state::WindowState;
 pub(super) struct CounterStore {
     counters: Vec<LruCache<Entity, WindowState>>,
     capacity: NonZeroUsize,
-    /// What the arrivals of all states take, beside the states themselves.
+    /// Bytes that the arrivals of all states take, besides the states themselves.
     spilled: usize,
 }
 

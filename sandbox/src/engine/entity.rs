@@ -1,4 +1,4 @@
-//! Name whom an event or a request is about.
+//! Entities: whom an event or a request is about.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Name what a policy can look at in an event or a request.
+//! The fields of an event or a request that a policy can look at.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Name a visitor, to put something on or to lift it.
+//! A visitor, as somebody names one to put something on or to lift it.
 
 use std::net::IpAddr;
 

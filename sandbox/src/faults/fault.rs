@@ -143,7 +143,7 @@ impl Fault {
         self
     }
 
-    /// Hits so many calls, and then no more.
+    /// Hits the next `calls` calls, and then no more.
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);
         self

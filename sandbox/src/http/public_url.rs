@@ -1,4 +1,4 @@
-//! Know where a visitor's browser finds the sandbox.
+//! Where a visitor's browser finds the sandbox.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -229,7 +229,7 @@ fn checked_name(name: &Spanned<String>) -> Result<String, Mistake> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.is_empty() || text.len() > LONGEST_NAME || !text.chars().all(fits) {
         let why = format!(
-            "bad name, expected 1 to {LONGEST_NAME} letters, digits and the marks `_`, `-` and `.`"
+            "bad name, expected 1 to {LONGEST_NAME} letters, digits and the characters `_`, `-` and `.`"
         );
         return Err(Mistake::new(name.span(), why));
     }

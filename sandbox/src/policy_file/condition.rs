@@ -183,7 +183,7 @@ fn listed<T>(
 
 fn not_empty(text: &Spanned<String>) -> Result<String, Mistake> {
     if text.get_ref().is_empty() {
-        return Err(Mistake::new(text.span(), "an empty text always fits, expected another"));
+        return Err(Mistake::new(text.span(), "must not be empty: an empty string always matches"));
     }
     Ok(text.get_ref().clone())
 }

@@ -14,7 +14,7 @@ pub(super) struct PolicyFile {
     /// Whom policies count and mitigate.
     #[serde(default)]
     pub(super) entity: Vec<EntityTable>,
-    /// What happens when; of those that match an event, the first applies.
+    /// What leads to which mitigation. Of the policies that match an event, the first applies.
     #[serde(default)]
     pub(super) policy: Vec<PolicyTable>,
 }
@@ -30,33 +30,33 @@ pub(super) struct EntityTable {
     /// `method`, `path`, `headers.NAME`, `data.NAME` or `metadata.NAME`.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub(super) key: Spanned<Vec<Spanned<String>>>,
-    /// Which events and requests have this entity; all of them if it is left out.
+    /// The condition on events and requests of this entity; default: all have it.
     #[serde(rename = "match")]
     #[schemars(with = "Option<MatchTable>")]
     pub(super) condition: Option<Spanned<MatchTable>>,
 }
 
-/// A policy: what it matches, whom it counts, and what follows.
+/// A policy: what it matches, whom it counts, and the mitigation.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with name and mitigation")]
 pub(super) struct PolicyTable {
-    /// The name that a decision gives as its reason.
+    /// The name: the beginning of a decision's `reason`, and its `metadata.policy`.
     #[schemars(with = "String", length(min = 1, max = 64))]
     pub(super) name: Spanned<String>,
-    /// What it looks at; `events` if it is left out.
+    /// What it looks at; default: `events`.
     #[schemars(with = "Option<Source>")]
     pub(super) on: Option<Spanned<Source>>,
-    /// Which of them it matches; all if it is left out.
+    /// The condition on events or requests; default: all match.
     #[serde(rename = "match")]
     #[schemars(with = "Option<MatchTable>")]
     pub(super) condition: Option<Spanned<MatchTable>>,
     /// The entity that it counts and mitigates. Only a policy on requests has none.
     #[schemars(with = "Option<String>")]
     pub(super) entity: Option<Spanned<String>>,
-    /// How many matching events are too many; a single one if it is left out.
+    /// How many matching events are too many; default: a single one.
     #[schemars(with = "Option<WindowTable>")]
     pub(super) window: Option<Spanned<WindowTable>>,
-    /// What follows.
+    /// The mitigation to apply.
     #[schemars(with = "MitigationTable")]
     pub(super) mitigation: Spanned<MitigationTable>,
 }
@@ -75,10 +75,10 @@ pub(super) enum Source {
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with seconds and over")]
 pub(super) struct WindowTable {
-    /// Its length. An event as old as this has left it.
+    /// Its length in seconds. An event exactly as old as this no longer counts.
     #[schemars(with = "u32", range(min = 1, max = 86_400))]
     pub(super) seconds: Spanned<i64>,
-    /// The most events, or distinct values, that are no excess.
+    /// Threshold: the policy applies when the count exceeds it.
     #[schemars(with = "u32", range(min = 1, max = 10_000))]
     pub(super) over: Spanned<i64>,
     /// Counts the distinct values of this field, instead of events.
@@ -90,22 +90,23 @@ pub(super) struct WindowTable {
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table with action")]
 pub(super) struct MitigationTable {
-    /// What becomes of the entity's later requests.
+    /// What to do with the entity's later requests.
     #[schemars(with = "ActionName")]
     pub(super) action: Spanned<ActionName>,
-    /// How long it lasts after the last event in excess. A policy on requests has none.
+    /// Seconds that the mitigation lasts after the last event above the threshold. A policy on
+    /// requests has none.
     #[schemars(with = "Option<u32>", range(min = 1, max = 86_400))]
     pub(super) ttl_seconds: Option<Spanned<i64>>,
-    /// Of a challenge: leading zero bits of its proof of work; those that the sandbox was started
-    /// with if it is left out.
+    /// Leading zero bits of a challenge's proof of work; default: the sandbox's
+    /// `--challenge-difficulty`.
     #[schemars(with = "Option<u8>", range(max = 32))]
     pub(super) difficulty: Option<Spanned<i64>>,
-    /// Of a challenge: makes it one of Turnstile, with this site key.
+    /// Site key of Turnstile; with it a challenge is one of Turnstile, not a proof of work.
     #[schemars(with = "Option<String>", length(min = 1, max = 256))]
     pub(super) site_key: Option<Spanned<String>>,
 }
 
-/// What becomes of an entity's requests.
+/// What to do with an entity's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ActionName {
@@ -127,47 +128,47 @@ pub(super) enum ActionName {
     { "required": ["field"], "minProperties": 2, "maxProperties": 2 },
 ]))]
 pub(super) struct MatchTable {
-    /// Every one of these holds.
+    /// All of these conditions hold.
     #[schemars(with = "Option<Vec<MatchTable>>", length(min = 1))]
     pub(super) all: Option<Spanned<Vec<Spanned<Self>>>>,
-    /// At least one of these holds.
+    /// At least one of these conditions holds.
     #[schemars(with = "Option<Vec<MatchTable>>", length(min = 1))]
     pub(super) any: Option<Spanned<Vec<Spanned<Self>>>>,
-    /// This does not hold.
+    /// This condition does not hold.
     #[schemars(with = "Option<Box<MatchTable>>")]
     pub(super) not: Option<Box<Spanned<Self>>>,
     /// The field that is tested: `type`, `client_ip`, `user_agent`, `session_id`, `method`,
     /// `path`, `headers.NAME`, `data.NAME` or `metadata.NAME`.
     #[schemars(with = "Option<String>")]
     pub(super) field: Option<Spanned<String>>,
-    /// It is this text.
+    /// The value equals this string.
     #[schemars(with = "Option<String>")]
     pub(super) equals: Option<Spanned<String>>,
-    /// It has this text in it.
+    /// The value contains this string.
     #[schemars(with = "Option<String>", length(min = 1))]
     pub(super) contains: Option<Spanned<String>>,
-    /// It begins with this text.
+    /// The value starts with this string.
     #[schemars(with = "Option<String>", length(min = 1))]
     pub(super) starts_with: Option<Spanned<String>>,
-    /// The whole of it fits: `?` is a character and `*` any number of them, but no `/`; `**` is
-    /// any number of any.
+    /// The whole value matches this glob: `?` is one character and `*` any number of characters
+    /// other than `/`; `**` is any number of any characters.
     #[schemars(with = "Option<String>", length(min = 1))]
     pub(super) glob: Option<Spanned<String>>,
-    /// Some of it fits this regular expression, in the syntax of Rust's `regex`.
+    /// The value contains a match of this regular expression, in the syntax of Rust's `regex`.
     #[schemars(with = "Option<String>", length(min = 1))]
     pub(super) regex: Option<Spanned<String>>,
-    /// It is one of these texts.
+    /// The value equals one of these strings.
     #[serde(rename = "in")]
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub(super) one_of: Option<Spanned<Vec<Spanned<String>>>>,
-    /// It has one of these in it as a word of its own, in any case. A word consists of ASCII
-    /// letters, digits, `-` and `_`.
+    /// The value contains one of these words as a whole word, in any case. A word consists of
+    /// ASCII letters, digits, `-` and `_`.
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub(super) word_in: Option<Spanned<Vec<Spanned<String>>>>,
-    /// It is an address in one of these networks, such as `203.0.113.0/24`.
+    /// The value is an address in one of these networks, such as `203.0.113.0/24`.
     #[schemars(with = "Option<Vec<String>>", length(min = 1))]
     pub(super) network_in: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Whether it is there, and not empty.
+    /// Whether the field is present and not empty.
     #[schemars(with = "Option<bool>")]
     pub(super) present: Option<Spanned<bool>>,
 }

@@ -28,7 +28,7 @@ impl AcceptedEvents {
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Waits until there are so many. The time is kept by the given runtime.
+    /// Waits until `wanted` events were accepted. The time is kept by the given runtime.
     pub(crate) async fn wait(
         &self,
         runtime: &Handle,

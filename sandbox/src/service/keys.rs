@@ -1,4 +1,4 @@
-//! Keep the API keys without keeping their text, and find the one that a request presents.
+//! Digests of the API keys, to find the one that a request presents.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Admit so many requests a minute for each key, where a limit was asked for.
+//! The rate limit of each key, where one was asked for: requests in a minute.
 
 use std::time::Duration;
 

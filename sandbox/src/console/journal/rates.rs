@@ -66,7 +66,7 @@ pub(crate) fn second(now: Moment) -> u64 {
     now.since(Moment::START).as_secs()
 }
 
-/// How many full seconds are remembered, beside the present one.
+/// How many full seconds are remembered, besides the present one.
 pub(crate) const SECONDS: u64 = 300;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Say what a row of the journal is about.
+//! A row of the journal: what happened, and to whom.
 
 use std::net::IpAddr;
 

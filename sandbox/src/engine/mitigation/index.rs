@@ -1,4 +1,4 @@
-//! Find mitigations by their numbers and by their ends, so that nobody has to look at all of them.
+//! Mitigations by their numbers and by their ends, so that nobody has to look at all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
