@@ -12,7 +12,6 @@ mod watch;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use schemars::schema_for;
 
@@ -22,19 +21,8 @@ pub use self::error::PolicyError;
 use self::file::PolicyFile;
 pub(crate) use self::source::{Content, PolicySource};
 pub(crate) use self::watch::watch;
-use crate::engine::entity::EntityDefinition;
-use crate::engine::policy::{Counter, Policy, RequestPolicy};
 
-/// The policies that are in force together.
-#[derive(Debug)]
-pub(crate) struct PolicySet {
-    pub(crate) entities: Vec<EntityDefinition>,
-    pub(crate) counters: Vec<Counter>,
-    /// Those on events, in the order of the file.
-    pub(crate) policies: Vec<Arc<Policy>>,
-    /// Those on requests, in the order of the file.
-    pub(crate) on_requests: Vec<RequestPolicy>,
-}
+use crate::engine::policy::PolicySet;
 
 impl PolicySet {
     /// Reads a policy file's text.

@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::clock::Moment;
 use crate::engine::attributes::Attributes;
 use crate::engine::policy::MitigationAction;
+use crate::engine::policy::PolicySet;
 use crate::engine::{ActiveMitigation, Analysis};
-use crate::policy_file::{PolicyError, PolicySet};
+use crate::policy_file::PolicyError;
 use crate::wire::{InvalidRequest, MitigationResponse, read};
 
 /// Policies without a server and without a clock: what would they decide, after these events?

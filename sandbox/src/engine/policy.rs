@@ -1,10 +1,22 @@
 //! Say what is looked for, whom it counts, and what follows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::attributes::Attributes;
-use crate::engine::entity::short_digest;
+use crate::engine::entity::{EntityDefinition, short_digest};
 use crate::engine::{Field, Matcher};
+
+/// The policies that are in force together.
+#[derive(Debug)]
+pub(crate) struct PolicySet {
+    pub(crate) entities: Vec<EntityDefinition>,
+    pub(crate) counters: Vec<Counter>,
+    /// Those on events, in the order of the file.
+    pub(crate) policies: Vec<Arc<Policy>>,
+    /// Those on requests, in the order of the file.
+    pub(crate) on_requests: Vec<RequestPolicy>,
+}
 
 /// A policy on events: those that match bring a mitigation of their entity.
 #[derive(Debug)]

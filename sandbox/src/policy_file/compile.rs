@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Serialize;
 use toml::Spanned;
 
-use super::PolicySet;
 use super::action::action;
 use super::condition::Conditions;
 use super::error::Mistake;
@@ -15,7 +14,7 @@ use super::file::{ActionName, EntityTable, PolicyFile, PolicyTable, Source, Wind
 use super::order::refuse_what_never_applies;
 use crate::engine::Field;
 use crate::engine::entity::EntityDefinition;
-use crate::engine::policy::{Counter, Policy, RequestPolicy, Trigger, Window};
+use crate::engine::policy::{Counter, Policy, PolicySet, RequestPolicy, Trigger, Window};
 
 /// Makes policies of a file's tables.
 pub(super) fn compile(file: &PolicyFile) -> Result<PolicySet, Mistake> {

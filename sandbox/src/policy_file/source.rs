@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{LONGEST, PolicySet, STARTER_POLICIES};
+use super::{LONGEST, STARTER_POLICIES};
+use crate::engine::policy::PolicySet;
 
 /// What a policy file has in it; nothing if it cannot be read.
 pub(crate) type Content = Option<String>;

@@ -230,7 +230,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::policy_file::PolicySet;
+    use crate::engine::policy::PolicySet;
 
     const ADDRESS: &str = r#"
         entity = [{ name = "address", key = ["client_ip"] }]
