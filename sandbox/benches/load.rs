@@ -103,12 +103,14 @@ struct Server {
 
 impl Server {
     fn start(kind: &str) -> Outcome<Self> {
-        let mut process =
-            Command::new(env::current_exe()?).arg(kind).stdout(Stdio::piped()).spawn()?;
+        let process = Command::new(env::current_exe()?).arg(kind).stdout(Stdio::piped()).spawn()?;
+        // From here on it ends with this, even if it says nothing of use.
+        let mut server = Self { process, addr: (Ipv4Addr::LOCALHOST, 0).into() };
+        let output = server.process.stdout.take().ok_or("the server has no output")?;
         let mut addr = String::new();
-        let output = process.stdout.take().ok_or("the server has no output")?;
         BufReader::new(output).read_line(&mut addr)?;
-        Ok(Self { process, addr: addr.trim().parse()? })
+        server.addr = addr.trim().parse()?;
+        Ok(server)
     }
 
     /// Sends the events of every entity, in turns, so that nobody's come one after the other.

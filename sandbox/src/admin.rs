@@ -1,4 +1,4 @@
-//! Let other processes do what a test in the same process can: faults, requests, time.
+//! The admin interface: what a test in the same process can do, for other processes.
 
 mod fault_spec;
 mod guard;
@@ -9,22 +9,25 @@ use std::time::Duration;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::info;
 
 use self::fault_spec::FaultSpec;
 use self::guard::guard;
-use crate::bodies::Bodies;
-use crate::body::{self, JsonBody};
-use crate::error::ApiError;
-use crate::faults::{Fault, FaultId};
+use crate::faults::{Fault, FaultError, FaultId};
+use crate::http::body::budget::BodyBudget;
+use crate::http::body::{self, JsonBody};
+use crate::http::error::ApiError;
+use crate::http::log::log;
+use crate::http::methods::only;
 use crate::limits::Limits;
-use crate::member;
 use crate::service::Service;
+use crate::wire::{InvalidRequest, member};
 
 /// The admin interface, for an address of its own.
 pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
@@ -36,14 +39,9 @@ pub(crate) fn router(service: Arc<Service>, limits: &Limits) -> Router {
         .route("/clock", only("POST", post(advance)))
         .fallback(async || ApiError::not_found())
         .layer(from_fn_with_state(Arc::clone(&service), guard))
-        .layer(from_fn_with_state(Bodies::new(limits), body::receive))
+        .layer(from_fn_with_state(BodyBudget::new(limits), body::receive))
+        .layer(from_fn(log))
         .with_state(service)
-}
-
-fn only(allowed: &'static str, methods: MethodRouter<Arc<Service>>) -> MethodRouter<Arc<Service>> {
-    // Without a HEAD of its own, one would be answered as a GET is.
-    let refuse = move || async move { ApiError::method_not_allowed(allowed) };
-    methods.fallback(refuse)
 }
 
 async fn list(State(service): State<Arc<Service>>) -> Json<Value> {
@@ -55,13 +53,23 @@ async fn add(
     JsonBody(spec): JsonBody<FaultSpec>,
 ) -> Result<Response, ApiError> {
     let fault = Fault::try_from(spec)?;
+    let does = fault.to_string();
     let id = service.faults.try_add(fault);
-    let id = id.map_err(|invalid| ApiError::member(invalid.member(), invalid.why()))?;
+    let id = id.map_err(refusal)?;
+    info!(%id, fault = does, "a fault is added");
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))).into_response())
+}
+
+fn refusal(error: FaultError) -> ApiError {
+    match error {
+        FaultError::Invalid { member, why } => InvalidRequest::of_member(member, &why).into(),
+        FaultError::TooMany => ApiError::too_many_faults(&error),
+    }
 }
 
 async fn clear(State(service): State<Arc<Service>>) -> StatusCode {
     service.faults.clear();
+    info!("all faults are removed");
     StatusCode::NO_CONTENT
 }
 
@@ -70,8 +78,9 @@ async fn remove(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let id = id.ok().and_then(|Path(id)| FaultId::parse(&id));
-    let removed = id.is_some_and(|id| service.faults.remove(id));
-    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::no_such_fault()) }
+    let id = id.filter(|id| service.faults.remove(*id)).ok_or_else(ApiError::no_such_fault)?;
+    info!(%id, "a fault is removed");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
@@ -82,6 +91,7 @@ async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
 
 /// How far the clock is moved on.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Advance {
     advance_ms: Option<u64>,
 }
@@ -92,5 +102,6 @@ async fn advance(
 ) -> Result<StatusCode, ApiError> {
     let millis = member::required("advance_ms", advance.advance_ms)?;
     service.advance(Duration::from_millis(millis));
+    info!(millis, "the clock is moved on");
     Ok(StatusCode::NO_CONTENT)
 }

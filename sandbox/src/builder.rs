@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::admin;
+use crate::challenge::managed::{ManagedChallenges, ReturnHosts};
 use crate::challenge::{Challenges, DIFFICULTY, LIFETIME};
-use crate::console::{Console, ConsoleState, Curtain, Viewers};
-use crate::keys::ApiKeys;
+use crate::console::{Console, ConsoleState, ShutdownSignal, Viewers};
+use crate::http::public_url::{PublicUrl, url_of};
+use crate::http::routes;
+use crate::http::server::{Listening, Server, Site};
 use crate::limits::Limits;
-use crate::managed::{ManagedChallenges, ReturnHosts};
-use crate::policies::{PolicySource, Watch};
-use crate::public_url::PublicUrl;
-use crate::routes;
+use crate::policy_file::{PolicySource, watch};
 use crate::sandbox::Sandbox;
-use crate::server::{Listening, Server, Site};
-use crate::service::Service;
+use crate::service::keys::ApiKeys;
+use crate::service::{Parts, Service};
 
 /// A sandbox that is yet to start.
 #[derive(Clone)]
@@ -71,15 +71,15 @@ impl SandboxBuilder {
         self
     }
 
-    /// Asks for so many leading zero bits in a proof of work, instead of 16. Fewer make tests
-    /// faster; 0 accepts any nonce. More than 32 are refused at the start.
+    /// How many leading zero bits a proof of work has. Default: 16. Fewer make tests faster; 0
+    /// accepts any nonce. More than 32 are refused at the start.
     pub fn challenge_difficulty(mut self, bits: u8) -> Self {
         self.challenge_difficulty = bits;
         self
     }
 
-    /// Admits so many requests of each key in a minute, and answers further ones with status 429
-    /// and a `Retry-After`. Without it there is no limit; 0 is refused at the start.
+    /// How many requests of each key are admitted in a minute; further ones are answered with
+    /// status 429 and a `Retry-After`. Default: no limit; 0 is refused at the start.
     ///
     /// A key's minute begins with its first request. Requests with a wrong key do not count.
     pub fn requests_per_minute(mut self, requests: u32) -> Self {
@@ -87,8 +87,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Lets a challenge expire after this time, and so the proof of a managed one after it was
-    /// solved, instead of after five minutes. Zero is refused at the start.
+    /// How long a challenge can be answered, and how long a managed challenge's proof is valid.
+    /// Default: five minutes; zero is refused at the start.
     pub fn challenge_lifetime(mut self, lifetime: Duration) -> Self {
         self.challenge_lifetime = lifetime;
         self
@@ -108,8 +108,8 @@ impl SandboxBuilder {
     /// if it is called again.
     ///
     /// A host is a name or an address, without scheme and port: `shop.example`. It stands for
-    /// itself, not for names below it. This machine (`localhost`, names that end so, `127.0.0.0/8`
-    /// and `[::1]`) is always allowed. A text that is no host is refused at the start.
+    /// itself, not for names below it. This machine (`localhost`, names under `.localhost`,
+    /// `127.0.0.0/8` and `[::1]`) is always allowed. A text that is no host is refused at the start.
     pub fn return_host(mut self, host: impl Into<String>) -> Self {
         self.return_hosts.push(host.into());
         self
@@ -117,7 +117,7 @@ impl SandboxBuilder {
 
     /// Says where there is a console, if not where [`Console::OnLoopback`] says.
     ///
-    /// It answers to the names of this machine and to the host of the
+    /// It answers to addresses, to `localhost` and names under it, and to the host of the
     /// [`public_url`](Self::public_url) alone.
     pub fn console(mut self, console: Console) -> Self {
         self.console = console;
@@ -198,42 +198,43 @@ impl SandboxBuilder {
         if self.api_keys.is_empty() {
             self.api_keys.push(Sandbox::DEFAULT_API_KEY.to_owned());
         }
-        let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
-        let public_url = public_url.unwrap_or_default();
-        // Before the file is read, so that no change is missed.
-        let watch = self.policies.file().map(Watch::of);
-        let (console, curtain) = self.open_console().unzip();
-        let service = Arc::new(self.service(public_url.clone())?.with_console(console));
-        let watching = watch.map(|watch| watch.run(Arc::downgrade(&service)));
+        let (console, shutdown) = self.open_console().unzip();
+        let service = Arc::new(self.service(console)?);
+        let file = self.policies.file();
+        let watching = file.map(|file| watch(file.to_owned(), Arc::downgrade(&service)));
         let router = routes::router(Arc::clone(&service), &self.limits);
         let mut sites = vec![Site { listen: self.listen, router }];
         if let Some(listen) = self.admin {
             let router = admin::router(Arc::clone(&service), &self.limits);
             sites.push(Site { listen, router });
         }
-        let ready = move |listening: io::Result<Listening>| {
-            if let Ok(Listening { addrs, .. }) = &listening
-                && let Some(addr) = addrs.first()
-            {
-                public_url.set_default(*addr);
+        let ready = {
+            let service = Arc::clone(&service);
+            move |listening: io::Result<Listening>| {
+                if let Ok(Listening { addrs, .. }) = &listening
+                    && let Some(addr) = addrs.first()
+                {
+                    service.public_url.set_default(*addr);
+                }
+                ready(listening);
             }
-            ready(listening);
         };
         let server = Server::spawn(sites, self.limits, watching, ready)?;
-        Ok(Starting { curtain, server, service, api_key: self.api_keys.swap_remove(0) })
+        Ok(Starting { shutdown, server, service, api_key: self.api_keys.swap_remove(0) })
     }
 
-    fn open_console(&self) -> Option<(ConsoleState, Curtain)> {
+    fn open_console(&self) -> Option<(ConsoleState, ShutdownSignal)> {
         let wanted = match self.console {
             Console::OnLoopback => self.listen.ip().to_canonical().is_loopback(),
             Console::Always => true,
             Console::Never => false,
         };
-        let (viewers, curtain) = wanted.then(Viewers::new)?;
-        Some((ConsoleState::new(viewers), curtain))
+        let (viewers, shutdown) = wanted.then(Viewers::new)?;
+        Some((ConsoleState::new(viewers), shutdown))
     }
 
-    fn service(&self, public_url: PublicUrl) -> io::Result<Service> {
+    /// The service, without a server.
+    pub(crate) fn service(&self, console: Option<ConsoleState>) -> io::Result<Service> {
         if self.requests_per_minute == Some(0) {
             let why = "a rate limit of 0 admits nobody; leave it out or give it a higher value";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
@@ -242,9 +243,16 @@ impl SandboxBuilder {
         let challenges = Challenges::new(self.challenge_difficulty, self.challenge_lifetime)?;
         let return_hosts = ReturnHosts::new(&self.return_hosts)?;
         let managed = ManagedChallenges::new(return_hosts, self.challenge_lifetime)?;
-        let policies = self.policies.clone();
-        let per_minute = self.requests_per_minute;
-        Service::new(keys, policies, challenges, managed, public_url, per_minute)
+        let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        Service::new(Parts {
+            keys,
+            source: self.policies.clone(),
+            challenges,
+            managed,
+            public_url: public_url.unwrap_or_default(),
+            requests_per_minute: self.requests_per_minute,
+            console,
+        })
     }
 }
 
@@ -268,7 +276,7 @@ impl fmt::Debug for SandboxBuilder {
 
 /// A sandbox whose addresses are not known yet.
 struct Starting {
-    curtain: Option<Curtain>,
+    shutdown: Option<ShutdownSignal>,
     server: Server,
     service: Arc<Service>,
     api_key: String,
@@ -281,11 +289,13 @@ impl Starting {
             [addr] => (addr, None),
             [addr, admin, ..] => (addr, Some(admin)),
         };
-        let Self { curtain, server, service, api_key } = self;
-        Ok(Sandbox::new(curtain, server, listening.runtime, service, addr, admin, api_key))
+        let Self { shutdown, server, service, api_key } = self;
+        let runtime = listening.runtime;
+        let url = url_of(addr);
+        Ok(Sandbox { shutdown, server, runtime, service, addr, admin, url, api_key })
     }
 
     fn vanished(&self) -> io::Error {
-        io::Error::other("its thread ended without a word")
+        io::Error::other("the thread of the sandbox ended before it listened; this is a bug of it")
     }
 }

@@ -1,16 +1,22 @@
 //! Issue challenges, and accept one correct answer to each.
 
+pub(crate) mod managed;
+pub(crate) mod proof_of_work;
+mod signature;
+pub(crate) mod single_use;
+
 use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
+use crate::challenge::proof_of_work::{is_answer, new_salt};
+use crate::challenge::signature::Signer;
+use crate::challenge::single_use::{Full, SingleUse, UsedTokens};
 use crate::clock::Moment;
-use crate::entity::Entity;
-use crate::policy::Task;
-use crate::proof_of_work::{is_answer, new_salt};
-use crate::signature::Signer;
-use crate::ticket::{Spent, Ticket};
+use crate::engine::entity::Entity;
+use crate::engine::policy::Task;
 
 /// Challenges: those issued live in their signed tokens, those answered are remembered here.
 #[derive(Debug)]
@@ -19,7 +25,7 @@ pub(crate) struct Challenges {
     difficulty: u8,
     lifetime: Duration,
     /// The challenges that were answered.
-    answered: Spent,
+    answered: UsedTokens,
 }
 
 /// A challenge as its entity receives it.
@@ -46,8 +52,7 @@ pub(crate) enum Puzzle {
 /// What a token says. Whatever an answer is judged by comes from here.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
-    v: u8,
-    ticket: Ticket,
+    token_use: SingleUse,
     entity: String,
     puzzle: Puzzle,
 }
@@ -64,7 +69,15 @@ impl Challenges {
                 "a challenge that expires at once cannot be passed; give it a longer lifetime";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: Spent::default() })
+        if expected_time(difficulty) > lifetime {
+            warn!(
+                difficulty,
+                ?lifetime,
+                "a browser may not solve a challenge before it expires; lower the difficulty, or \
+                 give it a longer lifetime"
+            );
+        }
+        Ok(Self { signer: Signer::new()?, difficulty, lifetime, answered: UsedTokens::default() })
     }
 
     /// Gives an entity a task. One that asks for no difficulty of its own has the usual one.
@@ -77,8 +90,7 @@ impl Challenges {
             Task::Turnstile(site_key) => Puzzle::Turnstile { site_key: site_key.clone() },
         };
         let claims = Claims {
-            v: VERSION,
-            ticket: Ticket::until(now.after(self.lifetime))?,
+            token_use: SingleUse::until(now.after(self.lifetime))?,
             entity: entity.to_string(),
             puzzle,
         };
@@ -89,12 +101,16 @@ impl Challenges {
     /// Accepts a correct answer once, and tells whose challenge it solved.
     ///
     /// Takes the challenges for itself, so that of many answers at once one is accepted.
-    pub(crate) fn redeem(&mut self, token: &str, response: &str, now: Moment) -> Option<Entity> {
-        let claims: Claims = self.signer.open(PURPOSE, token)?;
-        let entity = Entity::parse(&claims.entity)?;
+    pub(crate) fn redeem(
+        &mut self,
+        token: &str,
+        response: &str,
+        now: Moment,
+    ) -> Result<Option<Entity>, Full> {
+        let Some(claims) = self.signer.open::<Claims>(PURPOSE, token) else { return Ok(None) };
         let solved = claims.puzzle.is_solved_by(response);
-        let good = claims.v == VERSION && solved && self.answered.spend(claims.ticket, now);
-        good.then_some(entity)
+        let good = solved && self.answered.spend(claims.token_use, now)?;
+        Ok(Entity::parse(&claims.entity).filter(|_| good))
     }
 }
 
@@ -108,16 +124,20 @@ impl Puzzle {
     }
 }
 
+/// What a browser takes for a proof of work on average, at some million hashes a second.
+fn expected_time(difficulty: u8) -> Duration {
+    Duration::from_micros(1 << difficulty)
+}
+
 /// What Turnstile's widget answers for the site keys that are meant for tests.
 const TURNSTILE_DUMMY: &str = "XXXX.DUMMY.TOKEN.XXXX";
 
 /// The difficulty of a sandbox that was not told another: some 65,000 hashes.
 pub(crate) const DIFFICULTY: u8 = 16;
 
-/// The most that a sandbox may ask for: minutes of work for a browser.
+/// The most that a sandbox may ask for: more than an hour of work for a browser.
 pub(crate) const HARDEST: u8 = 32;
 
-const VERSION: u8 = 2;
 const PURPOSE: &str = "challenge";
 
 /// How long a challenge of a sandbox that was not told otherwise can be answered.
@@ -137,6 +157,16 @@ mod tests {
 
     fn challenges() -> Challenges {
         Challenges::new(8, LIFETIME).expect("challenges")
+    }
+
+    /// Whose challenge an answer solves.
+    fn redeem(
+        challenges: &mut Challenges,
+        token: &str,
+        answer: &str,
+        now: Moment,
+    ) -> Option<Entity> {
+        challenges.redeem(token, answer, now).expect("room")
     }
 
     fn issue(challenges: &Challenges) -> Challenge {
@@ -166,8 +196,8 @@ mod tests {
         let mut challenges = challenges();
         let challenge = issue(&challenges);
         let answer = nonce(&challenge, true);
-        assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
-        assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), None);
+        assert_eq!(redeem(&mut challenges, &challenge.token, &answer, NOW), Some(entity()));
+        assert_eq!(redeem(&mut challenges, &challenge.token, &answer, NOW), None);
     }
 
     #[test]
@@ -176,10 +206,10 @@ mod tests {
         let challenge = issue(&challenges);
         let wrong = nonce(&challenge, false);
         for wrong in [&wrong, "", "-1", "+1", "0x10", "1e3", "१", &"1".repeat(1 << 20)] {
-            assert_eq!(challenges.redeem(&challenge.token, wrong, NOW), None, "{wrong}");
+            assert_eq!(redeem(&mut challenges, &challenge.token, wrong, NOW), None, "{wrong}");
         }
         let answer = nonce(&challenge, true);
-        assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
+        assert_eq!(redeem(&mut challenges, &challenge.token, &answer, NOW), Some(entity()));
     }
 
     #[test]
@@ -188,9 +218,9 @@ mod tests {
         let challenge = issue(&challenges);
         let answer = nonce(&challenge, true);
         let end = NOW.after(LIFETIME);
-        assert_eq!(challenges.redeem(&challenge.token, &answer, end), None);
+        assert_eq!(redeem(&mut challenges, &challenge.token, &answer, end), None);
         let last = NOW.after(LIFETIME - Duration::from_nanos(1));
-        assert_eq!(challenges.redeem(&challenge.token, &answer, last), Some(entity()));
+        assert_eq!(redeem(&mut challenges, &challenge.token, &answer, last), Some(entity()));
     }
 
     #[test]
@@ -201,7 +231,7 @@ mod tests {
         assert_ne!(salt(&one), salt(&other));
         for challenge in [one, other] {
             let answer = nonce(&challenge, true);
-            assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Some(entity()));
+            assert_eq!(redeem(&mut challenges, &challenge.token, &answer, NOW), Some(entity()));
         }
     }
 
@@ -218,13 +248,25 @@ mod tests {
         let task = Task::Turnstile("1x00000000000000000000AA".to_owned());
         let challenge = challenges.issue(entity(), &task, NOW).expect("a challenge");
         for wrong in ["", "1", "XXXX.DUMMY.TOKEN.XXX"] {
-            assert_eq!(challenges.redeem(&challenge.token, wrong, NOW), None, "{wrong}");
+            assert_eq!(redeem(&mut challenges, &challenge.token, wrong, NOW), None, "{wrong}");
         }
         let answer = "XXXX.DUMMY.TOKEN.XXXX";
-        assert_eq!(challenges.redeem(&challenge.token, answer, NOW), Some(entity()));
-        assert_eq!(challenges.redeem(&challenge.token, answer, NOW), None);
+        assert_eq!(redeem(&mut challenges, &challenge.token, answer, NOW), Some(entity()));
+        assert_eq!(redeem(&mut challenges, &challenge.token, answer, NOW), None);
         let proof_of_work = issue(&challenges);
-        assert_eq!(challenges.redeem(&proof_of_work.token, answer, NOW), None);
+        assert_eq!(redeem(&mut challenges, &proof_of_work.token, answer, NOW), None);
+    }
+
+    #[test]
+    fn a_correct_answer_that_cannot_be_remembered_is_refused_rather_than_called_wrong() {
+        let mut challenges = challenges();
+        let challenge = issue(&challenges);
+        let end = NOW.after(Duration::from_secs(1));
+        challenges.answered.fill(end);
+        let (answer, wrong) = (nonce(&challenge, true), nonce(&challenge, false));
+        assert_eq!(challenges.redeem(&challenge.token, &answer, NOW), Err(Full));
+        assert_eq!(challenges.redeem(&challenge.token, &wrong, NOW), Ok(None));
+        assert_eq!(challenges.redeem(&challenge.token, &answer, end), Ok(Some(entity())));
     }
 
     #[test]

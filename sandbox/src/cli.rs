@@ -11,7 +11,7 @@ use esper_sandbox::{Console, Sandbox, SandboxBuilder};
 
 use self::policies::PoliciesCommand;
 
-/// A local Esper that really learns, for tests, examples and the desk.
+/// A local Esper that really learns, for tests, examples and development.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
-    /// Host beside this machine that a managed challenge may send visitors back to, repeatable
+    /// Host other than this machine that a managed challenge may send visitors back to, repeatable
     #[arg(long = "return-host", value_name = "HOST")]
     return_hosts: Vec<String>,
 
@@ -113,25 +113,33 @@ impl Cli {
     }
 
     pub(crate) fn builder(self) -> SandboxBuilder {
-        let builder = Sandbox::builder().listen(self.listen);
-        let builder = self.api_keys.into_iter().fold(builder, SandboxBuilder::api_key);
-        let builder = builder.challenge_lifetime(Duration::from_secs(self.challenge_lifetime));
-        let builder = self.return_hosts.into_iter().fold(builder, SandboxBuilder::return_host);
-        let builder = builder.console(self.console.into());
-        let builder = self.admin.into_iter().fold(builder, SandboxBuilder::admin);
-        let builder = self.policies.into_iter().fold(builder, SandboxBuilder::policies_file);
-        let builder = match self.public_url {
-            Some(url) => builder.public_url(url),
-            None => builder,
-        };
-        let builder = match self.challenge_difficulty {
-            Some(bits) => builder.challenge_difficulty(bits),
-            None => builder,
-        };
-        match self.requests_per_minute {
-            Some(requests) => builder.requests_per_minute(requests),
-            None => builder,
+        let lifetime = Duration::from_secs(self.challenge_lifetime);
+        let mut builder = Sandbox::builder()
+            .listen(self.listen)
+            .challenge_lifetime(lifetime)
+            .console(self.console.into());
+        for key in self.api_keys {
+            builder = builder.api_key(key);
         }
+        for host in self.return_hosts {
+            builder = builder.return_host(host);
+        }
+        if let Some(addr) = self.admin {
+            builder = builder.admin(addr);
+        }
+        if let Some(path) = self.policies {
+            builder = builder.policies_file(path);
+        }
+        if let Some(url) = self.public_url {
+            builder = builder.public_url(url);
+        }
+        if let Some(bits) = self.challenge_difficulty {
+            builder = builder.challenge_difficulty(bits);
+        }
+        if let Some(requests) = self.requests_per_minute {
+            builder = builder.requests_per_minute(requests);
+        }
+        builder
     }
 }
 

@@ -1,28 +1,33 @@
-//! Tell the time, in the one place that asks the operating system for it.
+//! The sandbox's own time, which can be moved on.
 //!
-//! Everything that waits, counts or expires takes a [`Moment`] as an argument and can therefore
-//! be tested without waiting.
+//! Everything that counts or expires takes a [`Moment`] as an argument and can therefore be tested
+//! without waiting. Time limits of connections are tokio's.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::tz::Offset;
 
 /// The time since the sandbox started, and what it was moved on by.
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    /// The time of day at [`Moment::START`].
+    time_of_start: Timestamp,
     ahead: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), ahead: AtomicU64::new(0) }
+        Self { started: Instant::now(), time_of_start: Timestamp::now(), ahead: AtomicU64::new(0) }
     }
 
     /// The present, which never goes back.
     pub(crate) fn now(&self) -> Moment {
-        Moment::START.after(self.started.elapsed()).after(self.ahead())
+        let ahead = Duration::from_nanos(self.ahead.load(Ordering::Relaxed));
+        Moment::START.after(self.started.elapsed()).after(ahead)
     }
 
     /// Moves the present on.
@@ -32,16 +37,29 @@ impl Clock {
         let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, moved);
     }
 
-    /// The calendar month in UTC, such as `2026-11`, by which usage is counted.
-    pub(crate) fn month(&self) -> String {
-        let ahead = SignedDuration::try_from(self.ahead()).unwrap_or(SignedDuration::MAX);
-        // Beyond the last month that there is a name for, it stays that month.
-        let now = Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX);
-        now.strftime("%Y-%m").to_string()
+    /// The time of day at a moment.
+    pub(crate) fn time_of(&self, moment: Moment) -> Timestamp {
+        let since_start = moment.since(Moment::START);
+        self.time_of_start.saturating_add(since_start).unwrap_or(self.time_of_start)
     }
 
-    fn ahead(&self) -> Duration {
-        Duration::from_nanos(self.ahead.load(Ordering::Relaxed))
+    /// The month of the present.
+    pub(crate) fn month(&self) -> Month {
+        let date = Offset::UTC.to_datetime(self.time_of(self.now()));
+        Month { year: date.year(), month: date.month() }
+    }
+}
+
+/// A calendar month in UTC, by which usage is counted. It reads `2026-11`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Month {
+    pub(crate) year: i16,
+    pub(crate) month: i8,
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
     }
 }
 
@@ -71,16 +89,14 @@ impl Moment {
     }
 }
 
+/// A time in seconds, rounded up: whoever waits for so long is not early.
+pub(crate) fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_clock_never_goes_back() {
-        let clock = Clock::start();
-        let first = clock.now();
-        assert!(clock.now() >= first);
-    }
 
     #[test]
     fn a_clock_is_moved_on_and_never_overflows() {
@@ -99,9 +115,8 @@ mod tests {
 
     #[test]
     fn a_month_is_named_by_year_and_number() {
-        let month = Clock::start().month();
-        let (year, number) = month.split_once('-').expect("a hyphen");
-        assert!(year.len() == 4 && year.parse::<u16>().is_ok(), "{month}");
-        assert!(number.len() == 2 && (1..=12).contains(&number.parse().unwrap_or(0)), "{month}");
+        assert_eq!(Month { year: 2026, month: 3 }.to_string(), "2026-03");
+        let now = Timestamp::now().strftime("%Y-%m").to_string();
+        assert!(Clock::start().month().to_string() >= now);
     }
 }

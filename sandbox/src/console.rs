@@ -3,22 +3,22 @@
 //! The page, and the stream that keeps it up to date, show one [`View`]. The page knows nothing else.
 
 mod host;
+pub(crate) mod journal;
 mod page;
 mod plot;
 mod view;
 mod viewers;
+mod words;
 
 use std::sync::Mutex;
-
-use jiff::Timestamp;
 
 pub(crate) use self::host::own_host;
 pub(crate) use self::page::{page, script, style};
 pub(crate) use self::plot::plot;
-pub(crate) use self::view::{Fault, Policy, Row, View, more};
-pub(crate) use self::viewers::{Curtain, Viewer, Viewers};
-use crate::clock::Moment;
-use crate::journal::Journal;
+pub(crate) use self::view::{FaultView, PolicyView, RowView, View};
+pub(crate) use self::viewers::{ShutdownSignal, Viewer, Viewers};
+pub(crate) use self::words::more;
+use crate::console::journal::Journal;
 
 /// Where there is a console: the page at `/` that shows what the sandbox sees and does.
 ///
@@ -31,7 +31,7 @@ pub enum Console {
     OnLoopback,
     /// On whatever address the sandbox listens, for everybody who can reach it.
     Always,
-    /// Nowhere; what happened is then not remembered either.
+    /// Nowhere. What happened is then not remembered for it; `Sandbox::requests` still is.
     Never,
 }
 
@@ -40,18 +40,10 @@ pub enum Console {
 pub(crate) struct ConsoleState {
     pub(crate) journal: Mutex<Journal>,
     pub(crate) viewers: Viewers,
-    /// The time of day at [`Moment::START`].
-    started: Timestamp,
 }
 
 impl ConsoleState {
-    /// Begins to remember, at the start of the sandbox's clock.
     pub(crate) fn new(viewers: Viewers) -> Self {
-        Self { journal: Mutex::new(Journal::new()), viewers, started: Timestamp::now() }
-    }
-
-    /// The time of day at a moment.
-    pub(crate) fn time_of(&self, moment: Moment) -> Timestamp {
-        self.started.saturating_add(moment.since(Moment::START)).unwrap_or(self.started)
+        Self { journal: Mutex::new(Journal::new()), viewers }
     }
 }

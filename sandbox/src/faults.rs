@@ -1,24 +1,28 @@
-//! Let calls go wrong on purpose: which faults are on, and which of them strikes a call.
+//! Faults on demand: which of them are on, and which hits a call.
 
+mod error;
 mod fault;
-mod inflict;
-mod operation;
+mod inject;
+mod status;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::HeaderMap;
 use serde::Serialize;
 
+pub use self::error::FaultError;
+pub use self::fault::Fault;
 use self::fault::Kind;
-pub use self::fault::{Fault, InvalidFault};
-pub(crate) use self::inflict::inflict;
-pub use self::operation::Operation;
+pub(crate) use self::inject::inject;
+pub use self::status::FaultStatus;
+use crate::lock::lock;
+use crate::operation::Operation;
 
 /// The faults of a sandbox.
 ///
 /// Clones are handles to the same faults. The first fault, in the order in which they were added,
-/// that is about a call and whose turn it is strikes the call; the others do not see it.
+/// that is about a call and whose turn it is hits the call; the others do not see it.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Mutex<List>>);
 
@@ -27,27 +31,9 @@ pub struct Faults(Arc<Mutex<List>>);
 #[serde(transparent)]
 pub struct FaultId(u64);
 
-/// A fault that was added, and what became of it.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct FaultStatus {
-    /// Its number.
-    pub id: FaultId,
-    /// The operation whose calls it strikes; all if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub operation: Option<Operation>,
-    /// What it does, in words.
-    pub does: String,
-    /// How many calls it struck.
-    pub hits: u64,
-    /// How many more it will strike; without end if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub left: Option<u64>,
-}
-
-/// What strikes a call.
+/// A fault that was selected for a call.
 #[derive(Debug)]
-struct Blow {
+struct Injection {
     fault: Fault,
     headers: HeaderMap,
 }
@@ -55,7 +41,7 @@ struct Blow {
 #[derive(Debug, Default)]
 struct List {
     last_id: u64,
-    /// Another after every change.
+    /// Increases with every change.
     version: u64,
     faults: Vec<Listed>,
 }
@@ -75,11 +61,11 @@ impl Faults {
     ///
     /// # Panics
     ///
-    /// Panics when the fault makes no sense; see [`try_add`](Self::try_add).
+    /// Panics if the fault is refused; see [`try_add`](Self::try_add).
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "few who add a fault ask for its number")]
     pub fn add(&self, fault: Fault) -> FaultId {
-        self.try_add(fault).unwrap_or_else(|invalid| panic!("this is no fault: {invalid}"))
+        self.try_add(fault).unwrap_or_else(|error| panic!("the fault is not added: {error}"))
     }
 
     /// Adds a fault behind those that are there.
@@ -88,7 +74,7 @@ impl Faults {
     ///
     /// Fails when a status, a header or a share is outside of its range, when headers are given
     /// to a fault that sends none, and when there are a thousand faults already.
-    pub fn try_add(&self, fault: Fault) -> Result<FaultId, InvalidFault> {
+    pub fn try_add(&self, fault: Fault) -> Result<FaultId, FaultError> {
         let headers = fault.check()?;
         let mut list = self.lock();
         // What is used up is kept to be looked at, but for no longer than there is room.
@@ -96,8 +82,7 @@ impl Faults {
             list.faults.retain(|listed| listed.left() != Some(0));
         }
         if list.faults.len() == CAPACITY {
-            let why = format!("there are {CAPACITY} of them already; clear some first");
-            return Err(InvalidFault::new("fault", why));
+            return Err(FaultError::TooMany);
         }
         list.last_id += 1;
         list.version += 1;
@@ -123,31 +108,31 @@ impl Faults {
         removed
     }
 
-    /// Removes all faults. Calls that were struck already stay so.
+    /// Removes all faults. Calls that were hit already stay so.
     pub fn clear(&self) {
         let mut list = self.lock();
         list.faults.clear();
         list.version += 1;
     }
 
-    /// A number that is another after every change, a hit among them.
+    /// Increases with every change, a hit among them.
     pub(crate) fn version(&self) -> u64 {
         self.lock().version
     }
 
-    /// Finds what strikes a call, and counts it.
-    fn strike(&self, operation: Operation) -> Option<Blow> {
+    /// Finds what hits a call, and counts it.
+    fn select(&self, operation: Operation) -> Option<Injection> {
         let List { faults, version, .. } = &mut *self.lock();
         let listed = faults.iter_mut().find_map(|listed| {
-            let struck = listed.is_about(operation) && listed.takes_its_turn();
-            struck.then_some(listed)
+            let hit = listed.is_about(operation) && listed.takes_its_turn();
+            hit.then_some(listed)
         })?;
         *version += 1;
-        Some(Blow { fault: listed.fault.clone(), headers: listed.headers.clone() })
+        Some(Injection { fault: listed.fault.clone(), headers: listed.headers.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -160,10 +145,10 @@ impl Listed {
         let turns = |calls: u64| {
             u128::from(calls) * u128::from(self.fault.share_in_millionths()) / 1_000_000
         };
-        let struck = turns(self.calls + 1) > turns(self.calls);
+        let hit = turns(self.calls + 1) > turns(self.calls);
         self.calls += 1;
-        self.hits += u64::from(struck);
-        struck
+        self.hits += u64::from(hit);
+        hit
     }
 
     fn left(&self) -> Option<u64> {
@@ -175,7 +160,7 @@ impl From<&Listed> for FaultStatus {
     fn from(listed: &Listed) -> Self {
         Self {
             id: listed.id,
-            operation: listed.fault.operation,
+            fault: listed.fault.clone(),
             does: listed.fault.to_string(),
             hits: listed.hits,
             left: listed.left(),
@@ -204,8 +189,8 @@ mod tests {
 
     const CHECK: Operation = Operation::CheckMitigation;
 
-    fn struck(faults: &Faults, operation: Operation, calls: u64) -> Vec<u64> {
-        (1..=calls).filter(|_| faults.strike(operation).is_some()).collect()
+    fn hit(faults: &Faults, operation: Operation, calls: u64) -> Vec<u64> {
+        (1..=calls).filter(|_| faults.select(operation).is_some()).collect()
     }
 
     #[test]
@@ -219,11 +204,11 @@ mod tests {
         ] {
             let faults = Faults::default();
             faults.add(Fault::silence().share(share));
-            assert_eq!(struck(&faults, CHECK, 12), expected, "{share}");
+            assert_eq!(hit(&faults, CHECK, 12), expected, "{share}");
         }
         let faults = Faults::default();
         faults.add(Fault::silence().share(0.29));
-        assert_eq!(struck(&faults, CHECK, 10_000).len(), 2900);
+        assert_eq!(hit(&faults, CHECK, 10_000).len(), 2900);
     }
 
     #[test]
@@ -231,7 +216,7 @@ mod tests {
         let faults = Faults::default();
         faults.add(Fault::silence().times(2));
         faults.add(Fault::reset().share(0.5).times(1));
-        assert_eq!(struck(&faults, CHECK, 9), [1, 2, 4]);
+        assert_eq!(hit(&faults, CHECK, 9), [1, 2, 4]);
         let list = faults.list();
         assert_eq!(list.iter().map(|fault| fault.hits).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(list.iter().map(|fault| fault.left).collect::<Vec<_>>(), [Some(0), Some(0)]);
@@ -243,9 +228,13 @@ mod tests {
         let usage = faults.add(Fault::silence().on(Operation::GetUsage));
         let all = faults.add(Fault::reset());
         for operation in Operation::ALL {
-            let blow = faults.strike(operation).expect("a blow");
+            let injection = faults.select(operation).expect("an injection");
             let expected = if operation == Operation::GetUsage { "silence" } else { "a reset" };
-            assert!(blow.fault.to_string().starts_with(expected), "{operation}: {}", blow.fault);
+            assert!(
+                injection.fault.to_string().starts_with(expected),
+                "{operation}: {}",
+                injection.fault
+            );
         }
         let hits = faults.list().into_iter().map(|fault| (fault.id, fault.hits));
         assert_eq!(hits.collect::<Vec<_>>(), [(usage, 1), (all, 4)]);
@@ -256,11 +245,11 @@ mod tests {
         let faults = Faults::default();
         let first = faults.add(Fault::silence());
         assert!(faults.remove(first) && !faults.remove(first));
-        assert!(faults.strike(CHECK).is_none());
+        assert!(faults.select(CHECK).is_none());
         let second = faults.add(Fault::silence());
         assert_ne!(first, second);
         faults.clear();
-        assert!(faults.strike(CHECK).is_none() && faults.list().is_empty());
+        assert!(faults.select(CHECK).is_none() && faults.list().is_empty());
     }
 
     #[test]
@@ -269,7 +258,7 @@ mod tests {
         for _ in 0..CAPACITY {
             faults.add(Fault::silence());
         }
-        assert_eq!(faults.try_add(Fault::silence()).expect_err("too many").member(), "fault");
+        assert_eq!(faults.try_add(Fault::silence()), Err(FaultError::TooMany));
         faults.clear();
         for _ in 0..=CAPACITY {
             faults.add(Fault::silence().times(0));

@@ -23,11 +23,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Keeps so many connections at a time, instead of 1,000.
+    /// How many connections are kept at a time. Default: 1,000.
     ///
-    /// One more makes that give way which has kept the sandbox waiting for longest, be it for a
-    /// request or for the rest of one. Where all of them wait for the sandbox, the new one waits
-    /// until one of them has its answer, or, after a second, makes the oldest give way.
+    /// For one more, the connection that has been idle, or sending a request, for longest is
+    /// closed. If all of them wait for an answer, the new one waits until one has it; after a
+    /// second the oldest is closed.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -47,8 +47,8 @@ impl Limits {
         self
     }
 
-    /// Keeps so many bytes of bodies at a time, instead of 64 MiB. When more come, the request
-    /// whose body has been under way for longest is answered with status 503.
+    /// How many bytes of bodies are kept at a time, by their lengths. Default: 64 MiB. When more
+    /// come, the request whose body has been under way for longest is answered with status 503.
     pub fn bodies(mut self, bytes: usize) -> Self {
         self.bodies = bytes;
         self

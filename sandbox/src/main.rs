@@ -28,9 +28,11 @@ fn main() -> ExitCode {
 
 /// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
 fn log_to_stderr(format: LogFormat) {
-    let wanted = std::env::var("RUST_LOG").ok().and_then(|targets| targets.parse().ok());
-    let targets =
-        wanted.unwrap_or_else(|| Targets::new().with_target("esper_sandbox", LevelFilter::INFO));
+    let wanted = std::env::var("RUST_LOG").ok().map(|targets| targets.parse()).transpose();
+    let targets = match &wanted {
+        Ok(Some(targets)) => Targets::clone(targets),
+        Ok(None) | Err(_) => Targets::new().with_target("esper_sandbox", LevelFilter::INFO),
+    };
     let colours = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
     let lines = match format {
@@ -38,6 +40,9 @@ fn log_to_stderr(format: LogFormat) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines).with(targets).init();
+    if let Err(error) = wanted {
+        warn!(%error, "RUST_LOG cannot be read; write it as esper_sandbox=debug");
+    }
 }
 
 fn run(cli: Cli) -> io::Result<()> {
@@ -56,7 +61,7 @@ fn serve(cli: Cli) -> io::Result<()> {
         let sandbox = cli.builder().start().await?;
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
-        while let Heard::ReadAgain = signals.next().await {
+        while let SignalEvent::ReadAgain = signals.next().await {
             if let Err(error) = sandbox.reload_policies() {
                 warn!(%error, "the policies stay as they were");
             }
@@ -108,7 +113,7 @@ Stop it with Ctrl-C.
 }
 
 /// What a signal asks for.
-enum Heard {
+enum SignalEvent {
     End,
     #[cfg_attr(windows, expect(dead_code, reason = "it has no such signal"))]
     ReadAgain,
@@ -134,7 +139,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalEvent {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -142,9 +147,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::End,
-            _ = self.terminate.recv() => Heard::End,
-            _ = hangup => Heard::ReadAgain,
+            _ = self.interrupt.recv() => SignalEvent::End,
+            _ = self.terminate.recv() => SignalEvent::End,
+            _ = hangup => SignalEvent::ReadAgain,
         }
     }
 }
@@ -159,8 +164,8 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalEvent {
         self.0.recv().await;
-        Heard::End
+        SignalEvent::End
     }
 }

@@ -4,7 +4,7 @@ mod raw;
 mod request;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -12,15 +12,16 @@ use axum::response::Response;
 
 use self::raw::Raw;
 pub use self::request::RecordedRequest;
-use crate::connections::Fate;
+use crate::http::connections::ResponseFault;
+use crate::lock::lock;
 use crate::service::Service;
 
 /// The last requests, in the order in which they arrived.
 #[derive(Debug, Default)]
-pub(crate) struct Recording(Mutex<Tape>);
+pub(crate) struct Recording(Mutex<RingBuffer>);
 
 #[derive(Debug, Default)]
-struct Tape {
+struct RingBuffer {
     /// How many there were in all.
     count: u64,
     last: VecDeque<Raw>,
@@ -34,7 +35,7 @@ pub(crate) async fn record(
 ) -> Response {
     let number = service.recording.arrives(&request);
     let response = next.run(request).await;
-    if response.extensions().get::<Fate>().is_none_or(|fate| fate.shows_status()) {
+    if response.extensions().get::<ResponseFault>().is_none_or(|fault| fault.shows_status()) {
         service.recording.is_answered(number, response.status().as_u16());
     }
     response
@@ -44,43 +45,43 @@ impl Recording {
     pub(crate) fn list(&self) -> Vec<RecordedRequest> {
         // Read outside of the lock, which every request waits for.
         let (first, raw) = {
-            let tape = self.tape();
-            (tape.first_number(), tape.last.clone())
+            let buffer = self.buffer();
+            (buffer.first_number(), buffer.last.clone())
         };
         (first..).zip(&raw).map(|(number, raw)| raw.read(number)).collect()
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.tape().count
+        self.buffer().count
     }
 
     /// Notes a request, and tells its number.
     fn arrives(&self, request: &Request) -> u64 {
-        let mut tape = self.tape();
-        let oldest = if tape.last.len() == CAPACITY { tape.last.pop_front() } else { None };
+        let mut buffer = self.buffer();
+        let oldest = if buffer.last.len() == CAPACITY { buffer.last.pop_front() } else { None };
         let mut raw = oldest.unwrap_or_default();
         raw.replace(request);
-        tape.last.push_back(raw);
-        tape.count += 1;
-        tape.count
+        buffer.last.push_back(raw);
+        buffer.count += 1;
+        buffer.count
     }
 
     fn is_answered(&self, number: u64, status: u16) {
-        let mut tape = self.tape();
-        // It may have left the tape since.
-        let place = number.checked_sub(tape.first_number());
+        let mut buffer = self.buffer();
+        // It may have left the buffer since.
+        let place = number.checked_sub(buffer.first_number());
         let place = place.and_then(|place| usize::try_from(place).ok());
-        if let Some(raw) = place.and_then(|place| tape.last.get_mut(place)) {
+        if let Some(raw) = place.and_then(|place| buffer.last.get_mut(place)) {
             raw.status = Some(status);
         }
     }
 
-    fn tape(&self) -> MutexGuard<'_, Tape> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn buffer(&self) -> MutexGuard<'_, RingBuffer> {
+        lock(&self.0)
     }
 }
 
-impl Tape {
+impl RingBuffer {
     fn first_number(&self) -> u64 {
         self.count - self.last.len() as u64 + 1
     }

@@ -1,20 +1,19 @@
 //! Try policies on their own, at times of one's choice.
 
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::analysis::{Analysis, Held};
 use crate::clock::Moment;
-use crate::error::ApiError;
-use crate::facts::Facts;
-use crate::policies::{PolicyError, PolicySet};
-use crate::policy::Remedy;
-use crate::wire::MitigationResponse;
+use crate::engine::attributes::Attributes;
+use crate::engine::policy::MitigationAction;
+use crate::engine::policy::PolicySet;
+use crate::engine::{ActiveMitigation, Analysis};
+use crate::policy_file::PolicyError;
+use crate::wire::{InvalidRequest, MitigationResponse, read};
 
 /// Policies without a server and without a clock: what would they decide, after these events?
 ///
@@ -36,7 +35,7 @@ use crate::wire::MitigationResponse;
 ///
 /// rehearsal.advance(Duration::from_secs(60));
 /// assert_eq!(rehearsal.decide(&request)?["action"], "allow");
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), esper_sandbox::InvalidRequest>(())
 /// ```
 pub struct Rehearsal {
     analysis: Analysis,
@@ -64,10 +63,10 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the event.
-    pub fn event(&mut self, event: &impl Serialize) -> io::Result<()> {
+    pub fn event(&mut self, event: &impl Serialize) -> Result<(), InvalidRequest> {
         let event = over_the_wire(event)?;
-        let facts = Facts::of_event(&event).map_err(refused)?;
-        self.analysis.observe(&facts, self.now);
+        let attributes = Attributes::of_event(&event)?;
+        self.analysis.observe(&attributes, self.now);
         // Nobody is told here what has ended.
         self.analysis.take_ended();
         Ok(())
@@ -78,11 +77,13 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the request.
-    pub fn pass(&mut self, request: &impl Serialize) -> io::Result<()> {
+    pub fn pass(&mut self, request: &impl Serialize) -> Result<(), InvalidRequest> {
         let request = over_the_wire(request)?;
-        let facts = Facts::of_request(&request).map_err(refused)?;
-        let held = self.analysis.standing(&facts, self.now).held;
-        if let Some(Held { entity, remedy: Remedy::Challenge(_), .. }) = held {
+        let attributes = Attributes::of_request(&request)?;
+        let mitigation = self.analysis.assess(&attributes, self.now).mitigation;
+        if let Some(ActiveMitigation { entity, action: MitigationAction::Challenge(_), .. }) =
+            mitigation
+        {
             self.analysis.lift_challenges(entity);
         }
         Ok(())
@@ -94,11 +95,12 @@ impl Rehearsal {
     /// # Errors
     ///
     /// Fails when the API would refuse the request.
-    pub fn decide(&self, request: &impl Serialize) -> io::Result<Value> {
+    pub fn decide(&self, request: &impl Serialize) -> Result<Value, InvalidRequest> {
         let request = over_the_wire(request)?;
-        let facts = Facts::of_request(&request).map_err(refused)?;
-        let response = MitigationResponse::from(self.analysis.standing(&facts, self.now));
-        Ok(serde_json::to_value(response)?)
+        let attributes = Attributes::of_request(&request)?;
+        let response = MitigationResponse::from(self.analysis.assess(&attributes, self.now));
+        // Its members are JSON already, so that it can be written.
+        Ok(serde_json::to_value(response).unwrap_or_default())
     }
 }
 
@@ -108,10 +110,9 @@ impl fmt::Debug for Rehearsal {
     }
 }
 
-fn over_the_wire<T: DeserializeOwned>(body: &impl Serialize) -> io::Result<T> {
-    Ok(serde_json::from_str(&serde_json::to_string(body)?)?)
-}
-
-fn refused(error: ApiError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, error.message().to_owned())
+/// A body as the API would read it.
+fn over_the_wire<T: DeserializeOwned>(body: &impl Serialize) -> Result<T, InvalidRequest> {
+    let json = serde_json::to_vec(body);
+    let json = json.map_err(|error| InvalidRequest::whole(format!("this is no JSON: {error}")))?;
+    read(&json)
 }

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::arrivals::TooFewEvents;
 use crate::builder::SandboxBuilder;
-use crate::console::Curtain;
+use crate::console::ShutdownSignal;
+use crate::engine::visitor::Visitor;
 use crate::faults::Faults;
-use crate::public_url::url_of;
+use crate::http::public_url::url_of;
+use crate::http::server::Server;
 use crate::recording::RecordedRequest;
-use crate::server::Server;
 use crate::service::Service;
-use crate::visitor::Visitor;
+use crate::service::accepted_events::TooFewEvents;
 
 /// A running stand-in for Esper.
 ///
@@ -26,15 +26,15 @@ use crate::visitor::Visitor;
 #[must_use = "the sandbox stops when it is dropped"]
 pub struct Sandbox {
     /// There is one if there is a console. It falls before the server stops.
-    curtain: Option<Curtain>,
-    server: Server,
+    pub(crate) shutdown: Option<ShutdownSignal>,
+    pub(crate) server: Server,
     /// The server's, where time limits are kept.
-    runtime: Handle,
-    service: Arc<Service>,
-    addr: SocketAddr,
-    admin: Option<SocketAddr>,
-    url: String,
-    api_key: String,
+    pub(crate) runtime: Handle,
+    pub(crate) service: Arc<Service>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) url: String,
+    pub(crate) api_key: String,
 }
 
 impl Sandbox {
@@ -80,7 +80,7 @@ impl Sandbox {
     /// Where the console is, if there is one: the page that shows what the sandbox sees and does.
     #[must_use]
     pub fn console_url(&self) -> Option<String> {
-        self.curtain.as_ref().map(|_| format!("{}/", self.url))
+        self.shutdown.as_ref().map(|_| format!("{}/", self.url))
     }
 
     /// The address that the sandbox listens on.
@@ -113,7 +113,8 @@ impl Sandbox {
         self.service.faults.clone()
     }
 
-    /// The requests that arrived, in their order: calls of operations, and of paths that are none.
+    /// The requests that arrived, in their order: calls to operations, and to unknown
+    /// paths.
     ///
     /// The last 1,000 are there; [`request_count`](Self::request_count) tells how many there were.
     #[must_use]
@@ -136,10 +137,10 @@ impl Sandbox {
         self.service.advance(span);
     }
 
-    /// Waits until so many events have been accepted since the start, for no longer than `limit`.
+    /// Waits until `count` events have been accepted since the start, for no longer than `limit`.
     ///
-    /// An event that is delivered again, under the same `Idempotency-Key`, counts once. It can be
-    /// awaited in any runtime.
+    /// An event that is delivered again, under the same `Idempotency-Key` or with the same `id`,
+    /// counts once. It can be awaited in any runtime.
     ///
     /// # Errors
     ///
@@ -174,10 +175,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn block(&self, visitor: impl Into<Visitor>) {
-        self.service.block(&visitor.into());
+        self.service.block(&visitor.into().target());
     }
 
     /// Challenges a visitor from now on with a proof of work, until it is solved or
@@ -185,10 +186,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn challenge(&self, visitor: impl Into<Visitor>) {
-        self.service.challenge(&visitor.into());
+        self.service.challenge(&visitor.into().target());
     }
 
     /// Lifts all that is in force against a visitor, with any user agent if none is named: what
@@ -197,10 +198,10 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Panics when the visitor's address is none.
+    /// Panics if the visitor's address is not an IP address.
     #[track_caller]
     pub fn lift(&self, visitor: impl Into<Visitor>) {
-        self.service.lift_all(&visitor.into());
+        self.service.lift_all(&visitor.into().target());
     }
 
     /// Reads the policy file again and applies it at once.
@@ -222,20 +223,8 @@ impl Sandbox {
     /// be awaited in any runtime. Dropping the sandbox stops it in the same way, but waits no
     /// longer than a moment for the end.
     pub async fn stop(self) {
-        drop(self.curtain);
+        drop(self.shutdown);
         self.server.stop().await;
-    }
-
-    pub(crate) fn new(
-        curtain: Option<Curtain>,
-        server: Server,
-        runtime: Handle,
-        service: Arc<Service>,
-        addr: SocketAddr,
-        admin: Option<SocketAddr>,
-        api_key: String,
-    ) -> Self {
-        Self { curtain, server, runtime, service, addr, admin, url: url_of(addr), api_key }
     }
 }
 

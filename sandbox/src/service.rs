@@ -2,36 +2,43 @@
 //!
 //! Holds all of the sandbox's state, asks the clock and hands the time on.
 
+pub(crate) mod accepted_events;
 mod console;
+pub(crate) mod idempotency;
+pub(crate) mod keys;
 mod managed;
 mod mitigations;
+mod rate_limit;
+pub(crate) mod usage;
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tracing::{error, info};
 
-pub(crate) use self::console::Edition;
+pub(crate) use self::console::ViewVersion;
 pub(crate) use self::managed::NoPage;
-use crate::analysis::{Analysis, Held, Standing};
-use crate::arrivals::Arrivals;
+use crate::challenge::managed::{Addressee, ManagedChallenges};
+use crate::challenge::single_use::Full;
 use crate::challenge::{Challenge, Challenges};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment, Month};
 use crate::console::ConsoleState;
-use crate::deliveries::{Deliveries, Delivery};
-use crate::entity::Entity;
-use crate::error::ApiError;
-use crate::facts::Facts;
+use crate::engine::attributes::Attributes;
+use crate::engine::entity::Entity;
+use crate::engine::policy::MitigationAction;
+use crate::engine::{ActiveMitigation, Analysis, Assessment};
 use crate::faults::Faults;
-use crate::keys::{ApiKeys, KeyId};
-use crate::managed::{Addressee, ManagedChallenges};
-use crate::policies::PolicySource;
-use crate::policy::Remedy;
-use crate::public_url::PublicUrl;
-use crate::rate_limit::RateLimit;
+use crate::http::error::ApiError;
+use crate::http::public_url::PublicUrl;
+use crate::lock::lock;
+use crate::policy_file::{Content, PolicySource};
 use crate::recording::Recording;
-use crate::usage::{Counts, Usage};
+use crate::service::accepted_events::AcceptedEvents;
+use crate::service::idempotency::{IdempotencyKey, IdempotencyStore};
+use crate::service::keys::{ApiKeys, KeyId};
+use crate::service::rate_limit::RateLimit;
+use crate::service::usage::{DecisionCounts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
 #[derive(Debug)]
@@ -39,57 +46,58 @@ pub(crate) struct Service {
     pub(crate) faults: Faults,
     pub(crate) recording: Recording,
     /// The events that were accepted.
-    pub(crate) accepted: Arrivals,
+    pub(crate) accepted: AcceptedEvents,
     clock: Clock,
     keys: ApiKeys,
     rate_limit: Option<Mutex<RateLimit>>,
-    deliveries: Mutex<Deliveries>,
+    idempotency: Mutex<IdempotencyStore>,
     source: PolicySource,
+    /// What the policy file had in it when it was last read.
+    content: Mutex<Content>,
     analysis: Mutex<Analysis>,
     challenges: Mutex<Challenges>,
     managed: Mutex<ManagedChallenges>,
-    public_url: PublicUrl,
+    pub(crate) public_url: PublicUrl,
     usage: Mutex<Usage>,
     console: Option<ConsoleState>,
+}
+
+/// What a service is made of.
+pub(crate) struct Parts {
+    pub(crate) keys: ApiKeys,
+    pub(crate) source: PolicySource,
+    pub(crate) challenges: Challenges,
+    pub(crate) managed: ManagedChallenges,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Told what happens, if there is one.
+    pub(crate) console: Option<ConsoleState>,
 }
 
 /// What is decided about a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
-    /// Whom it is about, if it has a challenge.
-    visitor: Option<Entity>,
-    pub(crate) standing: Standing,
-    /// There is one if the decision is to challenge.
-    pub(crate) challenge: Option<Challenge>,
-}
-
-impl Decision {
-    /// Whom a page for its challenge is for.
-    fn addressee(&self) -> Option<Addressee> {
-        let held = self.standing.held.as_ref();
-        Some(Addressee { visitor: self.visitor?, entity: held?.entity })
-    }
+    pub(crate) assessment: Assessment,
+    /// There is one if the decision is to challenge, with whom a page for it is for.
+    pub(crate) challenge: Option<(Challenge, Addressee)>,
 }
 
 impl Service {
-    pub(crate) fn new(
-        keys: ApiKeys,
-        source: PolicySource,
-        challenges: Challenges,
-        managed: ManagedChallenges,
-        public_url: PublicUrl,
-        requests_per_minute: Option<u32>,
-    ) -> io::Result<Self> {
-        let policies = source.read()?;
+    pub(crate) fn new(parts: Parts) -> io::Result<Self> {
+        let Parts { keys, source, challenges, managed, public_url, requests_per_minute, console } =
+            parts;
+        let mut content = Content::default();
+        let policies = source.read(&mut content)?;
         let clock = Clock::start();
         Ok(Self {
             faults: Faults::default(),
             recording: Recording::default(),
-            accepted: Arrivals::default(),
+            accepted: AcceptedEvents::default(),
             rate_limit: requests_per_minute
                 .map(|per_minute| Mutex::new(RateLimit::new(per_minute, keys.len()))),
-            deliveries: Mutex::new(Deliveries::new()),
+            idempotency: Mutex::new(IdempotencyStore::new()),
             source,
+            content: Mutex::new(content),
             analysis: Mutex::new(Analysis::new(policies)),
             challenges: Mutex::new(challenges),
             managed: Mutex::new(managed),
@@ -97,14 +105,8 @@ impl Service {
             usage: Mutex::new(Usage::new(keys.len(), clock.month())),
             keys,
             clock,
-            console: None,
+            console,
         })
-    }
-
-    /// Tells a console what happens.
-    pub(crate) fn with_console(mut self, console: Option<ConsoleState>) -> Self {
-        self.console = console;
-        self
     }
 
     /// Recognises a key.
@@ -123,21 +125,21 @@ impl Service {
     }
 
     /// Learns from an event; from the same delivery it learns once.
-    pub(crate) fn observe(&self, key: KeyId, deliveries: &[Delivery], facts: &Facts<'_>) {
-        let first = lock(&self.deliveries).is_first(key, deliveries, self.clock.now());
-        self.note_event(facts, !first);
+    pub(crate) fn observe(&self, key: KeyId, keys: &[IdempotencyKey], attributes: &Attributes<'_>) {
+        let first = lock(&self.idempotency).is_first(key, keys, self.clock.now());
+        self.note_event(attributes, !first);
         if !first {
             return;
         }
-        self.learn(facts);
+        self.learn(attributes);
         // Told last, so that whoever waited for it meets what was learnt from it.
         self.accepted.one_more();
     }
 
-    fn learn(&self, facts: &Facts<'_>) {
+    fn learn(&self, attributes: &Attributes<'_>) {
         let mut analysis = lock(&self.analysis);
         // The time is read under the lock, so that arrivals are in order.
-        let begun = analysis.observe(facts, self.clock.now());
+        let begun = analysis.observe(attributes, self.clock.now());
         drop(analysis);
         if let Some(begun) = begun {
             info!(entity = %begun.entity, reason = begun.reason(), "a mitigation begins");
@@ -148,42 +150,49 @@ impl Service {
     }
 
     /// Decides about a request by what was learnt; to decide teaches nothing.
-    pub(crate) fn decide(&self, key: KeyId, facts: &Facts<'_>) -> io::Result<Decision> {
+    pub(crate) fn decide(&self, key: KeyId, attributes: &Attributes<'_>) -> io::Result<Decision> {
         let now = self.clock.now();
-        let standing = lock(&self.analysis).standing(facts, now);
-        let challenge = match &standing.held {
-            Some(Held { entity, remedy: Remedy::Challenge(task), .. }) => {
-                Some(lock(&self.challenges).issue(*entity, task, now))
-            }
-            _ => None,
-        };
-        let challenge = challenge
-            .transpose()
-            .inspect_err(|error| error!(%error, "no challenge can be issued"))?;
-        let effect = standing.held.as_ref().map(|held| held.remedy.effect());
+        let assessment = lock(&self.analysis).assess(attributes, now);
+        let challenge = self.challenge_for(attributes, &assessment, now);
+        let challenge =
+            challenge.inspect_err(|error| error!(%error, "no challenge can be issued"))?;
         let mut usage = lock(&self.usage);
         // The month is read under the lock, so that none is followed by the one before it.
-        usage.record(key, effect, self.clock.month());
+        usage.record(key, assessment.action(), self.clock.month());
         drop(usage);
-        self.note_decision(facts, &standing);
-        // Only a page for a challenge has to know.
-        let visitor = facts.ip.filter(|_| challenge.is_some());
-        let visitor = visitor.map(|ip| Entity::visitor(ip, facts.user_agent));
-        Ok(Decision { visitor, standing, challenge })
+        self.note_decision(attributes, &assessment);
+        Ok(Decision { assessment, challenge })
+    }
+
+    fn challenge_for(
+        &self,
+        attributes: &Attributes<'_>,
+        assessment: &Assessment,
+        now: Moment,
+    ) -> io::Result<Option<(Challenge, Addressee)>> {
+        let Some(ActiveMitigation { entity, action: MitigationAction::Challenge(task), .. }) =
+            &assessment.mitigation
+        else {
+            return Ok(None);
+        };
+        let Some(ip) = attributes.ip else { return Ok(None) };
+        let challenge = lock(&self.challenges).issue(*entity, task, now)?;
+        let visitor = Entity::visitor(ip, attributes.user_agent);
+        Ok(Some((challenge, Addressee { visitor, entity: *entity })))
     }
 
     /// Accepts the answer to a challenge, which lifts the challenges of its entity.
-    pub(crate) fn redeem(&self, token: &str, response: &str) -> bool {
+    pub(crate) fn redeem(&self, token: &str, response: &str) -> Result<bool, Full> {
         let mut challenges = lock(&self.challenges);
         // The time is read under the lock: an answer that was forgotten has expired for all.
-        let solved = challenges.redeem(token, response, self.clock.now());
+        let solved = challenges.redeem(token, response, self.clock.now())?;
         drop(challenges);
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a challenge is passed");
             self.note_ended();
         }
-        solved.is_some()
+        Ok(solved.is_some())
     }
 
     /// Moves the clock on.
@@ -193,14 +202,9 @@ impl Service {
     }
 
     /// The decisions that a key received in the current period, with the period's name.
-    pub(crate) fn usage(&self, key: KeyId) -> (Counts, String) {
+    pub(crate) fn usage(&self, key: KeyId) -> (DecisionCounts, Month) {
         let mut usage = lock(&self.usage);
         let period = self.clock.month();
-        (*usage.of(key, period.clone()), period)
+        (*usage.of(key, period), period)
     }
-}
-
-/// Goes on after a panic: a count that is off by one serves a test better than a dead sandbox.
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

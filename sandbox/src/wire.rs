@@ -4,12 +4,20 @@
 //! `null` counts as missing. A member that the sandbox does not use is checked for its type. Members
 //! of any kind stay as they came, until a policy looks at one.
 
+mod json;
+pub(crate) mod member;
+mod response;
+
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+pub use self::json::InvalidRequest;
+pub(crate) use self::json::read;
+use crate::engine::Action;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct MitigationRequest {
@@ -36,14 +44,6 @@ pub(crate) struct MitigationResponse {
     pub(crate) redirect_url: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(crate) metadata: Map<String, Value>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Action {
-    Allow,
-    Challenge,
-    Block,
 }
 
 #[derive(Debug, Serialize)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::error::ApiError;
-use crate::faults::{Fault, Operation};
-use crate::member;
+use crate::faults::Fault;
+use crate::operation::Operation;
+use crate::wire::{InvalidRequest, member};
 
 /// A fault as the admin interface takes it.
 #[derive(Debug, Deserialize)]
@@ -25,16 +25,19 @@ pub(super) struct FaultSpec {
 }
 
 impl TryFrom<FaultSpec> for Fault {
-    type Error = ApiError;
+    type Error = InvalidRequest;
 
-    fn try_from(spec: FaultSpec) -> Result<Self, ApiError> {
+    fn try_from(spec: FaultSpec) -> Result<Self, InvalidRequest> {
         // What is misspelt would otherwise be a fault that does something else.
         if let Some(member) = spec.unknown.keys().next() {
-            return Err(ApiError::member(member, &format!("is not known; there are {MEMBERS}")));
+            return Err(InvalidRequest::of_member(
+                member,
+                &format!("is not known; there are {MEMBERS}"),
+            ));
         }
         let delay = spec.delay_ms.map(Duration::from_millis);
         let kind = member::required("fault", spec.fault)?;
-        let fault = match kind.as_str() {
+        let mut fault = match kind.as_str() {
             "delay" => Self::delay(member::required("delay_ms", delay)?),
             "status" => Self::status(member::required("status", spec.status)?),
             "html" => Self::html(member::required("status", spec.status)?),
@@ -43,27 +46,39 @@ impl TryFrom<FaultSpec> for Fault {
             "reset_in_body" => Self::reset_in_body(),
             "lost_answer" => Self::lost_answer(),
             "silence" => Self::silence(),
-            _ => return Err(ApiError::member("fault", &format!("is none of {KINDS}"))),
+            _ => {
+                return Err(InvalidRequest::of_member("fault", &format!("must be one of {KINDS}")));
+            }
         };
         if spec.status.is_some() && !matches!(kind.as_str(), "status" | "html") {
-            return Err(ApiError::member("status", "goes with the faults status and html alone"));
+            return Err(InvalidRequest::of_member(
+                "status",
+                "goes with the faults status and html alone",
+            ));
         }
-        let fault = match spec.operation.as_deref().map(operation).transpose()? {
-            Some(operation) => fault.on(operation),
-            None => fault,
-        };
-        let fault = spec.times.into_iter().fold(fault, Self::times);
-        let fault = spec.share.into_iter().fold(fault, Self::share);
-        let fault = delay.into_iter().fold(fault, Self::after);
-        let headers = spec.headers.unwrap_or_default();
-        Ok(headers.into_iter().fold(fault, |fault, (name, value)| fault.header(name, value)))
+        if let Some(name) = &spec.operation {
+            fault = fault.on(operation(name)?);
+        }
+        if let Some(times) = spec.times {
+            fault = fault.times(times);
+        }
+        if let Some(share) = spec.share {
+            fault = fault.share(share);
+        }
+        if let Some(delay) = delay {
+            fault = fault.after(delay);
+        }
+        for (name, value) in spec.headers.unwrap_or_default() {
+            fault = fault.header(name, value);
+        }
+        Ok(fault)
     }
 }
 
-fn operation(name: &str) -> Result<Operation, ApiError> {
+fn operation(name: &str) -> Result<Operation, InvalidRequest> {
     Operation::named(name).ok_or_else(|| {
         let names = Operation::ALL.map(Operation::name).join(", ");
-        ApiError::member("operation", &format!("is none of {names}"))
+        InvalidRequest::of_member("operation", &format!("must be one of {names}"))
     })
 }
 

@@ -1,10 +1,10 @@
 //! `esper-sandbox policies`: what can be done with policies without serving.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use esper_sandbox::{STARTER_POLICIES, check_policies, policy_schema};
+use esper_sandbox::{STARTER_POLICIES, check_policy_file, policy_schema};
 
 /// What to do about policies.
 #[derive(Args)]
@@ -21,23 +21,12 @@ pub(crate) struct PoliciesCommand {
 impl PoliciesCommand {
     pub(crate) fn run(&self) -> io::Result<()> {
         match &self.check {
-            Some(file) => check(file),
+            Some(file) => {
+                check_policy_file(file)?;
+                print(&format!("{} has no mistake\n", file.display()))
+            }
             None if self.schema => print(&format!("{}\n", policy_schema())),
             None => print(STARTER_POLICIES),
-        }
-    }
-}
-
-fn check(file: &Path) -> io::Result<()> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let why = format!("cannot read the policies in {}: {error}", file.display());
-        io::Error::new(error.kind(), why)
-    })?;
-    match check_policies(&text) {
-        Ok(()) => print(&format!("{} has no mistake\n", file.display())),
-        Err(error) => {
-            let why = format!("{}:{error}", file.display());
-            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         }
     }
 }

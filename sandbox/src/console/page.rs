@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde_json::{Map, Value};
 
 use super::View;
-use crate::html::{asset_of, escape, fill_with, html, shared};
+use crate::http::html::{asset_of, escape, fill_with, html, shared};
 
 /// The page that shows a view.
 pub(crate) fn page(view: &View) -> serde_json::Result<Response> {

@@ -4,13 +4,15 @@
 
 use std::fmt::Write as _;
 
-use super::view::{Minute, Plot, grouped};
+use super::view::{MinuteView, PlotView};
+use super::words::grouped;
 use crate::clock::Moment;
-use crate::journal::{Counts, Rates, SECONDS};
+use crate::console::journal::{Rates, SECONDS, TrafficCounts};
 
-pub(crate) fn plot(rates: &Rates, now: Moment) -> Plot {
-    let (mut seconds, mut minutes) = ([Counts::default(); WIDTH], [Counts::default(); 5]);
-    let mut sum = Counts::default();
+pub(crate) fn plot(rates: &Rates, now: Moment) -> PlotView {
+    let (mut seconds, mut minutes) =
+        ([TrafficCounts::default(); WIDTH], [TrafficCounts::default(); 5]);
+    let mut sum = TrafficCounts::default();
     for (ago, counts) in rates.since(now) {
         sum.add(counts);
         let ago = usize::try_from(ago).unwrap_or(usize::MAX);
@@ -25,11 +27,11 @@ pub(crate) fn plot(rates: &Rates, now: Moment) -> Plot {
     let most = seconds.iter().map(|s| s.events.max(s.decisions())).max().unwrap_or(0);
     let peak = seconds.iter().map(|second| second.events).max().unwrap_or(0);
     let top = round_up(most);
-    let area = |value: fn(&Counts) -> u64| format!("M0 100{}V100Z", steps(&seconds, top, value));
-    Plot {
-        events_path: format!("M0 {}{}", height(seconds[0].events, top), {
-            steps(&seconds, top, |second| second.events)
-        }),
+    let area =
+        |value: fn(&TrafficCounts) -> u64| format!("M0 100{}V100Z", steps(&seconds, top, value));
+    let events = steps(&seconds, top, |second| second.events);
+    PlotView {
+        events_path: format!("M0 {}{events}", height(seconds[0].events, top)),
         // Each covers the lower part of the one before it.
         blocked_path: area(|second| second.decisions()),
         challenged_path: area(|second| second.allowed + second.challenged),
@@ -52,8 +54,8 @@ pub(crate) fn plot(rates: &Rates, now: Moment) -> Plot {
     }
 }
 
-fn minute(ago: usize, counts: Counts) -> Minute {
-    Minute {
+fn minute(ago: usize, counts: TrafficCounts) -> MinuteView {
+    MinuteView {
         id: ago.to_string(),
         name: format!("{ago} to {}", ago + 1),
         events: grouped(counts.events),
@@ -64,7 +66,7 @@ fn minute(ago: usize, counts: Counts) -> Minute {
 }
 
 /// A stair over all seconds, with a step where the value changes.
-fn steps(seconds: &[Counts], top: u64, value: impl Fn(&Counts) -> u64) -> String {
+fn steps(seconds: &[TrafficCounts], top: u64, value: impl Fn(&TrafficCounts) -> u64) -> String {
     let mut path = String::new();
     let mut start = 0;
     for run in seconds.chunk_by(|one, next| value(one) == value(next)) {
@@ -123,7 +125,7 @@ mod tests {
     #[test]
     fn decisions_stand_on_one_another() {
         let mut rates = Rates::default();
-        *rates.at(at(0)) = Counts { events: 0, allowed: 1, challenged: 2, blocked: 3 };
+        *rates.at(at(0)) = TrafficCounts { events: 0, allowed: 1, challenged: 2, blocked: 3 };
         let plot = plot(&rates, at(1));
         assert_eq!(plot.allowed_path, "M0 100V100H299V90H300V100Z");
         assert_eq!(plot.challenged_path, "M0 100V100H299V70H300V100Z");

@@ -91,7 +91,7 @@ function blank(name, id) {
 }
 
 function placesIn(root) {
-  const inside = [...root.querySelectorAll("[data-text], [data-attrs]")];
+  const inside = [...root.querySelectorAll("[data-text], [data-time], [data-attrs]")];
   return root.matches("[data-attrs]") ? [root, ...inside] : inside;
 }
 
@@ -103,10 +103,13 @@ function fill(places, item) {
       const [name, member] = pair.split("=");
       if (place.getAttribute(name) !== item[member]) place.setAttribute(name, item[member]);
     }
-    if (text === undefined) continue;
-    const shown = text === "time" ? localTime(place.dateTime) : item[text];
-    if (place.textContent !== shown) place.textContent = shown;
+    if (place.dataset.time !== undefined) write(place, localTime(place.dateTime));
+    if (text !== undefined) write(place, item[text]);
   }
+}
+
+function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
 }
 
 function localTime(utc) {

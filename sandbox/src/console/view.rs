@@ -1,16 +1,12 @@
 //! What the console shows, in words: the page fills its places with these members by their names.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::analysis::{self, PolicyInForce};
+use super::words::{action, detail, grouped, span, title};
+use crate::console::journal::{self, Subject, excerpt};
+use crate::engine::{self, PolicySummary};
 use crate::faults::FaultStatus;
-use crate::journal::{self, Class, Place, What, Whose, excerpt};
-use crate::mitigation::Ending;
-use crate::policy::Effect;
-use crate::wire::Action;
 
 /// All that is shown at one moment.
 #[derive(Debug, Serialize)]
@@ -18,28 +14,28 @@ pub(crate) struct View {
     /// Where the sandbox is.
     pub(crate) url: String,
     #[serde(flatten)]
-    pub(crate) plot: Plot,
+    pub(crate) plot: PlotView,
     /// The newest first.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<RowView>,
     /// How many mitigations are in force.
     pub(crate) held: String,
     /// The newest mitigations in force, first the newest.
-    pub(crate) mitigations: Vec<InForce>,
+    pub(crate) mitigations: Vec<MitigationView>,
     /// How many more there are, if there are more.
     pub(crate) more: String,
     /// The policies in the order in which they are applied, as many as a person looks at.
-    pub(crate) policies: Vec<Policy>,
+    pub(crate) policies: Vec<PolicyView>,
     pub(crate) more_policies: String,
     /// Why the policies were refused when they were last read, if they were.
     pub(crate) mistake: String,
-    /// The faults in the order in which they strike, as many as a person looks at.
-    pub(crate) faults: Vec<Fault>,
+    /// The faults in the order in which they hit, as many as a person looks at.
+    pub(crate) faults: Vec<FaultView>,
     pub(crate) more_faults: String,
 }
 
 /// How much happened in the last minutes, as paths and as numbers.
 #[derive(Debug, Serialize)]
-pub(crate) struct Plot {
+pub(crate) struct PlotView {
     pub(crate) events_path: String,
     pub(crate) allowed_path: String,
     pub(crate) challenged_path: String,
@@ -52,11 +48,11 @@ pub(crate) struct Plot {
     pub(crate) blocked: String,
     /// The plot in a sentence.
     pub(crate) label: String,
-    pub(crate) minutes: Vec<Minute>,
+    pub(crate) minutes: Vec<MinuteView>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Minute {
+pub(crate) struct MinuteView {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) events: String,
@@ -67,7 +63,7 @@ pub(crate) struct Minute {
 
 /// Something that happened.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct RowView {
     id: String,
     /// Which colour it has.
     tone: &'static str,
@@ -85,10 +81,10 @@ pub(crate) struct Row {
 
 /// A mitigation in force.
 #[derive(Debug, Serialize)]
-pub(crate) struct InForce {
+pub(crate) struct MitigationView {
     id: String,
     tone: &'static str,
-    effect: &'static str,
+    action: &'static str,
     entity: String,
     reason: String,
     remaining: String,
@@ -98,18 +94,18 @@ pub(crate) struct InForce {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Policy {
+pub(crate) struct PolicyView {
     /// Its name, which no other has.
     id: String,
     tone: &'static str,
-    effect: &'static str,
+    action: &'static str,
     /// The beginning of a policy file with nothing but this policy.
     definition: String,
 }
 
 /// A fault that is on, or was until it was used up.
 #[derive(Debug, Serialize)]
-pub(crate) struct Fault {
+pub(crate) struct FaultView {
     id: String,
     tone: &'static str,
     operation: String,
@@ -119,15 +115,15 @@ pub(crate) struct Fault {
     hits: String,
 }
 
-impl Row {
+impl RowView {
     /// Puts a row of the journal into words, which began at that time of day.
     pub(crate) fn new(row: &journal::Row, at: Timestamp) -> Self {
-        let (visitor, user_agent) = match &row.whose {
-            Whose::Visitor(visitor) => (visitor.ip.to_string(), visitor.user_agent.clone()),
-            Whose::Entity(label) => (label.clone(), String::new()),
-            Whose::Policies(file) => (file.clone(), String::new()),
-            Whose::Nobody => ("no address".to_owned(), String::new()),
-            Whose::Others => ("other visitors".to_owned(), String::new()),
+        let (visitor, user_agent) = match &row.subject {
+            Subject::Visitor(visitor) => (visitor.ip.to_string(), visitor.user_agent.clone()),
+            Subject::Entity(label) => (label.clone(), String::new()),
+            Subject::Policies(file) => (file.clone(), String::new()),
+            Subject::Nobody => ("no address".to_owned(), String::new()),
+            Subject::Others => ("other visitors".to_owned(), String::new()),
         };
         let (what, tone) = title(&row.what);
         let (detail, note) = detail(&row.what);
@@ -146,162 +142,57 @@ impl Row {
     }
 }
 
-impl From<analysis::InForce> for InForce {
-    fn from(held: analysis::InForce) -> Self {
-        let (effect, tone) = effect(held.effect);
-        let entity = excerpt(&held.entity, LONGEST);
-        let policy = held.policy.as_deref().unwrap_or("what was put by hand");
+impl From<engine::MitigationSummary> for MitigationView {
+    fn from(mitigation: engine::MitigationSummary) -> Self {
+        let (action, tone) = action(mitigation.kind);
+        let entity = excerpt(&mitigation.entity, LONGEST);
+        let policy = mitigation.policy.as_deref().unwrap_or("what was put by hand");
         Self {
-            id: held.id.to_string(),
+            id: mitigation.id.to_string(),
             tone,
-            effect,
-            lift: format!("console/mitigations/{}/lift", held.id),
+            action,
+            lift: format!("console/mitigations/{}/lift", mitigation.id),
             label: format!("Lift {policy} of {entity}"),
             entity,
-            reason: excerpt(&held.reason, LONGEST),
-            remaining: held
+            reason: excerpt(&mitigation.reason, LONGEST),
+            remaining: mitigation
                 .remaining
                 .map_or("until it is lifted".to_owned(), |left| format!("{} left", span(left))),
         }
     }
 }
 
-impl From<PolicyInForce> for Policy {
-    fn from(policy: PolicyInForce) -> Self {
-        let (effect, tone) = effect(policy.effect);
+impl From<PolicySummary> for PolicyView {
+    fn from(policy: PolicySummary) -> Self {
+        let (action, tone) = action(policy.kind);
         let definition = policy.definition.trim();
         let lines = definition.lines().take(MOST_LINES);
         let mut shown: Vec<_> = lines.map(|line| excerpt(line, LONGEST)).collect();
         if definition.lines().count() > MOST_LINES {
             shown.push("…".to_owned());
         }
-        Self { id: policy.name, tone, effect, definition: shown.join("\n") }
+        Self { id: policy.name, tone, action, definition: shown.join("\n") }
     }
 }
 
-impl From<FaultStatus> for Fault {
+impl From<FaultStatus> for FaultView {
     fn from(fault: FaultStatus) -> Self {
-        let left = match fault.left {
+        let left = match fault.left() {
             None => String::new(),
             Some(0) => ", used up".to_owned(),
             Some(left) => format!(", {} left", grouped(left)),
         };
         Self {
-            id: fault.id.to_string(),
-            tone: if fault.left == Some(0) { "event" } else { "block" },
-            operation: fault.operation.map_or("every operation".to_owned(), |it| it.to_string()),
-            does: excerpt(&fault.does, LONGEST),
+            id: fault.id().to_string(),
+            tone: if fault.left() == Some(0) { "event" } else { "block" },
+            operation: fault.operation().map_or("every operation".to_owned(), |it| it.to_string()),
+            does: excerpt(fault.does(), LONGEST),
             hits: format!(
                 "{} {}{left}",
-                grouped(fault.hits),
-                if fault.hits == 1 { "hit" } else { "hits" }
+                grouped(fault.hits()),
+                if fault.hits() == 1 { "hit" } else { "hits" }
             ),
         }
-    }
-}
-
-/// Says how many more there are than are shown, if there are more.
-pub(crate) fn more(shown: usize, all: usize, which: &str) -> String {
-    match all.saturating_sub(shown) {
-        0 => String::new(),
-        more => format!("and {more} {which}"),
-    }
-}
-
-/// What is done, and its colour.
-fn effect(effect: Effect) -> (&'static str, &'static str) {
-    match effect {
-        Effect::Monitor => ("monitor", "event"),
-        Effect::Challenge => ("challenge", "challenge"),
-        Effect::Block => ("block", "block"),
-    }
-}
-
-/// What a row is, and its colour.
-fn title(what: &What) -> (&'static str, &'static str) {
-    match what {
-        What::Event { .. } | What::Many(Class::Event) => ("event", "event"),
-        What::Decision { action, .. } => match action {
-            Action::Allow => ("allowed", "allow"),
-            Action::Challenge => ("challenged", "challenge"),
-            Action::Block => ("blocked", "block"),
-        },
-        What::Many(Class::Allowed) => ("allowed", "allow"),
-        What::Many(Class::Mitigated) => ("mitigated", "block"),
-        What::Begun { .. } | What::Ended { .. } | What::Many(Class::Mitigation) => {
-            ("mitigation", "mitigation")
-        }
-        What::Reload { mistake: Some(_) } => ("refused", "block"),
-        What::Reload { mistake: None } | What::Many(Class::Reload) => ("policies", "mitigation"),
-    }
-}
-
-/// What is to be said about it, and what beside that.
-fn detail(what: &What) -> (String, String) {
-    match what {
-        What::Event { kind, place, repeated } => {
-            let repeated = if *repeated { "delivered before, not counted again" } else { "" };
-            (joined(&[kind, &place.shown]), joined(&[others(place), repeated]))
-        }
-        What::Decision { place, reason, policy, monitor, score, .. } => {
-            // Reasons that begin with their policy need not say it again.
-            let policy = policy.as_ref().filter(|policy| !reason.starts_with(policy.as_str()));
-            let policy = policy.map(|policy| format!("policy {policy},")).unwrap_or_default();
-            let monitor = monitor.as_ref().map(|policy| format!("monitored by {policy},"));
-            let score = format!("score {score:.0}");
-            let note = joined(&[others(place), &policy, &monitor.unwrap_or_default(), &score]);
-            (joined(&[&place.shown, reason]), note)
-        }
-        What::Begun { reason } => (reason.clone(), "begins".to_owned()),
-        What::Ended { policy, how } => {
-            let how = match how {
-                Ending::Passed => "is over, a challenge was passed",
-                Ending::Lifted => "is lifted by hand",
-                Ending::Expired => "has expired",
-                Ending::Withdrawn => "is over, its policy is in force no more",
-                Ending::GaveWay => "is over, it gave way to newer ones",
-            };
-            let what =
-                policy.as_ref().map_or("put by hand".to_owned(), |it| format!("policy {it}"));
-            (what, how.to_owned())
-        }
-        What::Reload { mistake: None } => ("are read again".to_owned(), "and in force".to_owned()),
-        What::Reload { mistake: Some(mistake) } => {
-            (mistake.clone(), "so the policies stay as they were".to_owned())
-        }
-        What::Many(_) => ("more visitors at once than have a row here".to_owned(), String::new()),
-    }
-}
-
-fn others(place: &Place) -> &'static str {
-    if place.others { "and other paths" } else { "" }
-}
-
-fn joined(texts: &[&str]) -> String {
-    let texts: Vec<_> = texts.iter().copied().filter(|text| !text.is_empty()).collect();
-    texts.join(" ")
-}
-
-/// A number with its thousands apart.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A time that is left, rounded up so that 0 is over.
-fn span(left: Duration) -> String {
-    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    match seconds {
-        0..=120 => format!("{seconds} s"),
-        121..=7200 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -310,29 +201,3 @@ const LONGEST: usize = 160;
 
 /// The most lines of a policy's definition.
 const MOST_LINES: usize = 40;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
-
-    #[test]
-    fn what_is_left_is_rounded_up() {
-        for (millis, text) in [
-            (0, "0 s"),
-            (1, "1 s"),
-            (59_001, "60 s"),
-            (121_000, "2 min 1 s"),
-            (7_200_000, "120 min 0 s"),
-            (7_200_001, "2 h 0 min"),
-        ] {
-            assert_eq!(span(Duration::from_millis(millis)), text, "{millis} ms");
-        }
-    }
-}

@@ -1,17 +1,21 @@
 //! Say what goes wrong, with which calls, and how often.
 
-use std::error::Error;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Operation;
+use serde::{Serialize, Serializer};
+
+use super::FaultError;
+use crate::clock::whole_seconds;
+use crate::operation::Operation;
 
 /// Something that goes wrong with a call.
 ///
-/// Without more words it strikes every call of every operation, until it is removed:
+/// Without more words it hits every call of every operation, until it is removed:
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,13 +39,6 @@ pub struct Fault {
     headers: Vec<(String, String)>,
 }
 
-/// Why a fault makes no sense.
-#[derive(Debug)]
-pub struct InvalidFault {
-    member: &'static str,
-    why: String,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Delay,
@@ -54,6 +51,29 @@ pub(super) enum Kind {
     Silence,
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Status(_) => "status",
+            Self::Html(_) => "html",
+            Self::Truncated => "truncated",
+            Self::Reset => "reset",
+            Self::ResetInBody => "reset_in_body",
+            Self::LostAnswer => "lost_answer",
+            Self::Silence => "silence",
+        }
+    }
+
+    /// Whether the call is processed all the same.
+    pub(super) fn is_processed(self) -> bool {
+        match self {
+            Self::Delay | Self::Truncated | Self::ResetInBody | Self::LostAnswer => true,
+            Self::Status(_) | Self::Html(_) | Self::Reset | Self::Silence => false,
+        }
+    }
+}
+
 impl Fault {
     /// The ordinary answer, late. The call is processed as it arrives, so that it counts even if
     /// the caller does not wait for the answer.
@@ -61,14 +81,15 @@ impl Fault {
         Self::new(Kind::Delay).after(delay)
     }
 
-    /// A status between 200 and 599 with the documented error body, whose `code` is `fault`. The
-    /// call is not processed; not even its key is looked at.
+    /// A status between 200 and 599 with the documented error body, whose `code` is `fault`; 204
+    /// and 304 have no body, as HTTP says. The call is not processed; not even its key is looked
+    /// at.
     pub fn status(status: u16) -> Self {
         Self::new(Kind::Status(status))
     }
 
-    /// A status between 200 and 599 with a page of HTML, as a proxy sends. The call is not
-    /// processed.
+    /// A status between 200 and 599 with a page of HTML, as a proxy sends; 204 and 304 have none.
+    /// The call is not processed.
     pub fn html(status: u16) -> Self {
         Self::new(Kind::Html(status))
     }
@@ -116,19 +137,19 @@ impl Fault {
         }
     }
 
-    /// Strikes calls of this operation alone.
+    /// Hits calls of this operation alone.
     pub fn on(mut self, operation: Operation) -> Self {
         self.operation = Some(operation);
         self
     }
 
-    /// Strikes so many calls, and then no more.
+    /// Hits the next `calls` calls, and then no more.
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);
         self
     }
 
-    /// Strikes this share of the calls, from 0.0 to 1.0, spread evenly and always in the same way:
+    /// Hits this share of the calls, from 0.0 to 1.0, spread evenly and always in the same way:
     /// 0.25 is every fourth call, beginning with the fourth. A share is exact to a millionth.
     pub fn share(mut self, share: f64) -> Self {
         self.share = share;
@@ -150,25 +171,25 @@ impl Fault {
 
     /// Asks the caller to wait, with a `Retry-After` in seconds, rounded up.
     pub fn retry_after(self, wait: Duration) -> Self {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole_seconds(wait);
         self.header(RETRY_AFTER.as_str(), seconds.to_string())
     }
 
     /// Refuses what makes no sense, and reads the headers.
-    pub(super) fn check(&self) -> Result<HeaderMap, InvalidFault> {
+    pub(super) fn check(&self) -> Result<HeaderMap, FaultError> {
         match self.kind {
             Kind::Status(status) | Kind::Html(status) if !(200..600).contains(&status) => {
-                return Err(InvalidFault::new("status", "must be between 200 and 599"));
+                return Err(FaultError::invalid("status", "must be between 200 and 599"));
             }
             Kind::Status(_) | Kind::Html(_) => {}
             _ if !self.headers.is_empty() => {
-                return Err(InvalidFault::new("headers", "go with a status or a page alone"));
+                return Err(FaultError::invalid("headers", "go with a status or a page alone"));
             }
             _ => {}
         }
         // Not a number is outside of every range.
         if !(0.0..=1.0).contains(&self.share) {
-            return Err(InvalidFault::new("share", "must be between 0 and 1"));
+            return Err(FaultError::invalid("share", "must be between 0 and 1"));
         }
         self.headers.iter().map(|(name, value)| header(name, value)).collect()
     }
@@ -206,39 +227,52 @@ impl fmt::Display for Fault {
     }
 }
 
-impl InvalidFault {
-    pub(super) fn new(member: &'static str, why: impl Into<String>) -> Self {
-        Self { member, why: why.into() }
-    }
-
-    /// What of the fault is wrong, as the admin interface calls it.
-    #[must_use]
-    pub fn member(&self) -> &'static str {
-        self.member
-    }
-
-    pub(crate) fn why(&self) -> &str {
-        &self.why
-    }
-}
-
-impl fmt::Display for InvalidFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.member, self.why)
+/// The members that the admin interface takes.
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let members = Members {
+            fault: self.kind.name(),
+            operation: self.operation,
+            times: self.times,
+            share: (self.share < 1.0).then_some(self.share),
+            delay_ms: (!self.delay.is_zero()).then_some(self.delay.as_millis()),
+            status: match self.kind {
+                Kind::Status(status) | Kind::Html(status) => Some(status),
+                _ => None,
+            },
+            headers: headers.collect(),
+        };
+        members.serialize(serializer)
     }
 }
 
-impl Error for InvalidFault {}
+#[derive(Serialize)]
+struct Members<'a> {
+    fault: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<Operation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'a str>,
+}
 
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidFault> {
-    let invalid = |why| InvalidFault::new("headers", why);
-    let name = HeaderName::try_from(name).map_err(|_| invalid("a name is no name of a header"))?;
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), FaultError> {
+    let invalid = |why| FaultError::invalid("headers", why);
+    let name = HeaderName::try_from(name).map_err(|_| invalid("invalid header name"))?;
     // They say where the answer ends, which the server knows better.
     if [CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
         return Err(invalid("Content-Length and Transfer-Encoding are the server's to set"));
     }
     let value = HeaderValue::try_from(value);
-    Ok((name, value.map_err(|_| invalid("a value fits into no header"))?))
+    Ok((name, value.map_err(|_| invalid("invalid header value"))?))
 }
 
 #[cfg(test)]
@@ -258,7 +292,8 @@ mod tests {
             (Fault::status(500).header("a", "b\r\nc: d"), "headers"),
             (Fault::status(500).header("content-length", "1"), "headers"),
         ] {
-            assert_eq!(fault.check().expect_err(member).member(), member, "{fault:?}");
+            let error = fault.check().expect_err(member).to_string();
+            assert!(error.starts_with(&format!("{member}: ")), "{fault:?}: {error}");
         }
     }
 
@@ -274,5 +309,7 @@ mod tests {
     fn a_wait_is_rounded_up_to_seconds() {
         let headers = Fault::status(429).retry_after(Duration::from_millis(1001)).check();
         assert_eq!(headers.expect("headers")[RETRY_AFTER], "2");
+        let headers = Fault::status(429).retry_after(Duration::MAX).check();
+        assert_eq!(headers.expect("headers")[RETRY_AFTER], u64::MAX.to_string());
     }
 }

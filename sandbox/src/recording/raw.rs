@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
 
 use super::RecordedRequest;
-use crate::body;
-use crate::faults::Operation;
+use crate::http::body;
+use crate::operation::Operation;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Raw {
@@ -52,7 +52,7 @@ impl Raw {
     }
 }
 
-/// Writes the headers without keys, as many as fit.
+/// Writes the headers without keys, except those that no longer fit.
 fn write_lines(headers: &HeaderMap, lines: &mut String) {
     for (name, value) in headers {
         if KEYS.contains(&name.as_str()) {
@@ -60,7 +60,7 @@ fn write_lines(headers: &HeaderMap, lines: &mut String) {
         }
         let value = String::from_utf8_lossy(value.as_bytes());
         if lines.len() + name.as_str().len() + value.len() > LONGEST_HEADERS {
-            break;
+            continue;
         }
         for part in [name.as_str(), ": ", &value, "\n"] {
             lines.push_str(part);
@@ -79,3 +79,20 @@ const LONGEST_HEADERS: usize = 8 * 1024;
 
 /// The longest body that is kept, in bytes.
 const LONGEST_BODY: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn a_header_that_does_not_fit_hides_none_of_the_others() {
+        let request = Request::get("/").header("long", "x".repeat(LONGEST_HEADERS));
+        let request = request.header("short", "y").body(Body::empty()).expect("a request");
+        let mut raw = Raw::default();
+        raw.replace(&request);
+        let recorded = raw.read(1);
+        assert_eq!(recorded.headers().collect::<Vec<_>>(), [("short", "y")]);
+    }
+}

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::faults::Operation;
+use crate::operation::Operation;
 
 /// A request that arrived, and what it was answered with.
 #[derive(Clone, Debug, Serialize)]

@@ -6,19 +6,18 @@ use std::path::Path;
 
 use url::Host;
 
-use super::{Service, lock};
-use crate::analysis::Standing;
+use super::Service;
 use crate::clock::Moment;
-use crate::console::{ConsoleState, Fault, Policy, Row, View, more, plot};
-use crate::facts::Facts;
-use crate::journal::{Journal, Verdict, second};
-use crate::mitigation::Mitigation;
-use crate::policy::Effect;
-use crate::wire::Action;
+use crate::console::journal::{Journal, Verdict, second};
+use crate::console::{ConsoleState, FaultView, PolicyView, RowView, View, more, plot};
+use crate::engine::Assessment;
+use crate::engine::attributes::Attributes;
+use crate::engine::mitigation::Mitigation;
+use crate::lock::lock;
 
 /// What tells one view from the next; whoever saw one need not see it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Edition {
+pub(crate) struct ViewVersion {
     journal: u64,
     faults: u64,
     /// Differs while anything in the view moves with the time.
@@ -36,20 +35,21 @@ impl Service {
         self.public_url.has_host(host)
     }
 
-    /// What there is to see, unless it is the edition that was seen.
-    pub(crate) fn look(&self, seen: Option<Edition>) -> Option<(View, Edition)> {
+    /// What there is to see, unless it is the version that was seen.
+    pub(crate) fn look(&self, seen: Option<ViewVersion>) -> Option<(View, ViewVersion)> {
         let console = self.console()?;
-        let (mitigations, held) = self.in_force();
+        let (mitigations, in_force) = self.in_force(SHOWN);
         let faults = self.faults.version();
         let journal = lock(&console.journal);
         let now = self.clock.now();
-        let moves = held > 0 || !journal.rates().is_quiet(now);
+        let moves = in_force > 0 || !journal.rates().is_quiet(now);
         let second = moves.then(|| second(now));
-        let edition = Edition { journal: journal.version(), faults, second };
-        if seen == Some(edition) {
+        let version = ViewVersion { journal: journal.version(), faults, second };
+        if seen == Some(version) {
             return None;
         }
-        let rows = journal.rows().rev().map(|row| Row::new(row, console.time_of(row.at))).collect();
+        let rows =
+            journal.rows().rev().map(|row| RowView::new(row, self.clock.time_of(row.at))).collect();
         let plot = plot(journal.rates(), now);
         let mistake = journal.mistake().unwrap_or_default().to_owned();
         drop(journal);
@@ -58,41 +58,38 @@ impl Service {
             url: self.public_url.with_path("").unwrap_or_default(),
             plot,
             rows,
-            held: held.to_string(),
-            more: more(mitigations.len(), held, "that began before these"),
+            held: in_force.to_string(),
+            more: more(mitigations.len(), in_force, "that began before these"),
             mitigations: mitigations.into_iter().map(Into::into).collect(),
             more_policies: more(SHOWN, policies.len(), "further policies"),
-            policies: policies.into_iter().take(SHOWN).map(Policy::from).collect(),
+            policies: policies.into_iter().take(SHOWN).map(PolicyView::from).collect(),
             mistake,
             more_faults: more(SHOWN, faults.len(), "further faults"),
-            faults: faults.into_iter().take(SHOWN).map(Fault::from).collect(),
+            faults: faults.into_iter().take(SHOWN).map(FaultView::from).collect(),
         };
-        Some((view, edition))
+        Some((view, version))
     }
 
-    pub(super) fn note_event(&self, facts: &Facts<'_>, repeated: bool) {
-        let kind = facts.kind.unwrap_or_default();
-        self.note(|journal, now| journal.event(facts.into(), kind, repeated, now));
+    pub(super) fn note_event(&self, attributes: &Attributes<'_>, repeated: bool) {
+        let kind = attributes.kind.unwrap_or_default();
+        self.note(|journal, now| journal.event(attributes.into(), kind, repeated, now));
     }
 
-    pub(super) fn note_decision(&self, facts: &Facts<'_>, standing: &Standing) {
-        let (held, monitored) = (standing.held.as_ref(), standing.monitored.as_ref());
+    pub(super) fn note_decision(&self, attributes: &Attributes<'_>, assessment: &Assessment) {
+        let (mitigation, monitored) =
+            (assessment.mitigation.as_ref(), assessment.monitored.as_ref());
         let verdict = Verdict {
-            action: match held.map(|held| held.remedy.effect()) {
-                None | Some(Effect::Monitor) => Action::Allow,
-                Some(Effect::Challenge) => Action::Challenge,
-                Some(Effect::Block) => Action::Block,
-            },
-            reason: held.map(|held| held.reason.as_str()),
-            policy: held.and_then(|held| held.policy.as_deref()),
+            action: assessment.action(),
+            reason: mitigation.map(|mitigation| mitigation.reason.as_str()),
+            policy: mitigation.and_then(|mitigation| mitigation.policy.as_deref()),
             monitor: monitored.map(|monitored| monitored.policy.as_str()),
-            score: standing.score,
+            score: assessment.score,
         };
-        self.note(|journal, now| journal.decision(facts.into(), verdict, now));
+        self.note(|journal, now| journal.decision(attributes.into(), verdict, now));
     }
 
-    pub(super) fn note_begun(&self, held: &Mitigation) {
-        self.note(|journal, now| journal.begun(held, now));
+    pub(super) fn note_begun(&self, mitigation: &Mitigation) {
+        self.note(|journal, now| journal.begun(mitigation, now));
     }
 
     /// Notes which mitigations have ended. Nobody else has to know, so it may be done later.
@@ -121,5 +118,5 @@ impl Service {
     }
 }
 
-/// The most policies, and the most faults, that a view shows.
+/// The most of each list that a view shows.
 const SHOWN: usize = 50;

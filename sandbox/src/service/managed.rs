@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use tracing::{error, info};
 use url::Url;
 
-use super::{Decision, Service, lock};
-use crate::challenge::{Challenge, Puzzle};
-use crate::entity::Entity;
-use crate::managed::{Closed, NotAllowed, Task, Unproven};
+use super::{Decision, Service};
+use crate::challenge::Puzzle;
+use crate::challenge::managed::{Closed, NotAllowed, PageTask, Unproven};
+use crate::challenge::single_use::Full;
+use crate::engine::entity::Entity;
+use crate::lock::lock;
 
 /// Why a challenge has no page.
 #[derive(Debug)]
@@ -26,15 +28,11 @@ impl Service {
         return_url: &Url,
     ) -> Result<Option<String>, NoPage> {
         // A page solves proofs of work alone.
-        let Some(Challenge { puzzle: Puzzle::ProofOfWork { difficulty, .. }, .. }) =
-            &decision.challenge
-        else {
-            return Ok(None);
-        };
-        let Some(addressee) = decision.addressee() else { return Ok(None) };
+        let Some((challenge, addressee)) = &decision.challenge else { return Ok(None) };
+        let Puzzle::ProofOfWork { difficulty, .. } = &challenge.puzzle else { return Ok(None) };
         let managed = lock(&self.managed);
         managed.check(return_url).map_err(NoPage::NotAllowed)?;
-        let token = managed.issue(addressee, *difficulty, return_url, self.clock.now());
+        let token = managed.issue(*addressee, *difficulty, return_url, self.clock.now());
         let token = token.map_err(|error| {
             error!(%error, "no page can be issued");
             NoPage::Failed
@@ -43,7 +41,7 @@ impl Service {
     }
 
     /// Tells what the page of a token has to solve.
-    pub(crate) fn task(&self, token: &str) -> Result<Task, Closed> {
+    pub(crate) fn task(&self, token: &str) -> Result<PageTask, Closed> {
         lock(&self.managed).task(token, self.clock.now())
     }
 
@@ -56,17 +54,22 @@ impl Service {
 
     /// Accepts the proof of a managed challenge, which lifts the challenges of the entity that held
     /// it.
-    pub(crate) fn redeem_proof(&self, proof: &str, ip: IpAddr, user_agent: Option<&str>) -> bool {
+    pub(crate) fn redeem_proof(
+        &self,
+        proof: &str,
+        ip: IpAddr,
+        user_agent: Option<&str>,
+    ) -> Result<bool, Full> {
         let visitor = Entity::visitor(ip, user_agent);
         let mut managed = lock(&self.managed);
-        let solved = managed.redeem(proof, visitor, self.clock.now());
+        let solved = managed.redeem(proof, visitor, self.clock.now())?;
         drop(managed);
         if let Some(entity) = solved {
             lock(&self.analysis).lift_challenges(entity);
             info!(%entity, "a managed challenge is passed");
             self.note_ended();
         }
-        solved.is_some()
+        Ok(solved.is_some())
     }
 
     /// Whether this is the origin of the sandbox's own pages.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use esper_sandbox::Sandbox;
+use esper_sandbox::{Fault, Sandbox};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -39,6 +39,24 @@ async fn there_is_none_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn each_path_has_its_methods_and_head_is_none_of_them() {
+    let sandbox = sandbox().await;
+    for (path, allowed) in [
+        ("/healthz", "GET"),
+        ("/faults", "DELETE, GET, POST"),
+        ("/faults/1", "DELETE"),
+        ("/requests", "GET"),
+        ("/clock", "POST"),
+    ] {
+        for method in [Method::HEAD, Method::PUT] {
+            let answer = Answer::to(request(&sandbox, method.clone(), path)).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn it_is_another_address_than_the_api() {
     let sandbox = sandbox().await;
     assert_ne!(sandbox.admin_addr(), Some(sandbox.addr()));
@@ -60,16 +78,17 @@ async fn a_fault_is_added_listed_and_removed() {
     assert_eq!((added.status.as_u16(), &added.body), (201, &json!({ "id": 1 })));
     post(&sandbox, "/faults", json!({ "fault": "silence", "times": 0 })).await;
     caller.decide(IP).await;
-    let struck = caller.post("/v1/mitigate", json!({ "ip": IP })).await;
-    struck.refusal(429, "fault");
-    assert_eq!(struck.headers["retry-after"], "2");
+    let hit = caller.post("/v1/mitigate", json!({ "ip": IP })).await;
+    hit.refusal(429, "fault");
+    assert_eq!(hit.headers["retry-after"], "2");
 
     let expected = json!({ "faults": [
         {
-            "id": 1, "operation": "check_mitigation", "hits": 1, "left": 2,
-            "does": "status 429 after 1ms, for 50 % of the calls",
+            "id": 1, "fault": "status", "status": 429, "headers": { "Retry-After": "2" },
+            "operation": "check_mitigation", "times": 3, "share": 0.5, "delay_ms": 1,
+            "does": "status 429 after 1ms, for 50 % of the calls", "hits": 1, "left": 2,
         },
-        { "id": 2, "does": "silence", "hits": 0, "left": 0 },
+        { "id": 2, "fault": "silence", "times": 0, "does": "silence", "hits": 0, "left": 0 },
     ]});
     assert_eq!(get(&sandbox, "/faults").await, expected);
 
@@ -97,9 +116,26 @@ async fn every_fault_can_be_added() {
     ] {
         let mut spec = more;
         spec["fault"] = fault.into();
-        assert_eq!(post(&sandbox, "/faults", spec).await.status, 201, "{fault}");
-        assert_eq!(sandbox.faults().list().pop().expect("a fault").does, does);
+        assert_eq!(post(&sandbox, "/faults", spec.clone()).await.status, 201, "{fault}");
+        let mut listed = get(&sandbox, "/faults").await["faults"][0].take();
+        assert_eq!(listed["does"], does);
+        // Without what became of it, it is what was posted.
+        let members = listed.as_object_mut().expect("an object");
+        members.retain(|name, _| !["id", "does", "hits"].contains(&name.as_str()));
+        assert_eq!(listed, spec);
+        sandbox.faults().clear();
     }
+}
+
+#[tokio::test]
+async fn one_fault_too_many_is_a_conflict_and_no_mistake_of_its_own() {
+    let sandbox = sandbox().await;
+    for _ in 0..1000 {
+        sandbox.faults().add(Fault::silence());
+    }
+    let answer = post(&sandbox, "/faults", json!({ "fault": "silence" })).await;
+    let message = answer.refusal(409, "too_many_faults");
+    assert_eq!(message, "there are 1000 faults already; remove some first");
 }
 
 #[tokio::test]
@@ -159,7 +195,9 @@ async fn the_clock_is_moved_on() {
     let sandbox = sandbox().await;
     let caller = Caller::of(&sandbox);
     caller.events(IP, 61).await;
-    post(&sandbox, "/clock", json!({})).await.refusal(400, "invalid_request");
+    for bad in [json!({}), json!({ "advance_ms": 1, "advance_s": 1 })] {
+        post(&sandbox, "/clock", bad).await.refusal(400, "invalid_request");
+    }
     assert_eq!(caller.decide(IP).await["action"], "challenge");
     assert_eq!(post(&sandbox, "/clock", json!({ "advance_ms": 61_000 })).await.status, 204);
     assert_eq!(caller.decide(IP).await["action"], "allow");

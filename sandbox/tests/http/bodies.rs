@@ -89,14 +89,23 @@ async fn an_event_is_refused_by_the_member_at_fault() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_a_uuid() {
+async fn an_idempotency_key_is_a_uuid_of_version_7_as_uuids_are_written() {
     let sandbox = Sandbox::start().await;
     let caller = Caller::of(&sandbox);
-    for value in ["", "1", "0192f3c4-5d6e-7f80-91a2-b3c4d5e6f70"] {
+    for value in [
+        "",
+        "1",
+        "0192f3c4-5d6e-7f80-91a2-b3c4d5e6f70",
+        "0192f3c4-5d6e-4f80-91a2-b3c4d5e6f708",
+        "0192f3c45d6e7f8091a2b3c4d5e6f708",
+        "{0192f3c4-5d6e-7f80-91a2-b3c4d5e6f708}",
+        "urn:uuid:0192f3c4-5d6e-7f80-91a2-b3c4d5e6f708",
+    ] {
         let request = caller.request(EVENTS).json(&json!({ "type": "x" }));
         let answer = Answer::to(request.header("Idempotency-Key", value)).await;
         let message = answer.refusal(400, "invalid_request");
-        assert_eq!(message, "Idempotency-Key: not a UUID", "{value:?}");
+        let expected = "Idempotency-Key: not a UUID of version 7 with hyphens";
+        assert_eq!(message, expected, "{value:?}");
     }
 }
 

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use esper_sandbox::{Fault, Limits, Operation, Sandbox};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::Caller;
-use crate::raw::{self, PATIENCE};
+use crate::raw::{self, PATIENCE, wait_for_hits};
 
 const IP: &str = "203.0.113.7";
 const MITIGATE: &str = "/v1/mitigate";
@@ -39,7 +39,7 @@ fn wait_until_over(connections: &[TcpStream], count: usize) {
     let start = Instant::now();
     while connections.iter().filter(|tcp| is_over(tcp)).count() < count {
         assert!(start.elapsed() < PATIENCE, "they stay open");
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -97,11 +97,7 @@ async fn a_decision_comes_while_other_calls_are_never_answered() {
     sandbox.faults().add(Fault::silence().on(Operation::VerifyChallenge));
     let verification = json!({ "token": "x", "response": "1" });
     let silent: Vec<_> = (0..2).map(|_| raw::send(&sandbox, "/v1/verify", &verification)).collect();
-    let start = Instant::now();
-    while sandbox.faults().list()[0].hits < 2 {
-        assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
-        tokio::task::yield_now().await;
-    }
+    wait_for_hits(&sandbox, 2).await;
     Caller::of(&sandbox).decide(IP).await;
     wait_until_over(&silent, 1);
 }
@@ -164,6 +160,17 @@ fn a_head_has_a_largest_size() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
+#[tokio::test]
+async fn a_head_has_a_largest_size_on_http_2() {
+    let sandbox = Sandbox::start().await;
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
+    let http = http.build().expect("a client");
+    for (size, status) in [(15 * 1024, 200), (17 * 1024, 431)] {
+        let request = http.get(format!("{}/healthz", sandbox.url())).header("x", "x".repeat(size));
+        assert_eq!(request.send().await.expect("an answer").status(), status, "{size} bytes");
+    }
+}
+
 #[test]
 fn a_body_that_takes_too_long_is_refused() {
     let limits = Limits::default().body_time(Duration::from_millis(100));
@@ -179,7 +186,7 @@ fn a_body_that_takes_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn when_bodies_are_too_many_the_oldest_give_way_and_decisions_still_come() {
+async fn when_bodies_are_too_many_some_are_refused_and_decisions_still_come() {
     // For four of them, and for the small ones of others.
     let sandbox = limited(Limits::default().bodies(4 * MIB + MIB / 2)).await;
     // How many of a flood are there at once is for the system to say.
@@ -217,6 +224,21 @@ async fn flood_of_bodies(sandbox: &Sandbox) -> Vec<String> {
         statuses.push(String::from_utf8_lossy(&answer).into_owned());
     }
     statuses
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_processed_keeps_no_room_for_its_body_while_it_is_delayed() {
+    let sandbox = limited(Limits::default().bodies(MIB)).await;
+    let late = Fault::status(503).after(Duration::from_secs(3600));
+    sandbox.faults().add(late.on(Operation::VerifyChallenge));
+    let large = |mut body: Value| {
+        body["more"] = "x".repeat(MIB / 2).into();
+        body
+    };
+    let verification = large(json!({ "token": "x", "response": "1" }));
+    let _late = raw::send(&sandbox, "/v1/verify", &verification);
+    wait_for_hits(&sandbox, 1).await;
+    Caller::of(&sandbox).decide_about(large(json!({ "ip": IP }))).await;
 }
 
 #[tokio::test]

@@ -1,121 +1,15 @@
-//! The console, as a browser and as those whom it refuses see it.
+//! What the console shows.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use esper_sandbox::{Console, Fault, Operation, STARTER_POLICIES, Sandbox, SandboxBuilder};
-use reqwest::{RequestBuilder, Response, StatusCode, Version, redirect};
+use esper_sandbox::{Fault, Operation, STARTER_POLICIES, Sandbox};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use crate::caller::{Answer, Caller};
+use crate::caller::Answer;
+use crate::desk::{Desk, IP, has_row, rows};
 use crate::policies::PolicyFile;
-
-const IP: &str = "203.0.113.7";
-
-/// More than anything here takes, so that a failure is a failure and no hang.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A sandbox with its console, and an application that feeds it.
-struct Desk {
-    sandbox: Sandbox,
-    caller: Caller,
-}
-
-impl Desk {
-    async fn start() -> Self {
-        Self::of(Sandbox::builder()).await
-    }
-
-    async fn of(builder: SandboxBuilder) -> Self {
-        let sandbox = builder.start().await.expect("a sandbox");
-        let mut caller = Caller::of(&sandbox);
-        let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none());
-        caller.http = http.build().expect("a client");
-        Self { sandbox, caller }
-    }
-
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.caller.http.get(format!("{}{path}", self.sandbox.url()))
-    }
-
-    fn post(&self, path: &str) -> RequestBuilder {
-        self.caller.http.post(format!("{}{path}", self.sandbox.url()))
-    }
-
-    async fn page(&self) -> String {
-        let answer = Answer::to(self.get("/")).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        answer.body.as_str().expect("a page").to_owned()
-    }
-
-    async fn follow(&self) -> Stream {
-        Stream::of(self.get("/console/stream").send().await.expect("a stream"))
-    }
-
-    /// What the stream shows first.
-    async fn view(&self) -> Value {
-        self.follow().await.next().await.expect("a view")
-    }
-}
-
-/// The console's stream, as a browser reads it.
-struct Stream {
-    response: Response,
-    read: String,
-}
-
-impl Stream {
-    fn of(response: Response) -> Self {
-        assert_eq!(response.status(), StatusCode::OK);
-        Self { response, read: String::new() }
-    }
-
-    /// The next view; none when the stream is over.
-    async fn next(&mut self) -> Option<Value> {
-        timeout(PATIENCE, async {
-            loop {
-                if let Some((message, rest)) = self.read.split_once("\n\n") {
-                    let data = message.lines().find_map(|line| line.strip_prefix("data: "));
-                    let view = data.map(|data| serde_json::from_str(data).expect("a view"));
-                    self.read = rest.to_owned();
-                    if view.is_some() {
-                        return view;
-                    }
-                } else {
-                    let chunk = self.response.chunk().await.ok().flatten()?;
-                    self.read.push_str(str::from_utf8(&chunk).expect("whole characters"));
-                }
-            }
-        })
-        .await
-        .expect("news in time")
-    }
-
-    /// The first view that is as wanted.
-    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..100 {
-            let view = self.next().await.expect("a view");
-            if wanted(&view) {
-                return view;
-            }
-        }
-        panic!("no view of a hundred is as wanted");
-    }
-}
-
-fn rows(view: &Value) -> &Vec<Value> {
-    view["rows"].as_array().expect("rows")
-}
-
-fn has_row(view: &Value, what: &str, detail: &str) -> bool {
-    let is_it = |row: &Value| {
-        let text = format!("{} {}", row["detail"], row["note"]);
-        let visitor = row["visitor"].as_str().is_some_and(|visitor| visitor.contains(IP));
-        row["what"] == what && visitor && text.contains(detail)
-    };
-    rows(view).iter().any(is_it)
-}
 
 #[tokio::test]
 async fn the_page_runs_nothing_but_its_own_files_and_stays_with_this_browser() {
@@ -155,7 +49,7 @@ async fn the_page_and_the_stream_show_events_decisions_and_what_is_in_force() {
         panic!("{view}")
     };
     assert_eq!(
-        (&held["effect"], &held["entity"]),
+        (&held["action"], &held["entity"]),
         (&json!("challenge"), &json!(format!("client_ip {IP}")))
     );
     assert!(held["remaining"].as_str().is_some_and(|left| left.ends_with(" s left")), "{held}");
@@ -344,136 +238,6 @@ async fn no_key_is_ever_shown() {
     }
     let page = Desk::start().await.page().await;
     assert!(page.contains("ESPER_API_KEY") && !page.contains(Sandbox::DEFAULT_API_KEY));
-}
-
-#[tokio::test]
-async fn a_name_that_is_not_the_sandboxs_own_is_refused() {
-    let desk = Desk::of(Sandbox::builder().public_url("https://esper.shop.example/sandbox")).await;
-    desk.caller.events(IP, 61).await;
-    let lift = format!("/{}", desk.view().await["mitigations"][0]["lift"].as_str().expect("one"));
-    for good in ["localhost", "esper.localhost:1", "127.0.0.1:80", "[::1]", "esper.shop.example"] {
-        let answer = Answer::to(desk.get("/").header("Host", good)).await;
-        assert_eq!(answer.status, StatusCode::OK, "{good}: {}", answer.body);
-    }
-    for bad in ["evil.example", "localhost.evil.example", "192.0.2.1", "shop.example"] {
-        for path in ["/", "/console/stream"] {
-            let answer = Answer::to(desk.get(path).header("Host", bad)).await;
-            answer.refusal(403, "wrong_host");
-        }
-        Answer::to(desk.post(&lift).header("Host", bad)).await.refusal(403, "wrong_host");
-    }
-    assert_eq!(desk.caller.decide(IP).await["action"], "challenge", "nothing was lifted");
-}
-
-#[tokio::test]
-async fn the_host_is_looked_at_over_http_2_as_well() {
-    let desk = Desk::start().await;
-    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge();
-    let http = http.resolve("evil.example", desk.sandbox.addr()).build().expect("a client");
-    let url = format!("http://evil.example:{}/", desk.sandbox.addr().port());
-    Answer::to(http.get(url)).await.refusal(403, "wrong_host");
-    let own = http.get(desk.sandbox.url()).send().await.expect("an answer");
-    assert_eq!((own.status(), own.version()), (StatusCode::OK, Version::HTTP_2));
-}
-
-#[tokio::test]
-async fn another_sites_page_can_neither_lift_nor_listen() {
-    let desk = Desk::start().await;
-    desk.caller.events(IP, 61).await;
-    let lift = format!("/{}", desk.view().await["mitigations"][0]["lift"].as_str().expect("one"));
-    for (name, value) in [
-        ("Origin", "https://evil.example"),
-        ("Origin", "null"),
-        ("Origin", "http://localhost:1"),
-        ("Sec-Fetch-Site", "cross-site"),
-        ("Sec-Fetch-Site", "same-site"),
-    ] {
-        let post = desk.post(&lift).header(name, value);
-        Answer::to(post).await.refusal(403, "cross_site");
-        let stream = desk.get("/console/stream").header(name, value);
-        Answer::to(stream).await.refusal(403, "cross_site");
-    }
-    assert_eq!(desk.caller.decide(IP).await["action"], "challenge");
-    let own = desk.post(&lift).header("Origin", desk.sandbox.url());
-    let own = own.header("Sec-Fetch-Site", "same-origin").send().await.expect("an answer");
-    assert_eq!(own.status(), StatusCode::SEE_OTHER);
-    assert_eq!(desk.caller.decide(IP).await["action"], "allow");
-}
-
-#[tokio::test]
-async fn each_path_of_the_console_has_its_method() {
-    let desk = Desk::start().await;
-    for path in ["/", "/console/stream", "/console/style.css", "/console/script.js"] {
-        let answer = Answer::to(desk.post(path)).await;
-        answer.refusal(405, "method_not_allowed");
-        assert_eq!(answer.headers["allow"], "GET");
-    }
-    let answer = Answer::to(desk.get("/console/mitigations/x/lift")).await;
-    answer.refusal(405, "method_not_allowed");
-}
-
-#[tokio::test]
-async fn there_is_a_console_on_loopback_alone_unless_told_otherwise() {
-    let any = || Sandbox::builder().listen((Ipv4Addr::UNSPECIFIED, 0).into());
-    let paths = ["/", "/console/stream", "/console/style.css"];
-    for without in [any(), Sandbox::builder().console(Console::Never)] {
-        let desk = Desk::of(without).await;
-        assert_eq!(desk.sandbox.console_url(), None);
-        for path in paths {
-            Answer::to(desk.get(path)).await.refusal(404, "not_found");
-        }
-        Answer::to(desk.post("/console/mitigations/x/lift")).await.refusal(404, "not_found");
-        desk.caller.events(IP, 61).await;
-        assert_eq!(desk.caller.decide(IP).await["action"], "challenge");
-    }
-    for with in [any().console(Console::Always), Sandbox::builder()] {
-        let desk = Desk::of(with).await;
-        let url = desk.sandbox.console_url().expect("a console");
-        assert_eq!(Answer::to(desk.caller.http.get(url)).await.status, StatusCode::OK);
-    }
-}
-
-#[tokio::test]
-async fn the_stream_is_one_of_server_sent_events() {
-    let desk = Desk::start().await;
-    let mut response = desk.get("/console/stream").send().await.expect("a stream");
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    assert_eq!(response.headers()["cache-control"], "no-cache");
-    let chunk = response.chunk().await.expect("a chunk").expect("a message");
-    let message = str::from_utf8(&chunk).expect("a text");
-    assert!(message.starts_with("retry: 1000\ndata: {"), "{message}");
-    assert!(message.ends_with("}\n\n") && message.lines().count() == 3, "{message}");
-}
-
-#[tokio::test]
-async fn so_many_follow_and_no_more_until_one_leaves() {
-    let desk = Desk::start().await;
-    let mut streams = Vec::new();
-    for _ in 0..16 {
-        streams.push(desk.follow().await);
-    }
-    Answer::to(desk.get("/console/stream")).await.refusal(503, "unavailable");
-    assert_eq!(Answer::to(desk.get("/")).await.status, StatusCode::OK, "the page needs no seat");
-    streams.pop();
-    let seated = async {
-        while desk.get("/console/stream").send().await.expect("an answer").status()
-            != StatusCode::OK
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, seated).await.expect("a seat");
-}
-
-#[tokio::test]
-async fn who_follows_does_not_hold_up_the_stop() {
-    let desk = Desk::start().await;
-    let mut stream = desk.follow().await;
-    stream.next().await.expect("a view");
-    desk.sandbox.stop().await;
-    assert_eq!(stream.next().await, None);
-    // Had it been cut off at the end of the grace, the last chunk would be missing.
-    assert!(stream.response.chunk().await.is_ok_and(|chunk| chunk.is_none()));
 }
 
 #[tokio::test]

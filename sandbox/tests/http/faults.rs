@@ -8,7 +8,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::caller::{Answer, Caller, posts};
-use crate::raw::{self, PATIENCE};
+use crate::raw::{self, PATIENCE, wait_for_hits};
 
 const MITIGATE: &str = "/v1/mitigate";
 const EVENTS: &str = "/v1/events";
@@ -51,7 +51,7 @@ async fn a_page_is_what_a_proxy_sends() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_the_operation_that_it_is_about_and_no_other() {
+async fn a_fault_hits_the_operation_that_it_is_about_and_no_other() {
     let calls = [
         Operation::CheckMitigation,
         Operation::VerifyChallenge,
@@ -60,12 +60,12 @@ async fn a_fault_strikes_the_operation_that_it_is_about_and_no_other() {
     ];
     let sandbox = Sandbox::start().await;
     let caller = Caller::of(&sandbox);
-    for struck in calls {
+    for hit in calls {
         sandbox.faults().clear();
-        sandbox.faults().add(Fault::status(500).on(struck));
+        sandbox.faults().add(Fault::status(500).on(hit));
         for (operation, (path, body)) in calls.into_iter().zip(posts()) {
             let answer = caller.post(path, body).await;
-            assert_eq!(answer.status == 500, operation == struck, "{struck} {path}");
+            assert_eq!(answer.status == 500, operation == hit, "{hit} {path}");
         }
         assert_eq!(caller.usage().await.status, 200);
     }
@@ -74,7 +74,7 @@ async fn a_fault_strikes_the_operation_that_it_is_about_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_share_of_the_calls_is_struck_in_the_same_way_each_time() {
+async fn a_share_of_the_calls_is_hit_in_the_same_way_each_time() {
     let sandbox = Sandbox::start().await;
     let caller = Caller::of(&sandbox);
     sandbox.faults().add(Fault::status(503).share(0.25).times(2));
@@ -84,7 +84,7 @@ async fn a_share_of_the_calls_is_struck_in_the_same_way_each_time() {
     }
     assert_eq!(statuses, [200, 200, 200, 503, 200, 200, 200, 503, 200, 200, 200, 200]);
     let [fault] = &sandbox.faults().list()[..] else { panic!("one fault") };
-    assert_eq!((fault.hits, fault.left), (2, Some(0)));
+    assert_eq!((fault.hits(), fault.left()), (2, Some(0)));
 }
 
 #[tokio::test]
@@ -176,11 +176,7 @@ async fn silence_lasts_until_the_sandbox_stops() {
     let sandbox = Sandbox::start().await;
     sandbox.faults().add(Fault::silence());
     let mut tcp = raw::send(&sandbox, MITIGATE, &request());
-    let start = Instant::now();
-    while sandbox.faults().list()[0].hits == 0 {
-        assert!(start.elapsed() < PATIENCE, "the call does not arrive");
-        tokio::task::yield_now().await;
-    }
+    wait_for_hits(&sandbox, 1).await;
     tcp.set_nonblocking(true).expect("a mode");
     assert_eq!(tcp.read(&mut [0]).expect_err("nothing").kind(), ErrorKind::WouldBlock);
     tcp.set_nonblocking(false).expect("a mode");
@@ -199,7 +195,7 @@ async fn a_fault_comes_before_the_key_is_looked_at() {
 }
 
 #[tokio::test]
-async fn what_is_no_operation_is_never_struck() {
+async fn what_is_no_operation_is_never_hit() {
     let sandbox = Sandbox::start().await;
     sandbox.faults().add(Fault::status(503));
     let request = Caller::of(&sandbox).http.get(format!("{}/healthz", sandbox.url()));
@@ -216,11 +212,7 @@ async fn on_http_2_a_reset_is_that_of_the_stream() {
     };
     let silence = sandbox.faults().add(Fault::silence().times(1));
     let silent = tokio::spawn(call());
-    let start = Instant::now();
-    while sandbox.faults().list()[0].hits == 0 {
-        assert!(start.elapsed() < PATIENCE, "the call does not arrive");
-        tokio::task::yield_now().await;
-    }
+    wait_for_hits(&sandbox, 1).await;
     for fault in [Fault::reset(), Fault::lost_answer()] {
         sandbox.faults().add(fault.times(1));
         call().await.expect_err("a reset");

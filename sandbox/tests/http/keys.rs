@@ -13,7 +13,9 @@ async fn every_operation_refuses_a_wrong_key_before_it_reads_the_body() {
         for body in ["not json", "{}"] {
             let answer = Answer::to(caller.request(path).body(body)).await;
             let message = answer.refusal(401, "unauthorized");
-            assert_eq!(message, "the API key is missing or wrong", "{path}");
+            let header = if path == "/v1/events" { "X-Esper-Key" } else { "Authorization" };
+            assert!(message.starts_with("the API key is missing or wrong; "), "{path}: {message}");
+            assert!(message.contains(header), "{path}: {message}");
         }
         let large = caller.request(path).body(vec![b' '; 2 << 20]);
         Answer::to(large).await.refusal(401, "unauthorized");
@@ -27,7 +29,13 @@ async fn every_operation_refuses_a_missing_key() {
     let http = Caller::of(&sandbox).http;
     for (path, body) in posts() {
         let request = http.post(format!("{}{path}", sandbox.url())).json(&body);
-        Answer::to(request).await.refusal(401, "unauthorized");
+        let answer = Answer::to(request).await;
+        answer.refusal(401, "unauthorized");
+        let challenge = match path {
+            "/v1/events" => "ApiKey header=\"X-Esper-Key\"",
+            _ => "Bearer",
+        };
+        assert_eq!(answer.headers["www-authenticate"], challenge, "{path}");
     }
     let request = http.get(format!("{}/v1/usage", sandbox.url()));
     let answer = Answer::to(request).await;

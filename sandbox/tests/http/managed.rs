@@ -3,103 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use esper_sandbox::{Sandbox, SandboxBuilder, solve_proof_of_work};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use esper_sandbox::Sandbox;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use url::Url;
 
-use crate::caller::{Answer, Caller};
-
-const IP: &str = "203.0.113.7";
-const RETURN_URL: &str = "http://shop.localhost:3000/cart?x=1&esper_challenge_proof=old#top";
-const PROOF: &str = "/api/v1/challenge/proof/verify";
-
-/// A sandbox whose challenges are solved at once.
-fn quick() -> SandboxBuilder {
-    Sandbox::builder().challenge_difficulty(8)
-}
-
-/// A visitor who is challenged, with the application's view and the browser's.
-struct Visit {
-    sandbox: Sandbox,
-    caller: Caller,
-}
-
-impl Visit {
-    async fn to(sandbox: SandboxBuilder) -> Self {
-        let sandbox = sandbox.start().await.expect("a sandbox");
-        let caller = Caller::of(&sandbox);
-        caller.events(IP, 61).await;
-        Self { sandbox, caller }
-    }
-
-    async fn decide(&self, return_url: &str) -> Value {
-        self.caller.decide_about(json!({ "ip": IP, "return_url": return_url })).await
-    }
-
-    /// The page that a decision names.
-    async fn page(&self) -> Page {
-        let decision = self.decide(RETURN_URL).await;
-        assert_eq!(decision["action"], "challenge", "{decision}");
-        let url = decision["redirect_url"].as_str().expect("a page").to_owned();
-        Page::open(&self.caller, url).await
-    }
-
-    /// The proof with which the visitor comes back from the page.
-    async fn proof(&self) -> String {
-        let location = self.page().await.solve(&self.caller).await;
-        let location = Url::parse(&location).expect("a URL");
-        let proof = location.query_pairs().find(|(name, _)| name == "esper_challenge_proof");
-        proof.expect("a proof").1.into_owned()
-    }
-
-    async fn verify(&self, proof: &str) -> bool {
-        self.verify_for(json!({ "proof": proof, "ip": IP })).await
-    }
-
-    async fn verify_for(&self, visitor: Value) -> bool {
-        let answer = self.caller.post(PROOF, visitor).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        answer.body["valid"].as_bool().expect("a verdict")
-    }
-}
-
-/// A page as a browser has it.
-struct Page {
-    url: String,
-    answer: Answer,
-}
-
-impl Page {
-    async fn open(caller: &Caller, url: String) -> Self {
-        let answer = Answer::to(caller.http.get(&url)).await;
-        Self { url, answer }
-    }
-
-    fn html(&self) -> &str {
-        self.answer.body.as_str().expect("a text")
-    }
-
-    /// The answer that the page's script would find.
-    fn solution(&self) -> String {
-        let data = |name: &str| {
-            let (_, rest) = self.html().split_once(&format!("data-{name}=\"")).expect(name);
-            rest.split('"').next().expect("a value")
-        };
-        solve_proof_of_work(data("salt"), data("difficulty").parse().expect("a number"))
-    }
-
-    fn hand_in(&self, caller: &Caller, response: &str) -> RequestBuilder {
-        caller.http.post(&self.url).json(&json!({ "response": response }))
-    }
-
-    async fn solve(&self, caller: &Caller) -> String {
-        let answer = Answer::to(self.hand_in(caller, &self.solution())).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
-        answer.body["location"].as_str().expect("a location").to_owned()
-    }
-}
+use crate::caller::Answer;
+use crate::visit::{IP, Page, RETURN_URL, Visit, quick};
 
 #[tokio::test]
 async fn a_visitor_who_solves_the_page_comes_back_with_a_proof_and_is_allowed() {
@@ -237,7 +147,8 @@ async fn a_page_that_nobody_issued_is_not_there() {
         let page = Page::open(&visit.caller, url).await;
         assert_eq!(page.answer.status, StatusCode::NOT_FOUND, "{token}");
         assert!(page.html().contains("There is no such check") && !page.html().contains("<script"));
-        Answer::to(page.hand_in(&visit.caller, "1")).await.refusal(404, "not_found");
+        let answer = Answer::to(page.hand_in(&visit.caller, "1")).await;
+        assert!(answer.refusal(404, "not_found").contains("not issued by this sandbox"), "{token}");
     }
 }
 

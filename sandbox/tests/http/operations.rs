@@ -97,11 +97,3 @@ async fn usage_counts_the_decisions_of_each_key() {
     assert_eq!(usage, expected);
     assert_eq!(second.usage().await.body["requests"], 0);
 }
-
-#[tokio::test]
-async fn no_proof_of_a_managed_challenge_is_genuine_yet() {
-    let sandbox = Sandbox::start().await;
-    let body = json!({ "proof": "eyJwIjoxfQ.c2lnbmF0dXJl", "ip": "203.0.113.7" });
-    let answer = Caller::of(&sandbox).post("/api/v1/challenge/proof/verify", body).await;
-    assert_eq!(answer.body, json!({ "valid": false }));
-}

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use esper_sandbox::{Sandbox, SandboxBuilder, Visitor, solve_proof_of_work};
+use esper_sandbox::{Sandbox, SandboxBuilder, Visitor};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::caller::{Answer, Caller, solve, token};
+use crate::caller::{Caller, solve, token};
+use crate::visit::Page;
 
 const IP: &str = "203.0.113.7";
 
@@ -60,16 +61,8 @@ async fn a_managed_proof_is_for_its_visitor_though_the_address_holds_the_challen
     let visitor = json!({ "ip": IP, "user_agent": "firefox", "return_url": "http://localhost/" });
     let page = caller.decide_about(visitor).await["redirect_url"].clone();
     let page = page.as_str().expect("a page").to_owned();
-    let html = Answer::to(caller.http.get(&page)).await.body;
-    let data = |name: &str| {
-        let (_, rest) = html.as_str()?.split_once(&format!("data-{name}=\""))?;
-        rest.split('"').next()
-    };
-    let difficulty = data("difficulty").expect("a difficulty").parse().expect("a number");
-    let answer = solve_proof_of_work(data("salt").expect("a salt"), difficulty);
-    let answer = Answer::to(caller.http.post(&page).json(&json!({ "response": answer }))).await;
-    let location: Url =
-        answer.body["location"].as_str().expect("a location").parse().expect("a URL");
+    let location = Page::open(&caller, page).await.solve(&caller).await;
+    let location: Url = location.parse().expect("a URL");
     let (_, proof) = location.query_pairs().next().expect("a proof");
     for (user_agent, valid) in [("curl", false), ("firefox", true), ("firefox", false)] {
         let body = json!({ "proof": proof, "ip": IP, "user_agent": user_agent });

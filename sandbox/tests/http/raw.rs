@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use esper_sandbox::Sandbox;
 use serde_json::Value;
@@ -53,4 +53,13 @@ pub(crate) fn body_of(answer: &str) -> (usize, &str) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a whole head");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     (length.and_then(|length| length.parse().ok()).expect("a length"), body)
+}
+
+/// Waits until the first fault has hit so many calls.
+pub(crate) async fn wait_for_hits(sandbox: &Sandbox, hits: u64) {
+    let start = Instant::now();
+    while sandbox.faults().list()[0].hits() < hits {
+        assert!(start.elapsed() < PATIENCE, "the calls do not arrive");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -60,7 +60,7 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
         // Names and references.
         (
             file("[[policy]]\nname = \"a b\"\nentity = \"e\"\nmitigation = { action = \"block\" }"),
-            "3:8: bad name, expected 1 to 64 letters, digits and the marks `_`, `-` and `.`",
+            "3:8: bad name, expected 1 to 64 letters, digits and the characters `_`, `-` and `.`",
         ),
         (
             policy(&format!(
@@ -207,7 +207,7 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
         ),
         (
             condition("{ field = \"path\", contains = \"\" }"),
-            "4:38: an empty text always fits, expected another",
+            "4:38: must not be empty: an empty string always matches",
         ),
         (condition("{ field = \"path\", regex = \"a(\" }"), "4:35: bad regex: unclosed group"),
         (
@@ -267,6 +267,12 @@ fn a_policy_that_could_never_apply_is_refused() {
         (window(10, 60), format!("{path}\n{}", window(10, 60)), true),
     ] {
         let text = file(&format!("{}{}", table("one", &earlier), table("other", &later)));
+        let result = check_policies(&text).map_err(|error| error.message().to_owned());
+        assert_eq!(result, if refused { Err(after("one")) } else { Ok(()) }, "{text}");
+        // Whoever passes a challenge is counted anew, but for challenges alone.
+        let challenge = table("one", &earlier).replace("block", "challenge");
+        let refused = refused && !earlier.contains("window");
+        let text = file(&format!("{challenge}{}", table("other", &later)));
         let result = check_policies(&text).map_err(|error| error.message().to_owned());
         assert_eq!(result, if refused { Err(after("one")) } else { Ok(()) }, "{text}");
     }

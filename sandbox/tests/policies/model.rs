@@ -25,6 +25,8 @@ struct Event {
     after: u64,
     path: u8,
     session: Option<u8>,
+    /// Whether the visitor then passes the challenge, if there is one.
+    passes: bool,
 }
 
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
@@ -44,8 +46,9 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let event = (0..6_u64, 0..2_u8, prop::option::of(0..6_u8))
-        .prop_map(|(after, path, session)| Event { after, path, session });
+    let passes = prop::bool::weighted(0.2);
+    let event = (0..6_u64, 0..2_u8, prop::option::of(0..6_u8), passes)
+        .prop_map(|(after, path, session, passes)| Event { after, path, session, passes });
     prop::collection::vec(event, 1..60)
 }
 
@@ -68,6 +71,8 @@ fn written(policies: &[Policy]) -> String {
 #[derive(Debug, Default)]
 struct Model {
     seen: Vec<(u64, Event)>,
+    /// How many of them no longer count for challenges, because one was passed since.
+    forgiven: usize,
     /// The end of each policy's mitigation.
     until: Vec<u64>,
 }
@@ -87,8 +92,8 @@ impl Model {
             policy.path.is_none_or(|path| event.path == path)
                 && (!policy.distinct || event.session.is_some())
         };
-        let counted = self
-            .seen
+        let forgiven = if policy.action == "challenge" { self.forgiven } else { 0 };
+        let counted = self.seen[forgiven..]
             .iter()
             .filter(|(at, event)| now - at < policy.seconds * QUARTERS && matches(event));
         let count = if policy.distinct {
@@ -100,6 +105,16 @@ impl Model {
             counted.count()
         };
         matches(event) && count > policy.over
+    }
+
+    /// A challenge is passed: what challenges ends, and counts anew.
+    fn pass(&mut self, policies: &[Policy]) {
+        self.forgiven = self.seen.len();
+        for (policy, until) in policies.iter().zip(&mut self.until) {
+            if policy.action == "challenge" {
+                *until = 0;
+            }
+        }
     }
 
     /// The policy that is told, or none.
@@ -141,6 +156,12 @@ proptest! {
                 sent["session_id"] = session.to_string().into();
             }
             stage.event(&sent);
+            if event.passes {
+                stage.pass_as("::1");
+                if model.decide(&policies, now).is_some_and(|it| policies[it].action == "challenge") {
+                    model.pass(&policies);
+                }
+            }
             let decision = stage.decide(&json!({ "ip": "::1" }));
             let told = model.decide(&policies, now);
             let name = told.map(|place| format!("p{place}"));

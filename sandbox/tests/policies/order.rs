@@ -101,6 +101,27 @@ fn an_event_that_one_policy_takes_is_counted_by_the_others() {
 }
 
 #[test]
+fn a_block_behind_a_challenge_is_for_those_who_pass_and_go_on() {
+    let text = r#"
+        entity = [{ name = "address", key = ["client_ip"] }]
+        [[policy]]
+        name = "many"
+        entity = "address"
+        window = { seconds = 10, over = 60 }
+        mitigation = { action = "challenge", ttl_seconds = 60 }
+        [[policy]]
+        name = "too_many"
+        entity = "address"
+        window = { seconds = 10, over = 200 }
+        mitigation = { action = "block", ttl_seconds = 60 }
+    "#;
+    assert_eq!(Stage::of(text).burst(201).action(), "challenge");
+    let mut stage = Stage::of(text);
+    assert_eq!(stage.burst(150).pass().burst(50).action(), "allow");
+    assert_eq!(stage.burst(1).reason(), "too_many: more than 200 events in 10 s");
+}
+
+#[test]
 fn a_mitigation_follows_its_entity_and_no_other() {
     let text = r#"
         [[entity]]

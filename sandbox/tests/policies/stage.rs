@@ -73,7 +73,11 @@ impl Stage {
     }
 
     pub(crate) fn pass(&mut self) -> &mut Self {
-        self.rehearsal.pass(&json!({ "ip": IP })).expect("a request that fits");
+        self.pass_as(IP)
+    }
+
+    pub(crate) fn pass_as(&mut self, ip: &str) -> &mut Self {
+        self.rehearsal.pass(&json!({ "ip": ip })).expect("a request that fits");
         self
     }
 }

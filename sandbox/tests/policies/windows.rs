@@ -1,6 +1,6 @@
 //! Rolling windows are exact at their edges, and mitigations last as long as they say.
 
-use esper_sandbox::STARTER_POLICIES;
+use esper_sandbox::{Rehearsal, STARTER_POLICIES};
 use serde_json::{Value, json};
 
 use crate::stage::{INSTANT, IP, SECOND, Stage};
@@ -156,4 +156,22 @@ fn asking_changes_nothing() {
         assert_eq!(stage.action(), "allow");
     }
     assert_eq!(stage.reason(), Value::Null);
+}
+
+#[test]
+fn what_the_api_would_refuse_is_refused_by_its_member_and_teaches_nothing() {
+    let mut rehearsal = Rehearsal::of(STARTER_POLICIES).expect("no mistake");
+    for (event, member) in [
+        (json!({ "type": " ", "ip": IP }), Some("type")),
+        (json!({ "type": "x", "ip": "localhost" }), Some("ip")),
+        (json!({ "type": "x", "path": 7 }), Some("path")),
+        (json!(["id", "x", 7, IP]), None),
+        (json!("x"), None),
+    ] {
+        let error = rehearsal.event(&event).expect_err("no event");
+        assert_eq!(error.member(), member, "{event}: {error}");
+    }
+    let error = rehearsal.decide(&json!({})).expect_err("no address");
+    assert_eq!(error.to_string(), "ip: is required");
+    assert_eq!(rehearsal.decide(&json!({ "ip": IP })).expect("a decision")["score"], 0.0);
 }

@@ -1,0 +1,76 @@
+//! Fault-injection middleware.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::debug;
+
+use super::{Injection, Kind};
+use crate::http::connections::ResponseFault;
+use crate::operation::Operation;
+use crate::service::Service;
+use crate::wire::ErrorBody;
+
+/// Lets a call go wrong if it is a fault's turn, as a middleware.
+pub(crate) async fn inject(
+    State(service): State<Arc<Service>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let operation = Operation::of(request.method(), request.uri().path());
+    let injection = operation.and_then(|operation| service.faults.select(operation));
+    let Some(injection) = injection else { return next.run(request).await };
+    debug!(fault = %injection.fault, "a fault is injected");
+    let (kind, delay) = (injection.fault.kind, injection.fault.delay);
+    let answer = if kind.is_processed() {
+        next.run(request).await
+    } else {
+        // Its body takes room from others, which it need not for the delay.
+        drop(request);
+        Response::default()
+    };
+    let response = match kind {
+        Kind::Delay => answer,
+        Kind::Status(status) => injection.refusal(status),
+        Kind::Html(status) => injection.page(status),
+        Kind::Truncated => ResponseFault::Truncated.mark(answer),
+        Kind::ResetInBody => ResponseFault::ResetInBody.mark(answer),
+        Kind::Reset | Kind::LostAnswer => ResponseFault::Reset.mark(answer),
+        Kind::Silence => ResponseFault::Silence.mark(answer),
+    };
+    tokio::time::sleep(delay).await;
+    response
+}
+
+impl Injection {
+    fn refusal(self, status: u16) -> Response {
+        let message = "injected fault".to_owned();
+        let body = Json(ErrorBody { message, code: "fault", details: None });
+        self.answer(status, body.into_response())
+    }
+
+    fn page(self, status: u16) -> Response {
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let title = format!("{status} {}", reason.unwrap_or("Unknown"));
+        let page = format!(
+            "<!doctype html>\n<html>\n<head><title>{title}</title></head>\n\
+             <body><center><h1>{title}</h1></center></body>\n</html>\n"
+        );
+        let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+        self.answer(status, (kind, page).into_response())
+    }
+
+    /// Sends the fault's own headers, in the place of others of their names.
+    fn answer(self, status: u16, mut response: Response) -> Response {
+        // A fault with another status was not added.
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = status;
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
