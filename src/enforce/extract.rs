@@ -32,7 +32,10 @@ impl<S: Sync> FromRequestParts<S> for ClientIp {
 
 fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts, name: &str) -> Result<T, StatusCode> {
     parts.extensions.get().cloned().ok_or_else(|| {
-        tracing::error!("a handler asks for {name}, and no EnforceLayer is in front of it");
+        tracing::error!(
+            "a handler asks for {name}, and no EnforceLayer is in front of it; add \
+             .layer(EnforceLayer::new(client)) after its route"
+        );
         StatusCode::INTERNAL_SERVER_ERROR
     })
 }

@@ -35,7 +35,8 @@ pub(super) fn visitor() -> VisitorIdentity<'static> {
 pub(super) fn logged(during: impl FnOnce()) -> String {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, during);
     String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
 }

@@ -122,15 +122,18 @@ impl EnforceLayer {
     /// Sets what is done about the requests of one path, such as `/checkout`.
     ///
     /// The path is written as people read it, without a query. Routers disagree about what a path
-    /// is (`//admin`, `/x/../admin`, `/%61dmin`, `/admin;x`): of all rules that hold for any way to
-    /// read a request's path, the strictest counts, and [`Rule::enforce`] is stricter than
-    /// [`Rule::monitor`], which is stricter than [`Rule::exempt`]. Where several match, the longest
-    /// does. Unless set, `/healthz`, `/livez` and `/readyz` are exempt, and all other paths are
-    /// enforced.
+    /// is (`//admin`, `/x/../admin`, `/%61dmin`, `/admin;x`), so the rules for all ways to read a
+    /// request's path count together: the strictest mode, and of those of one mode, whatever one of
+    /// them fails closed on. [`Rule::enforce`] is stricter than [`Rule::monitor`], which is
+    /// stricter than [`Rule::exempt`]. If several patterns match one way to read it, the longest
+    /// applies.
+    ///
+    /// Unless set, `/healthz`, `/livez` and `/readyz` are exempt, and all other paths are enforced.
     ///
     /// # Errors
     ///
-    /// Fails with a text that is no path, or one that routers would disagree about.
+    /// Fails if `path` does not begin with `/`, ends with one, or contains `%`, `\`, `;`, `?`, `#`,
+    /// a wildcard, an empty segment, `.` or `..`.
     pub fn with_path(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::exactly(path)?;
         Ok(self.with(|shared| shared.paths.set(pattern, rule)))
@@ -141,7 +144,7 @@ impl EnforceLayer {
     ///
     /// # Errors
     ///
-    /// Fails as [`with_path`](Self::with_path) does.
+    /// Fails as [`with_path`](Self::with_path) does, save that `path` may end with a slash.
     pub fn with_paths_below(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::below(path)?;
         Ok(self.with(|shared| shared.paths.set(pattern, rule)))
@@ -164,11 +167,12 @@ impl EnforceLayer {
     }
 
     /// Sets the headers that Esper is told of, instead of a dozen that say what a client is (such
-    /// as `accept-language` and `sec-fetch-mode`).
+    /// as `accept-language` and `sec-fetch-mode`). Of each, the first line and 512 bytes are told.
     ///
     /// # Errors
     ///
-    /// Fails with a name that is none, and with one whose value is a secret, such as `cookie`.
+    /// Fails with a name that is none, and with one that says that it holds a secret, such as
+    /// `cookie` and whatever has `token`, `secret` or `-key` in it.
     pub fn with_headers<'a>(
         self,
         names: impl IntoIterator<Item = &'a str>,
@@ -178,9 +182,8 @@ impl EnforceLayer {
         Ok(self.with(|shared| shared.disclosure = disclosure))
     }
 
-    /// Tells Esper of query strings as well, as a part of the path and of where a visitor goes back
-    /// to after a managed challenge, who comes back without a query otherwise. They often hold
-    /// secrets.
+    /// Sends query strings to Esper, in `path` and in `return_url`. Without it, a visitor returns
+    /// from a managed challenge to the path alone. Query strings often hold secrets.
     pub fn with_query_strings(self) -> Self {
         self.with(|shared| shared.disclosure.query = true)
     }
@@ -199,7 +202,8 @@ impl EnforceLayer {
         Ok(self.with(|shared| shared.disclosure.session = Some(session)))
     }
 
-    /// Tells Esper which requests belong together, by an id that is not a secret.
+    /// Tells Esper which requests belong together, by an id that is not a secret. Its first 128
+    /// bytes count.
     pub fn with_session(
         self,
         session: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
@@ -226,7 +230,7 @@ impl EnforceLayer {
     ///
     /// # Errors
     ///
-    /// Fails with a lifetime with which nobody could pass, or everybody for ever.
+    /// Fails if a lifetime is out of the range given at [`ClearanceOptions`].
     pub fn with_clearance_options(self, options: ClearanceOptions) -> Result<Self, EsperError> {
         options.check()?;
         let secrets = self.shared.secrets.clone().with_options(options);
@@ -248,8 +252,8 @@ impl EnforceLayer {
     ///
     /// # Errors
     ///
-    /// Fails if it does not begin with a slash, or has a segment that is empty, `.` or `..`, or that
-    /// has anything else in it than ASCII letters, digits, `-`, `_` and `.`.
+    /// Fails if it does not begin with a slash, or has a segment that is empty, `.` or `..`, or
+    /// contains anything else than ASCII letters, digits, `-`, `_` and `.`.
     pub fn with_endpoint(self, path: impl Into<String>) -> Result<Self, EsperError> {
         let path = path.into();
         let is_plain = |segment: &str| {
@@ -269,7 +273,8 @@ impl EnforceLayer {
     /// Answers blocks and challenges by a function; where it returns nothing, as usual.
     ///
     /// The answer goes out as it is. Where it has no `Cache-Control` or no `Vary`, it gets those of
-    /// the usual answers, by which no cache keeps it.
+    /// the usual answers, by which no cache keeps it. The redirects of a managed challenge and the
+    /// answers to a proof that is not valid are the layer's own.
     pub fn with_response(
         self,
         response: impl Fn(&Denial<'_>) -> Option<Response<Bytes>> + Send + Sync + 'static,
@@ -277,8 +282,8 @@ impl EnforceLayer {
         self.with(|shared| shared.response = Some(Arc::new(response)))
     }
 
-    /// Sets for which share of the requests, from 0 to 1, Esper is told how they ended; for all of
-    /// them, unless set.
+    /// Sets for which share of the requests that it is asked about, from 0 to 1, Esper is told how
+    /// they ended; for all of them, unless set.
     ///
     /// It learns from these events alone. With 0, the application should send events of its own.
     pub fn with_telemetry_share(self, share: f64) -> Self {

@@ -10,8 +10,8 @@ mod variants;
 /// What holds for the requests of a path: a value for some paths, and one for all others.
 ///
 /// Servers disagree about what a path is. `/x/../admin`, `//admin`, `/%61dmin`, `/admin;x` and
-/// `/admin/` are `/admin` to some of them and something else to others, and nobody can say which
-/// of them stands behind the layer. So each way to read a path has its value, which is that of the
+/// `/admin/` are `/admin` to some of them and something else to others, and the layer cannot know
+/// which of them is behind it. So each way to read a path has its value, which is that of the
 /// longest rule that matches, and what holds is all of these values, joined into one.
 ///
 /// The ways to read a path are what comes of these steps, in any order and number: the

@@ -105,7 +105,8 @@ pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
         && !has(header::AUTHORIZATION)
         && !has(header::TRANSFER_ENCODING)
         && parts.headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0")
-        // From HTTP/2 on, a body needs no header. Before, some bodies do not know that they are empty.
+        // From HTTP/2 on, a body needs no header. Before, it does, and some types of bodies do not
+        // know that they are empty.
         && (body_is_empty || parts.version < Version::HTTP_2)
 }
 

@@ -21,7 +21,7 @@ use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
 use crate::Guard;
 
-/// What the services of a layer share.
+/// The options of a layer, and the state behind them.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) guard: Guard,

@@ -18,8 +18,10 @@ pub(super) struct Telemetry {
     seen: AtomicU64,
 }
 
-/// The event that tells of a request. It is sent when this is dropped, so also where the client went
-/// away or the inner service failed: nobody stays unknown by ending early.
+/// The event that tells of a request about which Esper is asked.
+///
+/// It is sent when this is dropped, so also where the client went away, before or after the
+/// decision, or the inner service failed: nobody stays unknown by ending early.
 #[derive(Debug)]
 pub(super) struct PendingEvent<'a> {
     /// Nothing, where it is not this request's turn.

@@ -1,6 +1,5 @@
 //! The layer in front of a real site, decided about by a sandbox that really learns.
 
-mod acting;
 mod addresses;
 mod answers;
 mod bodies;

@@ -14,7 +14,7 @@ use crate::enforce::request::return_to::ReturnTo;
 use crate::{ChallengeData, Decision, MitigationAction};
 
 /// A request that does not reach the application, for a function of the application's that answers
-/// in its own way: [`EnforceLayer::with_response`](super::EnforceLayer::with_response).
+/// in its own way: [`EnforceLayer::with_response`](crate::enforce::EnforceLayer::with_response).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Denial<'a> {
@@ -24,8 +24,8 @@ pub struct Denial<'a> {
     pub request: &'a Parts,
     /// Who gets the answer.
     pub audience: Audience,
-    /// What the visitor has to solve, where it can be solved here. Its token is the layer's own; the
-    /// answer is posted as JSON, `{"envelope": TOKEN, "response": …}`, to `endpoint`.
+    /// What the visitor has to solve, where it can be solved here. Its token is the layer's own.
+    /// The answer is posted as JSON, `{"envelope": TOKEN, "response": …}`, to `endpoint`.
     pub challenge: Option<ChallengeData>,
     /// The path of the layer's own endpoint.
     pub endpoint: &'a str,
@@ -100,12 +100,14 @@ pub(in crate::enforce) fn plain_problem(
     error: &str,
     detail: &str,
 ) -> Response<Bytes> {
-    let title = status.canonical_reason();
-    let (kind, status_code) = ("about:blank", status.as_u16());
-    problem(
-        status,
-        &json!({ "type": kind, "title": title, "status": status_code, "error": error, "detail": detail }),
-    )
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "error": error,
+        "detail": detail,
+    });
+    problem(status, &body)
 }
 
 /// Sends a browser elsewhere, by GET.
@@ -139,8 +141,8 @@ pub(in crate::enforce) fn unstored(mut response: Response<Bytes>) -> Response<By
     response
 }
 
-/// Keeps an answer of the application's function out of every cache, unless it says otherwise: it is
-/// for one visitor, and another one must not get it.
+/// Keeps an answer of the application's function out of every cache, unless it says otherwise.
+/// It is for one visitor, and another one must not get it.
 pub(in crate::enforce) fn unstored_unless_said(mut response: Response<Bytes>) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -3,7 +3,7 @@
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 
-/// Who gets an answer.
+/// Who gets an answer, by what a request says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
@@ -31,7 +31,7 @@ impl Audience {
     }
 }
 
-/// The content type in which a gRPC client is answered. One of gRPC-Web takes no other than its own.
+/// The content type in which a gRPC client is answered. Clients of gRPC-Web take only their own.
 pub(in crate::enforce) fn grpc_type(headers: &HeaderMap) -> HeaderValue {
     let own =
         headers.get(CONTENT_TYPE).filter(|_| grpc(headers).is_some_and(|rest| !rest.is_empty()));

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of an answer of [`Enforce`](super::Enforce): that of the inner service, as it came,
+    /// The body of an answer of [`Enforce`](crate::enforce::Enforce): that of the inner service, as it came,
     /// or a short one of the layer's own.
     pub struct EnforceBody<B> {
         #[pin]

@@ -59,8 +59,7 @@ impl Disclosure {
             })?;
             if SECRET.iter().any(|word| name.as_str().contains(word)) {
                 let message = format!(
-                    "the header {name} holds a secret by its name, and is never forwarded; leave it \
-                     out"
+                    "the header {name} holds a secret by its name; leave it out, it is never forwarded"
                 );
                 return Err(EsperError::validation("headers", message));
             }

@@ -181,8 +181,7 @@ fn different(secret: &[u8]) -> usize {
 
 /// In bytes; as many as the digest has.
 const SHORTEST: usize = 32;
-/// 32 random decimal digits, of all ways to write a key the one with the fewest, have fewer once
-/// in 10 million times.
+/// 32 random decimal digits have fewer than six different ones with a probability of about 6e-8.
 const FEWEST_DIFFERENT: usize = 6;
 const EXAMPLES: [&str; 1] = ["replace-me-with-the-output-of-openssl-rand-base64-32"];
 

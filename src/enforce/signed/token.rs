@@ -1,7 +1,7 @@
 //! Authenticated tokens: text that only this site can have written.
 //!
-//! A token is the base64url form, without padding, of a version, the id of the key, the fields, each
-//! after its length, and an HMAC-SHA256 of all that and of what the token is for. There is one
+//! A token is the base64url form, without padding, of a version, the id of the key, the fields,
+//! each after its length, and an HMAC-SHA256 of all that and of what the token is for. There is one
 //! algorithm, so the token names none.
 
 use base64::Engine;

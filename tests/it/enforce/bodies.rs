@@ -22,9 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower::{Layer, Service};
 
-use super::challenges::until;
 use super::frames::Frames;
-use super::site::{Site, VISITOR, config, layer, serve};
+use super::site::{Site, VISITOR, config, layer, serve, until};
 use super::solving::{ENDPOINT, calls};
 
 /// A body of so many pieces, and how many of them were taken.

@@ -15,8 +15,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::{Layer, Service};
 
-use super::challenges::until;
-use super::site::{Site, VISITOR, config, layer};
+use super::site::{Site, VISITOR, config, layer, until};
 use super::solving::calls;
 
 async fn site(cache: CacheOptions) -> Site {

@@ -13,7 +13,7 @@ use esper_rs_client::enforce::{ClearanceKey, ClearanceKeys, EnforceLayer, Public
 use esper_sandbox::{Fault, Operation, Sandbox};
 use http::{Request, Response};
 use http_body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::frames::Frames;
-use super::site::{Site, VISITOR, layer};
+use super::site::{Site, VISITOR, layer, until};
 use super::solving::{Challenge, ENDPOINT, calls, cookie};
 use crate::support::{Answer, RawServer, paused};
 
@@ -42,6 +42,18 @@ async fn esper_is_always_asked_and_a_clearance_turns_only_a_challenge_into_an_al
     assert_eq!(visit().await.unwrap().status(), 403, "blocked");
     assert_eq!(asked(), before + 3);
     assert_eq!(site.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_solved_challenge_is_redeemed_once_and_leads_back_to_where_it_came_from() {
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let solution = site.challenge().await.solution();
+    let redeemed = site.hand_in(&solution).send().await.unwrap();
+    assert_eq!(redeemed.status(), 200);
+    assert!(cookie(&redeemed).is_some());
+    assert_eq!(redeemed.json::<Value>().await.unwrap(), json!({ "location": "/checkout?step=2" }));
+    assert_eq!(site.hand_in(&solution).send().await.unwrap().status(), 403, "once");
 }
 
 #[tokio::test]
@@ -345,17 +357,6 @@ where
     let mut service = layer(config).layer(Router::new());
     let request = Request::post(ENDPOINT).header("content-type", "application/json");
     service.call(request.body(body).unwrap()).await.unwrap_or_else(|never| match never {})
-}
-
-/// Waits for what comes soon.
-pub(super) async fn until(condition: impl Fn() -> bool) {
-    for _ in 0..1_000 {
-        if condition() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it did not come");
 }
 
 fn shared_keys() -> ClearanceKeys {

@@ -1,7 +1,5 @@
 //! Clearances: whose they are, for how long, and what they look like.
 
-use std::time::{Duration, SystemTime};
-
 use esper_rs_client::enforce::{
     ClearanceBinding, ClearanceKey, ClearanceKeys, ClearanceOptions, ClientIpRules, EnforceLayer,
     PublicOrigin,
@@ -181,34 +179,6 @@ async fn a_change_anywhere_in_a_clearance_is_refused() {
 }
 
 #[tokio::test]
-async fn an_expired_envelope_is_refused_without_a_call() {
-    let options = ClearanceOptions::new().with_challenge_lifetime(SECOND);
-    let site = site(|layer| layer.with_clearance_options(options).unwrap()).await;
-    let late = ALICE.challenge(&site).await.solution();
-    pass(SECOND).await;
-    let refused = ALICE.hand_in(&site, &late).await;
-    assert_eq!((refused.status().as_u16(), cookie(&refused)), (403, None));
-    assert_eq!(calls(&site.sandbox, Operation::VerifyChallenge).len(), 0);
-}
-
-#[tokio::test]
-async fn an_expired_clearance_is_refused() {
-    let options = ClearanceOptions::new().with_lifetime(SECOND);
-    let site = site(|layer| layer.with_clearance_options(options).unwrap()).await;
-    let clearance = ALICE.clearance(&site).await;
-    pass(SECOND).await;
-    assert!(!ALICE.is_cleared_by(&site, &clearance).await);
-}
-
-/// Lets time pass by the clock that the layer goes by.
-async fn pass(span: Duration) {
-    let over = SystemTime::now() + span;
-    while SystemTime::now() < over {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-#[tokio::test]
 async fn a_key_verifies_until_it_is_removed() {
     let before = site(|layer| layer.with_clearance_keys(ClearanceKeys::new(key(1)))).await;
     let both = ClearanceKeys::new(key(2)).with_previous(key(1));
@@ -231,24 +201,6 @@ async fn a_key_verifies_until_it_is_removed() {
     let solution = ALICE.challenge(&before).await.solution();
     assert_eq!(ALICE.hand_in(&after, &solution).await.status(), 403);
     assert_eq!(ALICE.hand_in(&during, &solution).await.status(), 200);
-}
-
-#[test]
-fn keys_that_anybody_could_guess_stop_the_start() {
-    let documented = "replace-me-with-the-output-of-openssl-rand-base64-32";
-    for key in [
-        "",
-        "secret",
-        &"k3yOf31BytesIsTooShortByOneByte"[..31],
-        &"\0".repeat(32),
-        &"0".repeat(64),
-        documented,
-    ] {
-        let error = ClearanceKey::new(key).unwrap_err().to_string();
-        assert!(error.starts_with("clearance key "), "{error}");
-        assert!(key.is_empty() || !error.contains(key), "{error}");
-        assert!(error.contains("openssl rand -base64 32"), "{error}");
-    }
 }
 
 #[tokio::test]
@@ -280,6 +232,5 @@ async fn without_a_configured_key_all_layers_of_a_process_share_one() {
     assert!(ALICE.is_cleared_by(&other, &clearance).await);
 }
 
-const SECOND: Duration = Duration::from_secs(1);
 const ALICE: Somebody =
     Somebody { address: "192.0.2.1", user_agent: "Firefox/140.0", host: "shop.example" };

@@ -114,7 +114,7 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
 
 /// Promise 32.
 #[tokio::test]
-async fn headers_are_told_from_a_list_that_can_have_no_secret_in_it() {
+async fn headers_are_told_from_a_list_that_takes_no_name_of_a_secret() {
     let sandbox = sandbox().await;
     for secret in [
         "authorization",

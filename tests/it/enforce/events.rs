@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::challenges::until;
 use super::echo::{Echo, asked, events, layer};
+use super::site::until;
 use crate::support::{config, sandbox};
 
 fn outcome(event: &Value) -> [&Value; 7] {

@@ -185,12 +185,15 @@ async fn with_a_black_hole_for_a_service_the_site_answers_in_time_and_recovers_b
         .with_breaker(5, Duration::from_millis(50));
     let echo = Echo::behind(quiet(guard.clone())).await;
     up.store(false, Ordering::SeqCst);
-    while guard.stats().fallbacks(FallbackReason::BreakerOpen) < 50 {
-        let sent = Instant::now();
-        assert_eq!(echo.send("GET /", &[]).await.status(), 200);
-        assert!(sent.elapsed() < DEADLINE + SLACK, "{:?}", sent.elapsed());
-        assert_eq!(guard.stats().in_flight, 0, "nothing is left of a decision");
-    }
+    let outage = async {
+        while guard.stats().fallbacks(FallbackReason::BreakerOpen) < 50 {
+            let sent = Instant::now();
+            assert_eq!(echo.send("GET /", &[]).await.status(), 200);
+            assert!(sent.elapsed() < DEADLINE + SLACK, "{:?}", sent.elapsed());
+            assert_eq!(guard.stats().in_flight, 0, "nothing is left of a decision");
+        }
+    };
+    timeout(Duration::from_secs(60), outage).await.expect("an open breaker");
     up.store(true, Ordering::SeqCst);
     let decided = guard.stats().by_service;
     let recovery = async {
@@ -288,7 +291,8 @@ async fn a_fallback_is_shared_by_requests_with_the_same_failure_policy_alone() {
     let server = {
         let answering = Arc::clone(&answering);
         RawServer::start(move |_, _| {
-            while !answering.load(Ordering::SeqCst) {
+            let started = Instant::now();
+            while !answering.load(Ordering::SeqCst) && started.elapsed() < Duration::from_secs(20) {
                 thread::yield_now();
             }
             Answer::json(400, r#"{"message":"m"}"#)

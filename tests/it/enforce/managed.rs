@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::challenges::until;
-use super::site::{BROWSER, Site, VISITOR};
+use super::site::{BROWSER, Site, VISITOR, until};
 use super::solving::{Challenge, calls, cookie};
 
 /// A site that browsers find under a public origin.

@@ -1,20 +1,23 @@
 //! What a layer that only watches does: nothing that anybody could see.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
 use axum::routing::{MethodRouter, get};
 use esper_rs_client::enforce::{EnforceLayer, Rule};
 use esper_rs_client::{DecisionSource, FailurePolicy, FallbackReason, MitigationAction};
 use esper_sandbox::{Fault, Operation};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::Frame;
 use serde_json::json;
+use tracing::{Instrument, Level, info_span};
 
-use super::echo::{Echo, Wire, events, guard, layer};
+use super::echo::{Echo, Wire, call, echoing, events, guard, layer};
 use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, RawServer, sandbox};
 
@@ -160,6 +163,21 @@ async fn decision_span_and_event_say_what_would_have_been_done() {
         let span = format!(r#"esper.enforce{{mode="monitor" action={action} source="service"}}"#);
         assert!(log.text().contains(&span), "{}", log.text());
     }
+}
+
+/// At the level of production, the layer has no span of its own.
+#[tokio::test]
+async fn a_span_of_the_application_keeps_its_fields() {
+    let (log, _subscribed) = ThreadLog::start_at(Level::INFO);
+    let sandbox = sandbox().await;
+    let (app, _) = echoing(|echo| application(echo).layer(layer(sandbox.url())));
+    let mut request = Request::get("/echo").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+    let span = info_span!("request", source = "checkout");
+    let answer = call(&app, request).instrument(span).await;
+    assert_eq!(answer.status(), 200);
+    assert!(log.text().contains(r#"request{source="checkout"}"#), "{}", log.text());
+    assert!(!log.text().contains("service"), "{}", log.text());
 }
 
 /// Promise 17.

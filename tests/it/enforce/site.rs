@@ -123,6 +123,17 @@ pub(crate) fn http() -> Client {
     Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap()
 }
 
+/// Waits for what comes soon.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come");
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
         self.server.abort();

@@ -15,11 +15,15 @@ pub(crate) struct ThreadLog(Arc<Mutex<Vec<u8>>>);
 
 impl ThreadLog {
     pub(crate) fn start() -> (Self, DefaultGuard) {
+        Self::start_at(Level::TRACE)
+    }
+
+    pub(crate) fn start_at(level: Level) -> (Self, DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_max_level(Level::TRACE)
+            .with_max_level(level)
             .with_span_events(FmtSpan::CLOSE)
             .with_writer(move || writer.clone())
             .finish();

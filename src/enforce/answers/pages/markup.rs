@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// HTML in which everything is meant.
+/// Trusted HTML, which is inserted unescaped.
 #[derive(Debug)]
 pub(super) struct Markup(Cow<'static, str>);
 
@@ -16,7 +16,7 @@ pub(super) enum Value<'a> {
 }
 
 impl Markup {
-    /// What this crate brings along.
+    /// From a template of this crate.
     pub(super) const fn from_static(html: &'static str) -> Self {
         Self(Cow::Borrowed(html))
     }

@@ -29,14 +29,20 @@ use crate::EsperError;
 ///
 /// A network is written `192.0.2.0/24` or `2001:db8::/32`; an address means itself. The word
 /// `loopback` means this machine (127.0.0.0/8 and ::1), and `private` the networks that anybody may
-/// use: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7. Whoever has an address in a network that you give
-/// can pass for any client.
+/// use: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7. Whoever has an address in a network
+/// that you give can pass for any client.
 ///
 /// # Without an address
 ///
 /// `axum::serve(listener, app)` tells handlers no peer address; give it
 /// `app.into_make_service_with_connect_info::<SocketAddr>()`. A Unix socket has none at all. What
 /// happens then is up to [`with_missing_address`](Self::with_missing_address).
+///
+/// # A proxy that writes no header
+///
+/// In TCP mode, or without the header that is named here, a proxy hides all clients: they share one
+/// address, and the first bot gets everybody blocked. Nothing in a request shows it, so that the
+/// log warns only where a forwarding header comes that no rule believes.
 ///
 /// # Sharing
 ///
@@ -68,12 +74,13 @@ pub enum MissingAddress {
     /// Let the request pass unchecked.
     #[default]
     Pass,
-    /// Refuse the request.
+    /// Refuse the request. Its [`Decision`](crate::Decision) is a fallback with the reason
+    /// [`InvalidRequest`](crate::FallbackReason::InvalidRequest), which no guard counts.
     Refuse,
     /// Act as though the peer had this address.
     ///
     /// If it is in the trusted networks, the header is believed: that is for a proxy that connects
-    /// over a Unix socket. Every client without an address shares it otherwise.
+    /// over a Unix socket. If it is not, every client without an address shares this one.
     StandIn(IpAddr),
 }
 

@@ -1,13 +1,11 @@
 //! What holds of a client's address, whatever its headers say.
 
-use std::sync::{Arc, Mutex};
-
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
-use tracing::subscriber::with_default;
 
 use super::networks::Networks;
 use super::*;
+use crate::enforce::fixtures::logged;
 
 const CLIENT: &str = "203.0.113.7";
 const FORGED: &str = "6.6.6.6";
@@ -349,29 +347,5 @@ proptest! {
                 prop_assert_eq!(client.address(), peer);
             }
         }
-    }
-}
-
-/// What is logged meanwhile, by this thread.
-fn logged(run: impl FnOnce()) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-    with_default(subscriber.finish(), run);
-    let bytes = log.0.lock().unwrap();
-    String::from_utf8(bytes.clone()).unwrap()
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::rules::MissingAddress;
 use crate::stats::Counter;
 
-/// A count of what [`ClientIpRules`](super::ClientIpRules) and all of their clones met, since they
+/// A count of what [`ClientIpRules`](crate::enforce::ClientIpRules) and all of their clones met, since they
 /// were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

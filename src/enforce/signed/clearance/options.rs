@@ -58,7 +58,7 @@ impl ClearanceOptions {
         self
     }
 
-    /// Refuses times with which nobody could pass, or everybody for ever.
+    /// Fails if a lifetime is out of its range.
     pub(in crate::enforce) fn check(&self) -> Result<(), EsperError> {
         for (option, value, longest, said) in [
             ("clearance_lifetime", self.lifetime, LONGEST, "30 days"),
