@@ -42,8 +42,8 @@ pub(super) struct Redeemed {
 pub(super) struct Verifications {
     answers: Semaphore,
     proofs: Semaphore,
-    /// The proofs that came from a network lately.
-    proofs_of_networks: ExpiringLru<u32>,
+    /// How many wrong proofs came from a network lately.
+    wrong_proofs: ExpiringLru<u32>,
 }
 
 impl Shared {
@@ -81,6 +81,7 @@ impl Shared {
         let mut claim = ChallengeProof::new(proof, facts.address.to_string());
         claim.user_agent.clone_from(&facts.user_agent);
         if !verified(self.guard.client().verify_challenge_proof(&claim)).await? {
+            self.verifications.note_wrong_proof(facts.address, SystemTime::now());
             return Err(Refusal::Unproven);
         }
         Ok(self.clearance(signers, visit))
@@ -103,24 +104,36 @@ impl Verifications {
         Self {
             answers: Semaphore::new(AT_ONCE),
             proofs: Semaphore::new(AT_ONCE),
-            proofs_of_networks: ExpiringLru::new(REMEMBERED),
+            wrong_proofs: ExpiringLru::new(REMEMBERED),
         }
     }
 
-    /// Refuses a proof from a network that has handed in too many lately.
+    /// Refuses a proof from a network that has handed in too many wrong ones lately. Right ones
+    /// can be many: all customers of a mobile network may share a few addresses.
     fn admit_proof(&self, address: IpAddr, now: SystemTime) -> Result<(), Refusal> {
+        match self.wrong_proofs_of(address, now, |wrong| *wrong) {
+            ..WRONG_PROOFS_A_MINUTE => Ok(()),
+            _ => Err(Refusal::TooManyAttempts),
+        }
+    }
+
+    fn note_wrong_proof(&self, address: IpAddr, now: SystemTime) {
+        self.wrong_proofs_of(address, now, |wrong| *wrong = wrong.saturating_add(1));
+    }
+
+    fn wrong_proofs_of<R>(
+        &self,
+        address: IpAddr,
+        now: SystemTime,
+        look: impl FnOnce(&mut u32) -> R,
+    ) -> R {
         // A /24 of IPv4, a /48 of IPv6.
         let network = match address.to_canonical() {
             IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()) >> 8,
             IpAddr::V6(v6) => u128::from(v6) >> 80,
         };
         let until = Validity::new(now, MINUTE).expires();
-        let count = |proofs: &mut u32| {
-            *proofs = proofs.saturating_add(1);
-            *proofs
-        };
-        let proofs = self.proofs_of_networks.with(network.to_be_bytes(), until, millis(now), count);
-        if proofs > PROOFS_A_MINUTE { Err(Refusal::TooManyAttempts) } else { Ok(()) }
+        self.wrong_proofs.with(network.to_be_bytes(), until, millis(now), look)
     }
 }
 
@@ -149,8 +162,8 @@ const AT_ONCE: usize = 64;
 /// How long Esper may take to verify something.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many proofs a network may have verified. A visitor needs one in an hour.
-const PROOFS_A_MINUTE: u32 = 60;
+/// How many wrong proofs a network may have verified.
+const WRONG_PROOFS_A_MINUTE: u32 = 60;
 /// Networks; about 1 MiB when it is full.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8 * 1024).unwrap();
 /// In bytes; what is longer is none of Esper's, and costs no call.
@@ -162,7 +175,7 @@ mod tests {
     use crate::enforce::fixtures::now;
 
     #[test]
-    fn a_network_has_so_many_proofs_verified_in_a_minute_and_spends_nobody_elses() {
+    fn wrong_proofs_of_a_network_are_bounded_in_a_minute_and_spend_nobody_elses() {
         let verifications = Verifications::new();
         let admits =
             |address: &str, now| verifications.admit_proof(address.parse().unwrap(), now).is_ok();
@@ -170,10 +183,14 @@ mod tests {
             ("192.0.2.1", "::ffff:192.0.2.255", "192.0.3.1"),
             ("2001:db8:1::1", "2001:db8:1:ffff::2", "2001:db8:2::1"),
         ] {
-            assert!((0..PROOFS_A_MINUTE).all(|_| admits(flood, now())));
+            for _ in 0..WRONG_PROOFS_A_MINUTE {
+                assert!(admits(flood, now()));
+                verifications.note_wrong_proof(flood.parse().unwrap(), now());
+            }
             assert!(!admits(flood, now()) && !admits(same, now() + MINUTE / 2));
             assert!(admits(other, now()));
             assert!(admits(same, now() + MINUTE), "another minute");
         }
+        assert!((0..10_000).all(|_| admits("198.51.100.1", now())), "right ones are not counted");
     }
 }
