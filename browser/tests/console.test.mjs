@@ -240,6 +240,8 @@ test("a paused console stands still, and catches up", async (context) => {
 
 test("another site can neither lift, listen, nor frame the console", async (context) => {
   const { sandbox, viewer, page } = await watched(context);
+  // What the other site does, and what comes of it.
+  viewer.expect(/elsewhere\.localhost/, /status of 40[34]/, /ERR_FAILED/, /frame-ancestors/);
   await sandbox.observe(VISITOR, BURST);
   const action = await held(page).locator("form").getAttribute("action");
   const other = await viewer.open();
