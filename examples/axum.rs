@@ -1,4 +1,5 @@
 //! A shop behind the layer, to look at in a browser: no account, no network beyond this machine.
+//! With `ESPER_API_KEY` in the environment, it asks Esper instead of a sandbox.
 //!
 //! ```sh
 //! cargo run --features metrics,tower --example axum           # on http://127.0.0.1:3000
@@ -30,11 +31,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(io::stderr).init();
     let port = env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
 
-    // Your application has EsperConfig::from_env() instead of a sandbox.
-    let sandbox = Sandbox::start().await;
-    let config = EsperConfig::new(sandbox.api_key())
-        .with_api_url(sandbox.url())
-        .with_beacon_url(sandbox.url());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+
+    // Your application has EsperConfig::from_env() alone.
+    let (config, sandbox) = match env::var_os("ESPER_API_KEY") {
+        Some(_) => (EsperConfig::from_env()?, None),
+        None => {
+            let sandbox = Sandbox::start().await;
+            let config = EsperConfig::new(sandbox.api_key())
+                .with_api_url(sandbox.url())
+                .with_beacon_url(sandbox.url());
+            (config, Some(sandbox))
+        }
+    };
     let client = AsyncEsperClient::new(config)?;
 
     // What is counted, for a scrape of Prometheus.
@@ -44,19 +54,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // This is the whole integration: the layer asks about each request, acts on the decision, and
     // tells Esper what became of it.
+    let mut enforce = EnforceLayer::new(client.clone());
+    if sandbox.is_none() {
+        // So that Esper can show a challenge on a page of its own. The sandbox would do so too, and
+        // there would be nothing to see of the layer's.
+        enforce = enforce.with_public_origin(url.parse()?);
+    }
     let shop = Router::new()
         .route("/", get(page))
         .route("/price", get(price))
         .route("/order", post(order))
-        .with_state(sandbox.url().to_owned())
-        .layer(EnforceLayer::new(client.clone()))
+        .with_state(sandbox.as_ref().map(|sandbox| sandbox.url().to_owned()))
+        .layer(enforce)
         // After the layer, so that it is not asked about. Yours is better on a port of its own.
         .route("/metrics", get(async move || recorder.render()));
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("The shop is open:      http://{}", listener.local_addr()?);
-    println!("What the sandbox sees: {}", sandbox.url());
-    println!("What is counted:       http://{}/metrics", listener.local_addr()?);
+    println!("The shop is open:      {url}");
+    if let Some(sandbox) = &sandbox {
+        println!("What the sandbox sees: {}", sandbox.url());
+    }
+    println!("What is counted:       {url}/metrics");
     println!("Open the shop in a browser, and press its buttons. Ctrl-C ends it.");
 
     // With the address of each connection: it is whom the layer asks about.
@@ -70,7 +87,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "Closed. At the end, {} events were delivered, {} lost.",
         report.delivered, report.dropped
     );
-    sandbox.stop().await;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
     Ok(())
 }
 
@@ -83,7 +102,13 @@ async fn keep_up(recorder: PrometheusHandle) {
 }
 
 /// A handler may ask for the decision that let its visitor in, and for the visitor's address.
-async fn page(State(sandbox): State<String>, decision: Decision, client: ClientIp) -> Html<String> {
+async fn page(
+    State(sandbox): State<Option<String>>,
+    decision: Decision,
+    client: ClientIp,
+) -> Html<String> {
+    let link = |url| format!("<p><a href=\"{url}\">What the sandbox sees</a></p>");
+    let sandbox = sandbox.map(link).unwrap_or_default();
     let visit = format!("Allowed by: {}. You are {client}.", decision.source.as_str());
     let page = include_str!("axum/shop.html");
     Html(page.replace("{{visit}}", &visit).replace("{{sandbox}}", &sandbox))

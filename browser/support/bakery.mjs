@@ -1,14 +1,21 @@
-// The shop of examples/axum.rs, with a sandbox in its process, on a free port.
+// The shop of examples/axum.rs, with a sandbox in its process or another Esper, on a free port.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** Opens the shop, and closes it when the test ends. */
-export async function openBakery(test) {
+export async function openBakery(test, esper) {
+  const { ESPER_API_KEY: _, ...inherited } = process.env;
+  const asked = esper && {
+    ESPER_API_KEY: "browser-test-key",
+    ESPER_API_URL: esper.url,
+    ESPER_BEACON_URL: esper.url,
+  };
   const program = ["run", "--quiet", "--features", "metrics,tower", "--example", "axum", "--", "0"];
   const child = spawn("cargo", program, {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
+    env: { ...inherited, ...asked },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";

@@ -30,11 +30,16 @@ export async function startBrowser(test) {
 
 /**
  * Opens a visitor's own window on a browser. What the browser complains about, and every request
- * to an origin that is none of these, fails the test when `assertCalm` is called.
+ * to an origin that is none of these, fails the test in the end, unless the test expects it.
  */
-export async function openVisitor(browser, origins, options = {}) {
+export async function openVisitor(test, browser, origins, options = {}) {
   const context = await browser.newContext(options);
   const complaints = [];
+  const expected = [];
+  test.after(() => {
+    const isExpected = (complaint) => expected.some((pattern) => pattern.test(complaint));
+    assert.deepEqual(complaints.filter((complaint) => !isExpected(complaint)), []);
+  });
   context.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
@@ -48,12 +53,14 @@ export async function openVisitor(browser, origins, options = {}) {
     context,
     complaints,
     open: () => context.newPage(),
-    assertCalm: () => assert.deepEqual(complaints, []),
+    expect: (...patterns) => expected.push(...patterns),
   };
 }
 
 /** Asserts that a script which found its way into a page is stopped by the page's policy. */
 export async function assertNoScriptRuns(visitor, page) {
+  visitor.expect(/Content Security Policy/);
+  const before = visitor.complaints.length;
   const ran = await page.evaluate(() => {
     const script = document.createElement("script");
     script.textContent = "globalThis.ran = true";
@@ -61,8 +68,8 @@ export async function assertNoScriptRuns(visitor, page) {
     return globalThis.ran === true;
   });
   assert.equal(ran, false);
-  assert.equal(visitor.complaints.length, 1);
-  assert.match(visitor.complaints[0], /Content Security Policy/);
+  assert.equal(visitor.complaints.length, before + 1);
+  assert.match(visitor.complaints.at(-1), /Content Security Policy/);
 }
 
 /** Takes pictures of a page, of its top or of all of it: phone and desktop, light and dark. */
@@ -76,6 +83,27 @@ export async function takeScreenshots(page, name, { fullPage = false } = {}) {
       await page.screenshot({ path, fullPage });
     }
   }
+}
+
+/** Asserts that nothing of a page is wider than a window of this size. */
+export async function assertFits(page, size) {
+  await page.setViewportSize(size);
+  const { scrollWidth, clientWidth } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    return { scrollWidth, clientWidth };
+  });
+  assert.ok(scrollWidth <= clientWidth, `${scrollWidth} of ${clientWidth} pixels`);
+}
+
+/** Holds back what pages post to an address, until it is let go. */
+export async function holdAnswers(visitor, address) {
+  let letGo;
+  const gate = new Promise((resolve) => (letGo = resolve));
+  await visitor.context.route(address, async (route) => {
+    if (route.request().method() === "POST") await gate;
+    await route.continue();
+  });
+  return letGo;
 }
 
 /** The browser that CHROMIUM names, or the first that is installed under a usual name. */

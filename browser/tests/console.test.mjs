@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
+  assertFits,
   assertNoScriptRuns,
   DESKTOP,
   openVisitor,
@@ -35,7 +36,7 @@ mitigation = { action = "block", ttl_seconds = 60 }
 async function watched(context, { options = [], browser = {} } = {}) {
   const chromium = await startBrowser(context);
   const sandbox = await startSandbox(context, options);
-  const viewer = await openVisitor(chromium, [sandbox.url], browser);
+  const viewer = await openVisitor(context, chromium, [sandbox.url], browser);
   const page = await viewer.open();
   await page.goto(sandbox.url);
   if (browser.javaScriptEnabled !== false) await live(page);
@@ -51,15 +52,6 @@ const held = (page) => page.getByRole("list", { name: "In force" });
 const row = (page, ...texts) =>
   texts.reduce((rows, text) => rows.filter({ hasText: text }), stream(page).getByRole("listitem"));
 
-async function fitsOn(page, size) {
-  await page.setViewportSize(size);
-  const [content, window] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  assert.ok(content <= window, `${content} of ${window} pixels`);
-}
-
 test("an empty console says what to do", async (context) => {
   const { sandbox, viewer, page } = await watched(context);
   await page.getByText("Nothing has arrived yet").waitFor();
@@ -68,9 +60,8 @@ test("an empty console says what to do", async (context) => {
   await page.getByText("Every operation answers as it should").waitFor();
   const policies = page.getByRole("list", { name: "Policies" }).getByRole("listitem");
   assert.ok((await policies.count()) >= 3);
-  await fitsOn(page, PHONE);
+  await assertFits(page, PHONE);
   await takeScreenshots(page, "console-empty");
-  viewer.assertCalm();
 });
 
 test("an event and a decision appear with their reason, and what is in force can be lifted", async (context) => {
@@ -89,7 +80,6 @@ test("an event and a decision appear with their reason, and what is in force can
   assert.equal((await sandbox.decide(VISITOR)).action, "allow");
   await row(page, "mitigation", "is lifted by hand").waitFor();
   await row(page, "allowed", VISITOR.ip, "score").waitFor();
-  viewer.assertCalm();
 });
 
 test("what is left of a mitigation counts down by itself", async (context) => {
@@ -157,13 +147,12 @@ test("whatever visitors send stays text, shows itself, and keeps its place", asy
     }));
     assert.deepEqual([found.images, found.scripts], [0, 1]);
     assert.doesNotMatch(found.text, /[\u202e\u2066\u200b\u0300]|(long){50}/);
-    await fitsOn(page, PHONE);
+    await assertFits(page, PHONE);
   }
   await page.setViewportSize(DESKTOP);
-  await fitsOn(page, DESKTOP);
+  await assertFits(page, DESKTOP);
   await takeScreenshots(page, "console-hostile");
   assert.equal(dialogs, 0);
-  viewer.assertCalm();
 });
 
 test("it stays smooth and small with a thousand events a second", async (context) => {
@@ -217,11 +206,11 @@ test("it stays smooth and small with a thousand events a second", async (context
   assert.ok(frame(0.5) < 100, `half of the frames take more than ${frame(0.5)} ms`);
   assert.ok(blocked < seconds * 500, `${blocked} ms of long tasks`);
   await takeScreenshots(page, "console-flood");
-  viewer.assertCalm();
 });
 
 test("it comes back when the sandbox does", async (context) => {
   const { sandbox, viewer, page } = await watched(context);
+  viewer.expect(/ERR_/);
   await sandbox.observe(VISITOR, 1);
   await row(page, "event", VISITOR.ip).waitFor();
   await sandbox.stop();
@@ -232,8 +221,6 @@ test("it comes back when the sandbox does", async (context) => {
   await page.getByText("Nothing has arrived yet").waitFor();
   await again.observe({ ip: "203.0.113.8" }, 1);
   await row(page, "event", "203.0.113.8").waitFor();
-  const unexpected = viewer.complaints.filter((complaint) => !/ERR_/.test(complaint));
-  assert.deepEqual(unexpected, []);
 });
 
 test("a paused console stands still, and catches up", async (context) => {
@@ -249,11 +236,12 @@ test("a paused console stands still, and catches up", async (context) => {
   assert.equal(await row(page, "event", VISITOR.ip).count(), 0);
   await pause.click();
   await row(page, "event", VISITOR.ip).waitFor();
-  viewer.assertCalm();
 });
 
 test("another site can neither lift, listen, nor frame the console", async (context) => {
   const { sandbox, viewer, page } = await watched(context);
+  // What the other site does, and what comes of it.
+  viewer.expect(/elsewhere\.localhost/, /status of 40[34]/, /ERR_FAILED/, /frame-ancestors/);
   await sandbox.observe(VISITOR, BURST);
   const action = await held(page).locator("form").getAttribute("action");
   const other = await viewer.open();
@@ -303,7 +291,6 @@ test("a key is neither in the page nor in what the page hears", async (context) 
     assert.ok(text.includes(VISITOR.ip));
     assert.ok(!text.includes(KEY));
   }
-  viewer.assertCalm();
 });
 
 test("without JavaScript it shows how things stand, and lifts", async (context) => {
@@ -317,13 +304,12 @@ test("without JavaScript it shows how things stand, and lifts", async (context) 
   assert.match(await notice.innerText(), /^JavaScript is off/);
   assert.equal(await page.getByRole("button", { name: "Pause" }).count(), 0);
   await row(page, "challenged", "burst: 61 events in 10 s").waitFor();
-  await fitsOn(page, PHONE);
+  await assertFits(page, PHONE);
   await takeScreenshots(page, "console-no-script");
   await page.getByRole("button", { name: `Lift burst of client_ip ${VISITOR.ip}` }).click();
   await page.getByText("Nobody is mitigated").waitFor();
   assert.equal(new URL(page.url()).pathname, "/");
   assert.equal((await sandbox.decide(VISITOR)).action, "allow");
-  viewer.assertCalm();
 });
 
 test("the policy stops a script that found its way into the console", async (context) => {
@@ -343,9 +329,8 @@ test("it looks as it should with a day's traffic", async (context) => {
   await row(page, "challenged", VISITOR.ip).waitFor();
   await page.getByText("Minute by minute").click();
   await page.getByRole("rowheader", { name: "0 to 1" }).waitFor();
-  await fitsOn(page, PHONE);
+  await assertFits(page, PHONE);
   await takeScreenshots(page, "console");
-  viewer.assertCalm();
 });
 
 test("a fault that is on is shown with its hits, until it is used up", async (context) => {
@@ -366,9 +351,8 @@ test("a fault that is on is shown with its hits, until it is used up", async (co
   await fault.getByText("1 hit, 1 left").waitFor();
   await assert.rejects(sandbox.decide(VISITOR), /503/);
   await fault.getByText("2 hits, used up").waitFor();
-  await fitsOn(page, PHONE);
+  await assertFits(page, PHONE);
   await takeScreenshots(page, "console-faults", { fullPage: true });
-  viewer.assertCalm();
 });
 
 test("a mitigation that expires leaves, and is said to have", async (context) => {
@@ -378,7 +362,6 @@ test("a mitigation that expires leaves, and is said to have", async (context) =>
   await sandbox.admin("/clock", { advance_ms: 60_000 });
   await page.getByText("Nobody is mitigated").waitFor();
   await row(page, "mitigation", VISITOR.ip, "policy burst has expired").waitFor();
-  viewer.assertCalm();
 });
 
 test("a policy file that is refused is said to be, with its line, until it is right again", async (context) => {
@@ -395,12 +378,11 @@ test("a policy file that is refused is said to be, with its line, until it is ri
   await alert.getByText(/policies\.toml:12:8: /).waitFor();
   assert.ok(await definition.isVisible(), "what is in force stays, and stays open");
   await row(page, "refused", "so the policies stay as they were").waitFor();
-  await fitsOn(page, PHONE);
+  await assertFits(page, PHONE);
   await takeScreenshots(page, "console-refused", { fullPage: true });
 
   file.write(TRAP.replaceAll("/trap", "/snare"));
   await policies.getByText('equals = "/snare"').waitFor();
   assert.equal(await alert.isVisible(), false);
   await row(page, "policies", "are read again and in force").waitFor();
-  viewer.assertCalm();
 });
