@@ -21,7 +21,6 @@ pub use self::error::PolicyError;
 use self::file::PolicyFile;
 pub(crate) use self::source::{Content, PolicySource};
 pub(crate) use self::watch::watch;
-
 use crate::engine::policy::PolicySet;
 
 impl PolicySet {

@@ -8,7 +8,7 @@ pub(crate) mod idempotency;
 pub(crate) mod keys;
 mod managed;
 mod mitigations;
-mod rate_limit;
+pub(crate) mod rate_limit;
 pub(crate) mod usage;
 
 use std::io;
@@ -29,7 +29,6 @@ use crate::engine::entity::Entity;
 use crate::engine::policy::MitigationAction;
 use crate::engine::{ActiveMitigation, Analysis, Assessment};
 use crate::faults::Faults;
-use crate::http::error::ApiError;
 use crate::http::public_url::PublicUrl;
 use crate::lock::lock;
 use crate::policy_file::{Content, PolicySource};
@@ -37,7 +36,7 @@ use crate::recording::Recording;
 use crate::service::accepted_events::AcceptedEvents;
 use crate::service::idempotency::{IdempotencyKey, IdempotencyStore};
 use crate::service::keys::{ApiKeys, KeyId};
-use crate::service::rate_limit::RateLimit;
+use crate::service::rate_limit::{RateLimit, RateLimited};
 use crate::service::usage::{DecisionCounts, Usage};
 
 /// The stand-in for Esper, apart from its HTTP.
@@ -115,13 +114,9 @@ impl Service {
     }
 
     /// Admits a request of a key, within the key's rate limit if there is one.
-    pub(crate) fn admit(&self, key: KeyId) -> Result<(), ApiError> {
+    pub(crate) fn admit(&self, key: KeyId) -> Result<(), RateLimited> {
         let Some(rate_limit) = &self.rate_limit else { return Ok(()) };
-        let mut rate_limit = lock(rate_limit);
-        let per_minute = rate_limit.per_minute;
-        rate_limit
-            .admit(key, self.clock.now())
-            .map_err(|wait| ApiError::rate_limited(per_minute, wait))
+        lock(rate_limit).admit(key, self.clock.now())
     }
 
     /// Learns from an event; from the same delivery it learns once.

@@ -103,7 +103,7 @@ impl ManagedChallenges {
         self.return_hosts.check(return_url)
     }
 
-    /// Writes the token of a page to solve, with so many leading zero bits.
+    /// Writes the token of a page to solve, with `difficulty` leading zero bits.
     pub(crate) fn issue(
         &self,
         addressee: Addressee,

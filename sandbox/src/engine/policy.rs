@@ -124,7 +124,7 @@ pub(crate) enum MitigationAction {
 /// What a challenged visitor has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// A proof of work with so many leading zero bits, or as many as the sandbox usually asks for.
+    /// A proof of work with this many leading zero bits; without a number, the sandbox's own.
     ProofOfWork(Option<u8>),
     /// Turnstile, with this site key.
     Turnstile(String),

@@ -29,7 +29,8 @@ impl FromRequestParts<Arc<Service>> for Bearer {
         let key = only(&parts.headers, AUTHORIZATION.as_str()).and_then(bearer);
         let key = key.and_then(|key| service.key(key));
         let key = key.ok_or_else(ApiError::no_bearer_key)?;
-        service.admit(key).map(|()| Self(key))
+        service.admit(key)?;
+        Ok(Self(key))
     }
 }
 
@@ -42,7 +43,8 @@ impl FromRequestParts<Arc<Service>> for BeaconKey {
     ) -> Result<Self, ApiError> {
         let key = only(&parts.headers, "x-esper-key").and_then(|key| service.key(key));
         let key = key.ok_or_else(ApiError::no_beacon_key)?;
-        service.admit(key).map(|()| Self(key))
+        service.admit(key)?;
+        Ok(Self(key))
     }
 }
 

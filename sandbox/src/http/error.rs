@@ -1,7 +1,5 @@
 //! Answer what cannot be served, always in the documented error body.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -11,6 +9,7 @@ use serde_json::{Value, json};
 use crate::challenge::single_use::Full;
 use crate::clock::whole_seconds;
 use crate::faults::FaultError;
+use crate::service::rate_limit::RateLimited;
 use crate::wire::{ErrorBody, InvalidRequest};
 
 /// A refusal: a status, an error body and what else the status asks for.
@@ -138,13 +137,6 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
-    pub(crate) fn rate_limited(per_minute: u32, wait: Duration) -> Self {
-        let message = "the rate limit of this key is used up";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
-            .with_header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
-            .with_details(json!({ "limit_per_minute": per_minute }))
-    }
-
     /// The sandbox itself failed.
     pub(crate) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "temporarily unavailable")
@@ -176,6 +168,15 @@ impl From<InvalidRequest> for ApiError {
     }
 }
 
+impl From<RateLimited> for ApiError {
+    fn from(RateLimited { per_minute, wait }: RateLimited) -> Self {
+        let message = "the rate limit of this key is used up";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+            .with_header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
+            .with_details(json!({ "limit_per_minute": per_minute }))
+    }
+}
+
 impl From<Full> for ApiError {
     fn from(_: Full) -> Self {
         Self::too_many_answers()
@@ -192,14 +193,17 @@ impl IntoResponse for ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_wait_is_rounded_up_to_seconds() {
         for (wait, expected) in [(1, "1"), (1000, "1"), (1001, "2"), (60_000, "60")] {
-            let error = ApiError::rate_limited(1, Duration::from_millis(wait));
+            let wait = Duration::from_millis(wait);
+            let error = ApiError::from(RateLimited { per_minute: 1, wait });
             let response = error.into_response();
-            assert_eq!(response.headers()[RETRY_AFTER], expected, "{wait} ms");
+            assert_eq!(response.headers()[RETRY_AFTER], expected, "{wait:?}");
         }
     }
 }

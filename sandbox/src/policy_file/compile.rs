@@ -273,5 +273,5 @@ const LONGEST_NAME: usize = 64;
 /// A day, in seconds: the longest window, and the longest time to live.
 const LONGEST_SPAN: u64 = 86_400;
 
-/// The highest threshold. So many arrivals of an entity are kept, and one more.
+/// The highest threshold. Of an entity this many arrivals are kept, and one more.
 const HIGHEST_OVER: usize = 10_000;

@@ -8,8 +8,16 @@ use crate::service::keys::KeyId;
 /// A fixed window for each key, which opens with the key's first request after the last one.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    pub(crate) per_minute: u32,
+    per_minute: u32,
     windows: Vec<FixedWindow>,
+}
+
+/// The limit of a key is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RateLimited {
+    pub(crate) per_minute: u32,
+    /// How long until the key's next window.
+    pub(crate) wait: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +32,7 @@ impl RateLimit {
     }
 
     /// Admits a request of a key, or tells how long the key must wait.
-    pub(crate) fn admit(&mut self, key: KeyId, now: Moment) -> Result<(), Duration> {
+    pub(crate) fn admit(&mut self, key: KeyId, now: Moment) -> Result<(), RateLimited> {
         let window = &mut self.windows[key.index()];
         let opened = match window.opened {
             Some(opened) if now.since(opened) < MINUTE => opened,
@@ -34,7 +42,8 @@ impl RateLimit {
             }
         };
         if window.admitted == self.per_minute {
-            return Err(MINUTE - now.since(opened));
+            let wait = MINUTE - now.since(opened);
+            return Err(RateLimited { per_minute: self.per_minute, wait });
         }
         window.admitted += 1;
         Ok(())
@@ -53,11 +62,12 @@ mod tests {
     fn a_key_waits_for_the_end_of_its_window() {
         let mut limit = RateLimit::new(2, 1);
         let later = |span| Moment::START.after(span);
+        let used_up = |wait| Err(RateLimited { per_minute: 2, wait });
         assert_eq!(limit.admit(KeyId::FIRST, later(SECOND * 5)), Ok(()));
         assert_eq!(limit.admit(KeyId::FIRST, later(SECOND * 6)), Ok(()));
-        assert_eq!(limit.admit(KeyId::FIRST, later(SECOND * 7)), Err(SECOND * 58));
+        assert_eq!(limit.admit(KeyId::FIRST, later(SECOND * 7)), used_up(SECOND * 58));
         let last = SECOND * 65 - Duration::from_nanos(1);
-        assert_eq!(limit.admit(KeyId::FIRST, later(last)), Err(Duration::from_nanos(1)));
+        assert_eq!(limit.admit(KeyId::FIRST, later(last)), used_up(Duration::from_nanos(1)));
         assert_eq!(limit.admit(KeyId::FIRST, later(SECOND * 65)), Ok(()));
     }
 

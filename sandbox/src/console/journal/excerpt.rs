@@ -1,6 +1,6 @@
 //! Show a text that came with traffic: bounded, and with nothing in it that hides.
 
-/// The beginning of a text, in at most so many characters and a mark that there is more.
+/// The beginning of a text, in at most `most` characters and a mark that there is more.
 ///
 /// What has no shape of its own (control characters, those that turn the direction of writing, that
 /// take no room or stack on others) is written out: `\u{202e}`.

@@ -64,7 +64,7 @@ impl BodyBudget {
 }
 
 impl BodyReservation {
-    /// Takes room for so many bytes more, and tells whether the body may stay. Another one may have
+    /// Takes room for `bytes` more, and tells whether the body may stay. Another one may have
     /// to go for it.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let mut state = self.budget.state();
