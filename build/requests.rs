@@ -151,16 +151,14 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
             "ip" => calls.push(quote! { ip(#name, value) }),
             "uri" => calls.push(quote! { uri(#name, value) }),
             "int32" | "int64" | "float" | "double" => {}
-            _ => return Err(format.error("is a format without a check; add one to src/check.rs")),
+            _ => return Err(format.error(unchecked("format"))),
         }
     }
     if let Some(pattern) = schema.find("pattern") {
         match pattern.string()? {
             r"\S" => calls.push(quote! { not_blank(#name, value) }),
             "^https?://" => calls.push(quote! { http(#name, value) }),
-            _ => {
-                return Err(pattern.error("is a pattern without a check; add one to src/check.rs"));
-            }
+            _ => return Err(pattern.error(unchecked("pattern"))),
         }
     }
     for (limit, function) in [("minLength", "min_length"), ("maxLength", "max_length")] {
@@ -192,6 +190,12 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
             false => quote! { { let value = &self.#ident; crate::check::#call?; } },
         })
         .collect())
+}
+
+fn unchecked(kind: &str) -> String {
+    format!(
+        "is a {kind} without a check; add one to src/check.rs, and its call to build/requests.rs"
+    )
 }
 
 /// Refuses limits on what is within a member: the checks look at members only.
