@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io;
 
 use serde::{Deserialize, Serialize};
-
 use tracing::warn;
 
 use crate::clock::Moment;
@@ -35,7 +34,7 @@ impl SingleUse {
 #[derive(Debug, Default)]
 pub(crate) struct UsedTokens {
     by_expiry: BTreeSet<(Moment, [u64; 2])>,
-    /// Whether the log has said that it is full.
+    /// Whether the log has said that it was full; once is enough.
     warned: bool,
 }
 
@@ -60,7 +59,6 @@ impl UsedTokens {
             self.warned = true;
             return Err(Full);
         }
-        self.warned = false;
         Ok(self.by_expiry.insert((token_use.expires(), token_use.id)))
     }
 

@@ -13,13 +13,12 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::Duration;
 
-use crate::clock::Moment;
-use crate::engine::Action;
-use crate::engine::mitigation::{Ended, Mitigation};
-
 pub(crate) use self::excerpt::excerpt;
 pub(crate) use self::rates::{Rates, SECONDS, TrafficCounts, second};
 pub(crate) use self::row::{Class, Observation, Place, Row, Subject, Verdict, What};
+use crate::clock::Moment;
+use crate::engine::Action;
+use crate::engine::mitigation::{Ended, Mitigation};
 
 /// The rows of late, and how much happened in each second.
 #[derive(Debug)]

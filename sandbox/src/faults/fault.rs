@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-
 use serde::{Serialize, Serializer};
 
 use super::FaultError;

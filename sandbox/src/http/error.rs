@@ -96,8 +96,8 @@ impl ApiError {
 
     /// The console was called by a name that is not its own.
     pub(crate) fn wrong_host() -> Self {
-        let message = "the console is not at this host; open it at localhost, or give the host \
-                       with --public-url or SandboxBuilder::public_url";
+        let message = "the console is not at this host; open it by address or at localhost, or \
+                       give the host with --public-url or SandboxBuilder::public_url";
         Self::new(StatusCode::FORBIDDEN, "wrong_host", message)
     }
 
