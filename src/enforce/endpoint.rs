@@ -1,6 +1,5 @@
 //! The layer's own endpoint: it takes the answers to challenges, and has what the pages load.
 
-use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -119,15 +118,10 @@ where
     B::Error: Into<BoxError>,
 {
     let whole = timeout(PATIENCE, Limited::new(pin!(body), LARGEST).collect()).await;
-    let whole = whole.map_err(|_| Refusal::TimedOut)?.map_err(|error| match is_limit(&*error) {
-        true => Refusal::TooLarge,
-        false => Refusal::Incomplete,
+    let whole = whole.map_err(|_| Refusal::TimedOut)?.map_err(|error| {
+        if error.is::<LengthLimitError>() { Refusal::TooLarge } else { Refusal::Incomplete }
     })?;
     serde_json::from_slice(&whole.to_bytes()).map_err(|_| Refusal::MalformedBody)
-}
-
-fn is_limit(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    error.is::<LengthLimitError>()
 }
 
 /// Refuses what gives no clearance.

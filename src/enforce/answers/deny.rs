@@ -71,13 +71,11 @@ impl Shared {
         let is_page = visit.audience() == Audience::Page;
         match refusal {
             // The proof may be as good as any.
-            Refusal::Unavailable | Refusal::TooManyAttempts => match is_page {
-                true => pages::unverified(),
-                false => {
-                    let detail = "the proof cannot be verified now; send the request again";
-                    plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
-                }
-            },
+            Refusal::Unavailable | Refusal::TooManyAttempts if is_page => pages::unverified(),
+            Refusal::Unavailable | Refusal::TooManyAttempts => {
+                let detail = "the proof cannot be verified now; send the request again";
+                plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            }
             _ if is_page => pages::unproven(visit.return_to().as_str()),
             _ => plain_problem(StatusCode::FORBIDDEN, "unproven", "the proof is not valid"),
         }

@@ -50,10 +50,8 @@ impl Clearances {
         let fields: [&[u8]; 3] = [&validity.to_bytes(), &visitor.digest(), scope.as_bytes()];
         let value = self.keys.sign(Domain::Clearance, fields);
 
-        let (name, secure) = match self.is_plain(visitor) {
-            true => (PLAIN_NAME, ""),
-            false => (NAME, "; Secure"),
-        };
+        let (name, secure) =
+            if self.is_plain(visitor) { (PLAIN_NAME, "") } else { (NAME, "; Secure") };
         let seconds = self.options.lifetime.as_secs();
         let cookie =
             format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");

@@ -1,29 +1,17 @@
 //! Challenges: whom they are for, what solves them, and what they cost.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
-use bytes::Bytes;
 use esper_rs_client::EsperConfig;
 use esper_rs_client::enforce::{ClearanceKey, ClearanceKeys, EnforceLayer, PublicOrigin};
 use esper_sandbox::{Fault, Operation, Sandbox};
-use http::{Request, Response};
-use http_body::Body;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
-use tower::{Layer, Service};
 
-use super::frames::Frames;
 use super::site::{Site, VISITOR, layer, until};
-use super::solving::{Challenge, ENDPOINT, calls, cookie};
-use crate::support::{Answer, RawServer, paused};
+use super::solving::{Challenge, calls, cookie};
+use crate::support::{Answer, RawServer};
 
 #[tokio::test]
 async fn esper_is_always_asked_and_a_clearance_turns_only_a_challenge_into_an_allow() {
@@ -307,56 +295,6 @@ async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
         }
     }
     panic!("nobody gave way");
-}
-
-#[tokio::test]
-async fn a_large_answer_is_read_to_its_limit_and_no_further() {
-    let polled = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&polled);
-    let endless = Frames(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(Some(Bytes::from_static(&[b' '; 1024])))
-    });
-    let answer = handed_in(endless).await;
-    assert_eq!(answer.status(), 413);
-    assert!(polled.load(Ordering::Relaxed) <= 17, "{polled:?} KiB");
-}
-
-#[test]
-fn an_answer_that_does_not_arrive_is_waited_for_no_longer_than_ten_seconds() {
-    paused::run(async {
-        let started = Instant::now();
-        assert_eq!(handed_in(Frames(|| Poll::Pending)).await.status(), 408);
-        let waited = started.elapsed();
-        assert!(waited >= Duration::from_secs(10), "{waited:?}");
-        assert!(waited < Duration::from_secs(11), "{waited:?}");
-    });
-}
-
-#[tokio::test]
-async fn an_answer_that_breaks_off_is_not_called_too_large() {
-    let site = Site::new().await;
-    let mut stream = TcpStream::connect(site.addr()).await.unwrap();
-    let head = format!(
-        "POST {ENDPOINT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         transfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\n{{\"env\r\nno chunk"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("incomplete"), "{answer}");
-}
-
-/// The answer of a layer's endpoint to a body.
-async fn handed_in<B>(body: B) -> Response<impl Body>
-where
-    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
-{
-    let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:9");
-    let mut service = layer(config).layer(Router::new());
-    let request = Request::post(ENDPOINT).header("content-type", "application/json");
-    service.call(request.body(body).unwrap()).await.unwrap_or_else(|never| match never {})
 }
 
 fn shared_keys() -> ClearanceKeys {
