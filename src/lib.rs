@@ -2,6 +2,11 @@
 #![doc = include_str!("guide/pictures.md")]
 // The README's links to the guides, where those are modules.
 #![cfg_attr(all(feature = "blocking", feature = "tower"), doc = include_str!("guide/links.md"))]
+// And where they are not.
+#![cfg_attr(
+    not(all(feature = "blocking", feature = "tower")),
+    doc = include_str!("guide/links_online.md")
+)]
 // Its examples are of all features, so they are tested where those are on.
 #![cfg_attr(any(not(doctest), feature = "tower"), doc = include_str!("../README.md"))]
 // Shows on docs.rs which feature an item needs; only a nightly compiler can.

@@ -1,41 +1,72 @@
-//! Raised once when the key is rejected, not for every request.
+//! Raised once for what somebody has to mend, not for every request.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use super::FallbackReason;
 use crate::EsperError;
 
-/// Whether the key is rejected, and when that was last said.
+/// Whether all decisions fall back for a reason that waiting does not mend, and when that was last
+/// said.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     raised: AtomicBool,
+    /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are.
+    undecided: AtomicU32,
     last_line: Mutex<Option<Instant>>,
 }
 
 impl Alarm {
-    /// Says that the key is rejected, unless that is known.
-    pub(super) fn raise(&self, refusal: &EsperError) {
-        if self.raised.load(Ordering::Relaxed) || !self.is_due(Instant::now()) {
-            return;
+    /// Says that the key is rejected or that the answers are no decisions, unless that is known.
+    pub(super) fn raise(&self, reason: FallbackReason, error: &EsperError) {
+        match reason {
+            FallbackReason::Unauthorized => {
+                if self.is_new() {
+                    let status = error.status().map(|status| status.as_u16());
+                    error!(
+                        status,
+                        "esper rejects the api key: every decision falls back; set a valid \
+                         ESPER_API_KEY"
+                    );
+                }
+            }
+            FallbackReason::Refused | FallbackReason::Undecodable => {
+                // A single one may be a visitor's doing.
+                let before = self.undecided.fetch_add(1, Ordering::Relaxed);
+                if before >= UNDECIDED - 1 && self.is_new() {
+                    warn!(
+                        %reason, %error,
+                        "esper's answers are no decisions: every decision falls back; check \
+                         ESPER_API_URL"
+                    );
+                }
+            }
+            _ => {}
         }
-        self.raised.store(true, Ordering::Relaxed);
-        let status = refusal.status().map(|status| status.as_u16());
-        error!(
-            status,
-            "esper rejects the api key: every decision falls back; set a valid ESPER_API_KEY"
-        );
     }
 
-    /// Learns that the key is accepted.
+    /// Learns that the service decides.
     pub(super) fn lower(&self) {
-        // Nearly every time, this is all.
-        if self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Relaxed) {
-            info!("esper accepts the api key again");
+        // Nearly every time, these two are all.
+        if self.undecided.load(Ordering::Relaxed) > 0 {
+            self.undecided.store(0, Ordering::Relaxed);
         }
+        if self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Relaxed) {
+            info!("esper decides again");
+        }
+    }
+
+    /// Whether it is to be said, and from now on is known.
+    fn is_new(&self) -> bool {
+        let new = !self.raised.load(Ordering::Relaxed) && self.is_due(Instant::now());
+        if new {
+            self.raised.store(true, Ordering::Relaxed);
+        }
+        new
     }
 
     /// A key that is rejected now and then must not fill the log either.
@@ -51,6 +82,8 @@ impl Alarm {
 
 /// The shortest time between two alarms.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How many answers in a row that are no decisions are an alarm.
+const UNDECIDED: u32 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -62,7 +95,7 @@ mod tests {
         let refusal = EsperError::validation("x", String::new());
         let mut raised = 0;
         for _ in 0..180 {
-            alarm.raise(&refusal);
+            alarm.raise(FallbackReason::Unauthorized, &refusal);
             raised += u32::from(alarm.raised.load(Ordering::Relaxed));
             alarm.lower();
             tokio::time::advance(Duration::from_secs(1)).await;

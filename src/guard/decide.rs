@@ -123,12 +123,10 @@ impl Guard {
         }
     }
 
-    /// Classifies an error, and raises the alarm for a rejected key.
+    /// Classifies an error, and raises the alarm for what somebody has to mend.
     pub(super) fn classify(&self, error: &EsperError) -> FallbackReason {
         let reason = FallbackReason::of(error);
-        if reason == FallbackReason::Unauthorized {
-            self.common.alarm.raise(error);
-        }
+        self.common.alarm.raise(reason, error);
         reason
     }
 

@@ -25,7 +25,38 @@ async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
     assert_eq!(log.lines("ERROR"), 1, "{}", log.text());
     assert!(log.text().contains("rejects the api key"), "{}", log.text());
     assert_eq!(guard.decide(&request()).await.fallback_reason(), None);
-    assert!(log.text().contains("accepts the api key again"), "{}", log.text());
+    assert!(log.text().contains("esper decides again"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn answers_that_are_no_decisions_are_one_warning_that_names_the_url_to_check() {
+    type Case = (fn() -> Answer, FallbackReason);
+    let cases: [Case; 3] = [
+        (|| Answer::html(200, "<html>a portal"), FallbackReason::Undecodable),
+        (|| Answer::status(404), FallbackReason::Refused),
+        (
+            || Answer::Http(301, vec![("location", "/elsewhere".into())], String::new()),
+            FallbackReason::Refused,
+        ),
+    ];
+    for (answer, expected) in cases {
+        let (log, _subscribed) = ThreadLog::start();
+        // Single ones between decisions, as a visitor may bring them about, and then no others.
+        let server = RawServer::start(move |number, _| match number {
+            2 | 4 | 20 => Answer::allow(),
+            _ => answer(),
+        });
+        let guard = guard(&server.url());
+        for number in 0..20 {
+            let decision = guard.decide(&request()).await;
+            let is_answer = matches!(number, 2 | 4);
+            assert_eq!(decision.fallback_reason(), (!is_answer).then_some(expected), "{number}");
+            assert_eq!(log.lines("WARN"), usize::from(number >= 9), "{number}: {}", log.text());
+        }
+        assert!(log.text().contains("check ESPER_API_URL"), "{}", log.text());
+        assert_eq!(guard.decide(&request()).await.fallback_reason(), None);
+        assert!(log.text().contains("esper decides again"), "{}", log.text());
+    }
 }
 
 #[tokio::test]
