@@ -78,7 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // With the address of each connection: it is whom the layer asks about.
     serve(listener, shop.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(interrupted())
+        .with_graceful_shutdown(stopped())
         .await?;
 
     // The last events are still on their way.
@@ -129,10 +129,26 @@ async fn order(Form(order): Form<Order>) -> Html<String> {
     Html(include_str!("axum/thanks.html").replace("{{thanks}}", &thanks))
 }
 
-async fn interrupted() {
-    // Where the signal cannot be waited for, the default of the system ends the process.
-    if signal::ctrl_c().await.is_err() {
-        future::pending::<()>().await;
+/// Ends with Ctrl-C, and where a container is stopped.
+async fn stopped() {
+    #[cfg(unix)]
+    let terminated = async {
+        // Where a signal cannot be waited for, the default of the system ends the process.
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut signals) => _ = signals.recv().await,
+            Err(_) => future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = future::pending::<()>();
+    let interrupted = async {
+        if signal::ctrl_c().await.is_err() {
+            future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
     }
 }
 

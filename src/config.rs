@@ -193,7 +193,7 @@ impl EsperConfig {
             return refuse("is not a URL; it looks like https://host or http://127.0.0.1:8787");
         };
         if !matches!(url.scheme(), "http" | "https") {
-            return refuse("is not an http or https URL");
+            return refuse("is not an http or https URL; it looks like https://host:port");
         }
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("has a user name or a password in it; the key is all that is needed");

@@ -18,8 +18,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    /// Address, or port of the loopback address, to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787", value_parser = address)]
     listen: SocketAddr,
 
     /// Key to accept, repeatable; without one those in ESPER_SANDBOX_API_KEYS (separated by
@@ -57,7 +57,7 @@ pub(crate) struct Cli {
 
     /// Address, or port of the loopback address, of the admin interface, which asks for no key;
     /// none if left out
-    #[arg(long, value_name = "ADDR", value_parser = admin_addr)]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     admin: Option<SocketAddr>,
 
     /// How the log is written
@@ -154,7 +154,7 @@ impl From<ConsoleChoice> for Console {
 }
 
 /// An address, of which the loopback one may be left out.
-fn admin_addr(text: &str) -> Result<SocketAddr, String> {
+fn address(text: &str) -> Result<SocketAddr, String> {
     let loopback = |port: u16| (Ipv4Addr::LOCALHOST, port).into();
     let addr = text.parse().or_else(|_| text.parse().map(loopback));
     addr.map_err(|_| "neither an address with a port nor a port".to_owned())
@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_one_of_the_loopback_address() {
-        assert_eq!(admin_addr("8788"), Ok((Ipv4Addr::LOCALHOST, 8788).into()));
+        assert_eq!(address("8788"), Ok((Ipv4Addr::LOCALHOST, 8788).into()));
         for whole in ["0.0.0.0:8788", "[::1]:8788"] {
-            assert_eq!(admin_addr(whole).expect(whole).to_string(), whole);
+            assert_eq!(address(whole).expect(whole).to_string(), whole);
         }
         for bad in ["", "localhost", ":8788", "65536", "127.0.0.1"] {
-            assert!(admin_addr(bad).is_err(), "{bad}");
+            assert!(address(bad).is_err(), "{bad}");
         }
     }
 

@@ -96,7 +96,7 @@ impl Losses {
             if last.is_none_or(|last| now.duration_since(last) >= PAUSE) {
                 *last = Some(now);
                 self.logged.add(reason, events);
-                let example = self.example[reason.index()].take().unwrap_or_default();
+                let example = self.example[reason.index()].take();
                 let reason = reason.as_str();
                 warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
             }

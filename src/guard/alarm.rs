@@ -24,15 +24,12 @@ impl Alarm {
     /// Says that the key is rejected or that the answers are no decisions, unless that is known.
     pub(super) fn raise(&self, reason: FallbackReason, error: &EsperError) {
         match reason {
-            FallbackReason::Unauthorized => {
-                if self.is_new() {
-                    let status = error.status().map(|status| status.as_u16());
-                    error!(
-                        status,
-                        "esper rejects the api key: every decision falls back; set a valid \
-                         ESPER_API_KEY"
-                    );
-                }
+            FallbackReason::Unauthorized if self.is_new() => {
+                let status = error.status().map(|status| status.as_u16());
+                error!(
+                    status,
+                    "esper rejects the api key: every decision falls back; set a valid ESPER_API_KEY"
+                );
             }
             FallbackReason::Refused | FallbackReason::Undecodable => {
                 // A single one may be a visitor's doing.

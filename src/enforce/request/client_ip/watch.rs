@@ -131,7 +131,7 @@ fn is_private(address: IpAddr) -> bool {
 const FORWARDING: &[&str] =
     &["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
 /// How many forwarded requests show that a proxy hides the clients.
-const ENOUGH: usize = 1_000;
+const ENOUGH: usize = 100;
 /// How many requests are looked at, at the most; probes carry no such header.
 const MANY: usize = 10 * ENOUGH;
 /// How many addresses the proxies before one application have, at the most.
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn where_every_request_shares_one_private_address_the_first_thousand_show_it() {
+    fn where_every_request_shares_one_private_address_the_first_hundred_show_it() {
         for proxies in [&["10.0.0.1"][..], &["::1"], &["100.64.0.1", "fd00::1", "169.254.0.1"]] {
             assert_eq!(after(proxies, true, ENOUGH - 1), Finding::NotYet);
             assert_eq!(after(proxies, true, ENOUGH), Finding::HiddenByProxy);
