@@ -82,10 +82,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
 
     // The last events are still on their way.
-    let report = client.beacons().shutdown(Duration::from_secs(5)).await;
+    client.beacons().shutdown(Duration::from_secs(5)).await;
+    let events = client.beacons().stats();
+    let lost = events.dropped.total();
     println!(
-        "Closed. At the end, {} events were delivered, {} lost.",
-        report.delivered, report.dropped
+        "Closed. Of {} events {} were delivered, {lost} lost.",
+        events.accepted, events.delivered
     );
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;

@@ -1,4 +1,4 @@
-//! What this crate tells the [`metrics`](::metrics) facade.
+//! What this crate tells the [`metrics`](https://docs.rs/metrics) facade.
 //!
 //! Install a recorder, such as that of `metrics-exporter-prometheus`, and these are in it:
 //!

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
-use tracing::{Instrument, debug_span, field};
+use tracing::{Instrument, debug, debug_span, field};
 
 use super::answers::answer::redirect_to;
 use super::answers::audience::Audience;
@@ -15,7 +15,7 @@ use super::request::facts::RequestFacts;
 use super::request::visit::{Visit, original};
 use super::rule::{Mode, Rule, is_preflight};
 use super::shared::Shared;
-use crate::{Decision, FallbackReason, Guard, MitigationAction};
+use crate::{Decision, FallbackReason, Guard, MitigationAction, OnFailure};
 
 /// What is done about a request.
 pub(super) struct Judged {
@@ -56,7 +56,7 @@ impl Shared {
         facts: Option<&RequestFacts>,
         rule: Rule,
     ) -> Judged {
-        let Some(facts) = facts else { return self.judge_unasked(visit, rule.mode) };
+        let Some(facts) = facts else { return self.judge_unasked(visit, rule) };
         let span = debug_span!(
             "esper.enforce",
             mode = rule.mode.as_str(),
@@ -75,6 +75,9 @@ impl Shared {
         let decision = self.decide(visit, facts, rule).await;
         let cleared = decision.action == MitigationAction::Challenge && self.is_cleared(visit);
         let decision = if cleared { decision.cleared() } else { decision };
+        if rule.mode == Mode::Monitor && !decision.is_allowed() {
+            debug!(action = %decision.action, source = decision.source.as_str(), "only monitored");
+        }
         let answer = match (rule.mode, decision.action) {
             (Mode::Monitor | Mode::Exempt, _) => None,
             (Mode::Enforce, MitigationAction::Allow) => without_proof(visit),
@@ -90,14 +93,17 @@ impl Shared {
     }
 
     /// Judges a request that is exempt, or whose client has no address.
-    fn judge_unasked(&self, visit: Visit<'_>, mode: Mode) -> Judged {
-        let decision = match (mode, self.client_ip.missing_address()) {
-            (Mode::Monitor | Mode::Enforce, MissingAddress::Refuse) => {
+    fn judge_unasked(&self, visit: Visit<'_>, rule: Rule) -> Judged {
+        let policy = rule.failure_policy.unwrap_or_else(|| self.guard.failure_policy());
+        let refuses = self.client_ip.missing_address() == MissingAddress::Refuse
+            || policy.on(FallbackReason::InvalidRequest) == OnFailure::Closed;
+        let decision = match rule.mode {
+            Mode::Monitor | Mode::Enforce if refuses => {
                 Decision::unasked(MitigationAction::Block, FallbackReason::InvalidRequest)
             }
             _ => Decision::exempt(),
         };
-        let refused = mode == Mode::Enforce && !decision.is_allowed();
+        let refused = rule.mode == Mode::Enforce && !decision.is_allowed();
         let answer = refused.then(|| self.blocked(&decision, visit));
         Judged { decision, answer }
     }

@@ -50,7 +50,7 @@ impl Rule {
         Self::of(Mode::Enforce)
     }
 
-    /// Asks, says what would have been done (in the log, in the beacon and in the extension
+    /// Asks, says what would have been done (in the log at debug level, in the beacon and in the extension
     /// [`Decision`](crate::Decision)), and lets the request through as if there were no layer.
     pub const fn monitor() -> Self {
         Self::of(Mode::Monitor)

@@ -15,7 +15,8 @@ use crate::EsperError;
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     raised: AtomicBool,
-    /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are.
+    /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are, or of
+    /// a key whose rate limit is too low.
     undecided: AtomicU32,
     last_line: Mutex<Option<Instant>>,
 }
@@ -31,14 +32,14 @@ impl Alarm {
                     "esper rejects the api key: every decision falls back; set a valid ESPER_API_KEY"
                 );
             }
-            FallbackReason::Refused | FallbackReason::Undecodable => {
+            FallbackReason::Refused | FallbackReason::Undecodable | FallbackReason::RateLimited => {
                 // A single one may be a visitor's doing.
                 let before = self.undecided.fetch_add(1, Ordering::Relaxed);
                 if before >= UNDECIDED - 1 && self.is_new() {
                     warn!(
                         %reason, %error,
-                        "esper's answers are no decisions: every decision falls back; check \
-                         ESPER_API_URL"
+                        "esper answers and does not decide: every decision falls back; check \
+                         ESPER_API_URL, or the key's rate limit"
                     );
                 }
             }

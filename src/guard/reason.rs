@@ -116,6 +116,15 @@ impl FallbackReason {
     }
 }
 
+/// What the enforcement layer needs.
+#[cfg(feature = "tower")]
+impl FallbackReason {
+    /// Whether it may be due to the request, which will then be no better later.
+    pub(crate) fn may_be_the_requests(self) -> bool {
+        matches!(self, Self::Refused | Self::InvalidRequest)
+    }
+}
+
 impl fmt::Display for FallbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::audience::{self, Audience};
 use crate::enforce::request::facts::REQUEST_ID;
 use crate::enforce::request::return_to::ReturnTo;
-use crate::{ChallengeData, Decision, MitigationAction};
+use crate::{ChallengeData, Decision, DecisionSource, MitigationAction};
 
 /// A request that does not reach the application, for a function of the application's that answers
 /// in its own way: [`EnforceLayer::with_response`](crate::enforce::EnforceLayer::with_response).
@@ -32,8 +32,19 @@ pub struct Denial<'a> {
 }
 
 impl Denial<'_> {
+    /// Whether it is refused only because it cannot be checked now, by a policy that fails closed.
+    pub(in crate::enforce) fn is_unchecked(&self) -> bool {
+        match self.decision.source {
+            DecisionSource::Fallback { reason, held: false } => !reason.may_be_the_requests(),
+            _ => false,
+        }
+    }
+
     /// The answer to a program.
     pub(in crate::enforce) fn problem(&self) -> Response<Bytes> {
+        if self.is_unchecked() {
+            return plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unchecked", self.detail());
+        }
         let status = self.decision.action.http_status().unwrap_or(StatusCode::FORBIDDEN);
         let mut body = json!({
             "type": "about:blank",
@@ -58,7 +69,13 @@ impl Denial<'_> {
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, audience::grpc_type(&self.request.headers));
-        headers.insert(GRPC_STATUS, HeaderValue::from_static(PERMISSION_DENIED));
+        headers.insert(
+            GRPC_STATUS,
+            HeaderValue::from_static(match self.is_unchecked() {
+                true => UNAVAILABLE,
+                false => PERMISSION_DENIED,
+            }),
+        );
         let detail = HeaderValue::from_static(self.detail());
         headers.insert(GRPC_MESSAGE, detail);
         unstored(response)
@@ -71,6 +88,7 @@ impl Denial<'_> {
 
     fn detail(&self) -> &'static str {
         match self.decision.action {
+            _ if self.is_unchecked() => "the request cannot be checked now; send it again later",
             MitigationAction::Challenge => "the request needs a solved challenge",
             MitigationAction::Allow | MitigationAction::Block => "the request was blocked",
         }
@@ -156,3 +174,4 @@ const DEPENDS_ON: &str =
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const PERMISSION_DENIED: &str = "7";
+const UNAVAILABLE: &str = "14";

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
 use reqwest::Url;
 use tracing::warn;
@@ -27,11 +28,19 @@ impl Shared {
         visit: Visit<'_>,
     ) -> Response<Bytes> {
         let denial = self.denial(decision, None, visit);
-        self.own(&denial).unwrap_or_else(|| match denial.audience {
+        if let Some(own) = self.own(&denial) {
+            return own;
+        }
+        let mut response = match denial.audience {
+            Audience::Page if denial.is_unchecked() => pages::unchecked(),
             Audience::Page => pages::blocked(denial.request_id()),
             Audience::Machine => denial.problem(),
             Audience::Grpc => denial.grpc(),
-        })
+        };
+        if denial.is_unchecked() {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SOON));
+        }
+        response
     }
 
     /// The answer to a challenge.
@@ -165,6 +174,9 @@ fn managed_page(decision: &Decision) -> Option<HeaderValue> {
 
 /// What the worker of the page manages on a usual machine.
 const HASHES_A_SECOND: u64 = 1_000_000;
+/// When a visitor who cannot be checked may try again, in seconds. Esper may be away for longer; a
+/// client that is told to wait for long stays away for long.
+const RETRY_SOON: &str = "5";
 
 #[cfg(test)]
 mod tests {

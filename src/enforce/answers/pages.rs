@@ -97,6 +97,13 @@ pub(in crate::enforce) fn blocked(reference: Option<&str>) -> Response<Bytes> {
     page(StatusCode::FORBIDDEN, "This request was blocked", &content, &Policy::Still)
 }
 
+/// The page for a visitor who cannot be checked now, where a policy fails closed.
+pub(in crate::enforce) fn unchecked() -> Response<Bytes> {
+    let content = Markup::from_static(include_str!("pages/unchecked.html"));
+    let title = "This request could not be checked";
+    page(StatusCode::SERVICE_UNAVAILABLE, title, &content, &Policy::Still)
+}
+
 /// The page for a visitor who comes back from a managed challenge with a proof that is not valid.
 /// Trying again is another request for `return_to`.
 pub(in crate::enforce) fn unproven(return_to: &str) -> Response<Bytes> {

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use esper_rs_client::DecisionSource;
 use esper_rs_client::enforce::{
     ClientIp, ClientIpRules, ClientIpSource, EnforceLayer, MissingAddress, Rule,
 };
+use esper_rs_client::{DecisionSource, FailurePolicy};
 use esper_sandbox::Sandbox;
 use http::Request;
 use serde_json::json;
@@ -85,6 +85,20 @@ async fn without_an_address_a_request_passes_unchecked_unless_configured_otherwi
     assert_eq!(seen.decision.unwrap().source, DecisionSource::Exempt);
     assert_eq!(rules.stats().missing, 3);
     assert_eq!(sandbox.request_count(), 0, "there is nobody to ask about");
+}
+
+/// Promise 6.
+#[tokio::test]
+async fn without_an_address_nothing_passes_where_the_policy_is_closed() {
+    let sandbox = sandbox().await;
+    let closed = Rule::enforce().with_failure_policy(FailurePolicy::closed());
+    let echo = Echo::without_addresses(layer(sandbox.url()).with_path("/order", closed).unwrap());
+    let echo = echo.await;
+    for (path, status) in [("/", 200), ("/order", 403), ("/healthz", 200)] {
+        let answer = echo.send(&format!("GET {path}"), &[]).await;
+        assert_eq!(answer.status(), status, "{path}");
+    }
+    assert_eq!((echo.calls(), sandbox.request_count()), (2, 0));
 }
 
 /// Promise 6.

@@ -1,13 +1,14 @@
 //! Answers in place of the application's: who gets which, and what goes with them.
 
 use bytes::Bytes;
-use esper_rs_client::MitigationAction;
-use esper_rs_client::enforce::Audience;
+use esper_rs_client::enforce::{Audience, EnforceLayer};
+use esper_rs_client::{FailurePolicy, MitigationAction};
 use esper_sandbox::Operation;
 use http::HeaderValue;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+use super::echo::{Echo, guard};
 use super::site::{BROWSER, Site, VISITOR};
 use super::solving::{ENDPOINT, calls};
 
@@ -251,3 +252,24 @@ const CLIENTS: &[Client] = &[
     (&[("accept", "*/*")], "application/problem+json"),
     (&[("content-type", "application/grpc+proto")], GRPC),
 ];
+
+#[tokio::test]
+async fn a_visitor_who_cannot_be_checked_is_told_so_and_not_taken_for_a_bot() {
+    let closed = guard("http://127.0.0.1:1").with_failure_policy(FailurePolicy::closed());
+    let echo = Echo::behind(EnforceLayer::with_guard(closed)).await;
+
+    let page = echo.send("GET /", &[("accept", "text/html"), ("sec-fetch-dest", "document")]).await;
+    assert_eq!(page.status(), 503);
+    for part in ["retry-after: 5\r\n", "cache-control: no-store\r\n", "could not be checked"] {
+        assert!(page.0.contains(part), "{part}: {page:?}");
+    }
+
+    let problem = echo.send("POST /", &[]).await;
+    assert_eq!((problem.status(), &problem.json()["error"]), (503, &json!("unchecked")));
+    assert!(problem.0.contains("retry-after: 5\r\n"), "{problem:?}");
+
+    let grpc = echo.send("POST /", &[("content-type", "application/grpc")]).await;
+    assert_eq!(grpc.status(), 200);
+    assert!(grpc.0.contains("grpc-status: 14\r\n"), "{grpc:?}");
+    assert_eq!(echo.calls(), 0);
+}

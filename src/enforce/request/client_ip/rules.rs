@@ -71,7 +71,8 @@ pub enum ForwardingHeader {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingAddress {
-    /// Let the request pass unchecked.
+    /// Let the request pass unchecked, unless its failure policy is closed for
+    /// [`InvalidRequest`](crate::FallbackReason::InvalidRequest): then as `Refuse` does.
     #[default]
     Pass,
     /// Refuse the request. Its [`Decision`](crate::Decision) is a fallback with the reason
