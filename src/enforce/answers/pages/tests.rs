@@ -35,7 +35,8 @@ fn calculation(posted: bool) -> Challenge<'static> {
 fn pages_of(text: &str) -> Vec<String> {
     let of =
         |task, posted| Challenge { task, envelope: text, endpoint: text, return_to: text, posted };
-    let mut pages = vec![blocked(None), blocked(Some(text)), unproven(text), unverified()];
+    let mut pages =
+        vec![blocked(None), blocked(Some(text)), unproven(text), unverified(), unchecked()];
     for posted in [false, true] {
         let calculation = Task::ProofOfWork { salt: text, difficulty: 16 };
         pages.push(challenge(&of(calculation, posted)));
@@ -194,6 +195,7 @@ fn another_host_is_named_only_where_the_challenge_needs_it() {
         blocked(Some("r-1")),
         unproven("/cart"),
         unverified(),
+        unchecked(),
     ] {
         let text = header(&response, "content-security-policy") + &body(&response);
         assert!(!text.contains("https:") && !text.contains("src=\"/"), "{text}");
@@ -210,6 +212,7 @@ fn a_page_is_kept_out_of_caches_frames_and_search_results() {
         (blocked(None), 403),
         (unproven("/cart"), 403),
         (unverified(), 503),
+        (unchecked(), 503),
     ] {
         assert_eq!(response.status(), status);
         assert_eq!(header(&response, "content-type"), "text/html; charset=utf-8");
@@ -226,8 +229,13 @@ fn a_page_is_kept_out_of_caches_frames_and_search_results() {
 #[test]
 fn a_page_that_solves_nothing_has_no_script() {
     let unsupported = Challenge { task: Task::Unsupported { name: "riddle" }, ..calculation(true) };
-    for response in [blocked(Some("r-1")), unproven("/cart"), challenge(&unsupported), unverified()]
-    {
+    for response in [
+        blocked(Some("r-1")),
+        unproven("/cart"),
+        challenge(&unsupported),
+        unverified(),
+        unchecked(),
+    ] {
         assert!(!body(&response).contains("<script"));
         assert_eq!(directive(&response, "script-src"), None);
     }
