@@ -51,17 +51,6 @@ tool() {
     }
 }
 
-# fuzz_for SECONDS: each fuzz target, so long.
-fuzz_for() {
-    local fuzzed=0
-    .ci/fuzz "$1" 2>&1 | { grep -vE '^#[0-9]|DICT|NEW_FUNC|# Uses: ' || true; } || fuzzed=$?
-    case $fuzzed in
-    0) ;;
-    3) not_checked "what fuzzing finds; the tests play the seeds" ;;
-    *) return "$fuzzed" ;;
-    esac
-}
-
 # the_package: unpacks what would be published, and says where.
 the_package() {
     local version

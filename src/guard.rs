@@ -184,7 +184,7 @@ impl Guard {
     pub async fn warm(&self) -> Result<(), EsperError> {
         let answer = self.client.get_usage_within(self.limits(WARM_UP, 0)).await;
         match &answer {
-            Ok(_) => self.common.alarm.lower(),
+            Ok(_) => self.common.alarm.accept_key(),
             Err(error) => {
                 let reason = self.classify(error);
                 warn!(%reason, %error, "the warm-up failed; decisions fall back while esper fails");

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_calls_are_struck_and_no_more() {
+    fn the_next_calls_are_hit_and_no_more() {
         let faults = Faults::default();
         faults.add(Fault::silence().times(2));
         faults.add(Fault::reset().share(0.5).times(1));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_struck_once_by_the_first_fault_that_is_about_it() {
+    fn a_call_is_hit_once_by_the_first_fault_that_is_about_it() {
         let faults = Faults::default();
         let usage = faults.add(Fault::silence().on(Operation::GetUsage));
         let all = faults.add(Fault::reset());
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_strikes_no_more() {
+    fn what_was_removed_hits_no_more() {
         let faults = Faults::default();
         let first = faults.add(Fault::silence());
         assert!(faults.remove(first) && !faults.remove(first));

@@ -273,7 +273,8 @@ impl EnforceLayer {
     /// Answers blocks and challenges by a function; where it returns nothing, as usual.
     ///
     /// The answer goes out as it is. Where it has no `Cache-Control` or no `Vary`, it gets those of
-    /// the usual answers, by which no cache keeps it. The redirects of a managed challenge and the
+    /// the usual answers, by which no cache keeps it. An answer to a challenge replaces the redirect
+    /// to a managed one: return nothing where the decision's response has a `redirect_url`. The
     /// answers to a proof that is not valid are the layer's own.
     pub fn with_response(
         self,

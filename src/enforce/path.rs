@@ -81,7 +81,7 @@ impl<T: Copy> PathRules<T> {
         match PathVariants::of(path) {
             PathVariants::Plain(path) => self.of_variant(path),
             PathVariants::Several(variants) => {
-                let values = variants.iter().map(|reading| self.of_variant(reading));
+                let values = variants.iter().map(|variant| self.of_variant(variant));
                 values.reduce(join).unwrap_or(self.otherwise)
             }
             PathVariants::Endless => {

@@ -42,8 +42,8 @@ pub(super) struct Redeemed {
 pub(super) struct Verifications {
     answers: Semaphore,
     proofs: Semaphore,
-    /// How many wrong proofs came from a network lately.
-    wrong_proofs: ExpiringLru<u32>,
+    /// How many proofs came from a network lately that were not found right.
+    unproven: ExpiringLru<u32>,
 }
 
 impl Shared {
@@ -75,15 +75,15 @@ impl Shared {
         facts: &RequestFacts,
     ) -> Result<HeaderValue, Refusal> {
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
-        self.verifications.admit_proof(facts.address, SystemTime::now())?;
         let _permit = self.verifications.proofs.try_acquire().map_err(|_| Refusal::Unavailable)?;
+        self.verifications.admit_proof(facts.address, SystemTime::now())?;
         metrics::stage(Stage::Submitted);
         let mut claim = ChallengeProof::new(proof, facts.address.to_string());
         claim.user_agent.clone_from(&facts.user_agent);
         if !verified(self.guard.client().verify_challenge_proof(&claim)).await? {
-            self.verifications.note_wrong_proof(facts.address, SystemTime::now());
             return Err(Refusal::Unproven);
         }
+        self.verifications.forget_proof(facts.address, SystemTime::now());
         Ok(self.clearance(signers, visit))
     }
 
@@ -104,24 +104,29 @@ impl Verifications {
         Self {
             answers: Semaphore::new(AT_ONCE),
             proofs: Semaphore::new(AT_ONCE),
-            wrong_proofs: ExpiringLru::new(REMEMBERED),
+            unproven: ExpiringLru::new(REMEMBERED),
         }
     }
 
-    /// Refuses a proof from a network that has handed in too many wrong ones lately. Right ones
-    /// can be many: all customers of a mobile network may share a few addresses.
+    /// Counts a proof, and refuses it from a network that has handed in too many lately. Counted
+    /// before it is verified, it costs those their share too who do not wait for the outcome.
     fn admit_proof(&self, address: IpAddr, now: SystemTime) -> Result<(), Refusal> {
-        match self.wrong_proofs_of(address, now, |wrong| *wrong) {
-            ..WRONG_PROOFS_A_MINUTE => Ok(()),
+        self.unproven_of(address, now, |proofs| match *proofs {
+            ..UNPROVEN_A_MINUTE => {
+                *proofs += 1;
+                Ok(())
+            }
             _ => Err(Refusal::TooManyAttempts),
-        }
+        })
     }
 
-    fn note_wrong_proof(&self, address: IpAddr, now: SystemTime) {
-        self.wrong_proofs_of(address, now, |wrong| *wrong = wrong.saturating_add(1));
+    /// Takes a proof that was right out of the count: all customers of a mobile network may share a
+    /// few addresses.
+    fn forget_proof(&self, address: IpAddr, now: SystemTime) {
+        self.unproven_of(address, now, |proofs| *proofs = proofs.saturating_sub(1));
     }
 
-    fn wrong_proofs_of<R>(
+    fn unproven_of<R>(
         &self,
         address: IpAddr,
         now: SystemTime,
@@ -133,7 +138,7 @@ impl Verifications {
             IpAddr::V6(v6) => u128::from(v6) >> 80,
         };
         let until = Validity::new(now, MINUTE).expires();
-        self.wrong_proofs.with(network.to_be_bytes(), until, millis(now), look)
+        self.unproven.with(network.to_be_bytes(), until, millis(now), look)
     }
 }
 
@@ -162,8 +167,8 @@ const AT_ONCE: usize = 64;
 /// How long Esper may take to verify something.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many wrong proofs a network may have verified.
-const WRONG_PROOFS_A_MINUTE: u32 = 60;
+/// How many proofs of a network are verified that are not found right.
+const UNPROVEN_A_MINUTE: u32 = 60;
 /// Networks; about 1 MiB when it is full.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(8 * 1024).unwrap();
 /// In bytes; what is longer is none of Esper's, and costs no call.
@@ -183,14 +188,15 @@ mod tests {
             ("192.0.2.1", "::ffff:192.0.2.255", "192.0.3.1"),
             ("2001:db8:1::1", "2001:db8:1:ffff::2", "2001:db8:2::1"),
         ] {
-            for _ in 0..WRONG_PROOFS_A_MINUTE {
-                assert!(admits(flood, now()));
-                verifications.note_wrong_proof(flood.parse().unwrap(), now());
-            }
+            assert!((0..UNPROVEN_A_MINUTE).all(|_| admits(flood, now())));
             assert!(!admits(flood, now()) && !admits(same, now() + MINUTE / 2));
             assert!(admits(other, now()));
             assert!(admits(same, now() + MINUTE), "another minute");
         }
-        assert!((0..10_000).all(|_| admits("198.51.100.1", now())), "right ones are not counted");
+        let shared = "198.51.100.1";
+        for _ in 0..1_000 {
+            assert!(admits(shared, now()), "right ones do not count");
+            verifications.forget_proof(shared.parse().unwrap(), now());
+        }
     }
 }

@@ -10,14 +10,20 @@ use tracing::{error, info, warn};
 use super::FallbackReason;
 use crate::EsperError;
 
-/// Whether all decisions fall back for a reason that waiting does not mend, and when that was last
-/// said.
+/// What keeps all decisions from being the service's, for reasons that waiting does not mend.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
-    raised: AtomicBool,
+    rejected_key: Condition,
+    no_decisions: Condition,
     /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are, or of
     /// a key whose rate limit is too low.
     undecided: AtomicU32,
+}
+
+/// Whether something is the matter, and when that was last said.
+#[derive(Debug, Default)]
+struct Condition {
+    raised: AtomicBool,
     last_line: Mutex<Option<Instant>>,
 }
 
@@ -25,7 +31,7 @@ impl Alarm {
     /// Says that the key is rejected or that the answers are no decisions, unless that is known.
     pub(super) fn raise(&self, reason: FallbackReason, error: &EsperError) {
         match reason {
-            FallbackReason::Unauthorized if self.is_new() => {
+            FallbackReason::Unauthorized if self.rejected_key.is_new() => {
                 let status = error.status().map(|status| status.as_u16());
                 error!(
                     status,
@@ -35,7 +41,7 @@ impl Alarm {
             FallbackReason::Refused | FallbackReason::Undecodable | FallbackReason::RateLimited => {
                 // A single one may be a visitor's doing.
                 let before = self.undecided.fetch_add(1, Ordering::Relaxed);
-                if before >= UNDECIDED - 1 && self.is_new() {
+                if before >= UNDECIDED - 1 && self.no_decisions.is_new() {
                     warn!(
                         %reason, %error,
                         "esper answers and does not decide: every decision falls back; check \
@@ -49,15 +55,25 @@ impl Alarm {
 
     /// Learns that the service decides.
     pub(super) fn lower(&self) {
-        // Nearly every time, these two are all.
+        self.accept_key();
+        // Nearly every time, nothing is written.
         if self.undecided.load(Ordering::Relaxed) > 0 {
             self.undecided.store(0, Ordering::Relaxed);
         }
-        if self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Relaxed) {
+        if self.no_decisions.ends() {
             info!("esper decides again");
         }
     }
 
+    /// Learns that the key is accepted, if only by an operation that decides nothing.
+    pub(super) fn accept_key(&self) {
+        if self.rejected_key.ends() {
+            info!("esper accepts the api key again");
+        }
+    }
+}
+
+impl Condition {
     /// Whether it is to be said, and from now on is known.
     fn is_new(&self) -> bool {
         let new = !self.raised.load(Ordering::Relaxed) && self.is_due(Instant::now());
@@ -67,7 +83,12 @@ impl Alarm {
         new
     }
 
-    /// A key that is rejected now and then must not fill the log either.
+    /// Whether it was known until now.
+    fn ends(&self) -> bool {
+        self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Relaxed)
+    }
+
+    /// What comes and goes must not fill the log either.
     fn is_due(&self, now: Instant) -> bool {
         let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= PAUSE);
@@ -94,7 +115,7 @@ mod tests {
         let mut raised = 0;
         for _ in 0..180 {
             alarm.raise(FallbackReason::Unauthorized, &refusal);
-            raised += u32::from(alarm.raised.load(Ordering::Relaxed));
+            raised += u32::from(alarm.rejected_key.raised.load(Ordering::Relaxed));
             alarm.lower();
             tokio::time::advance(Duration::from_secs(1)).await;
         }

@@ -235,7 +235,8 @@ impl Serialize for Fault {
             operation: self.operation,
             times: self.times,
             share: (self.share < 1.0).then_some(self.share),
-            delay_ms: (!self.delay.is_zero()).then_some(self.delay.as_millis()),
+            delay_ms: (!self.delay.is_zero())
+                .then(|| u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX)),
             status: match self.kind {
                 Kind::Status(status) | Kind::Html(status) => Some(status),
                 _ => None,
@@ -256,7 +257,7 @@ struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     share: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delay_ms: Option<u128>,
+    delay_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

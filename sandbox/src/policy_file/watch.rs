@@ -1,6 +1,5 @@
 //! Notice that a policy file has changed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
 use std::time::Duration;
@@ -19,7 +18,9 @@ pub(crate) async fn watch(path: PathBuf, service: Weak<Service>) {
     loop {
         ticks.tick().await;
         let Some(service) = service.upgrade() else { return };
-        if let Some(content) = settling.settled(look(&path)) {
+        if let Some(seen) = look(&path)
+            && let Some(content) = settling.settled(seen)
+        {
             service.reload_changed_policies(content);
         }
     }
@@ -40,11 +41,13 @@ impl Settling {
     }
 }
 
-/// A look at a file of bounded size. It is short enough to be taken on the server's own thread.
-fn look(path: &Path) -> Content {
-    // A pipe would have to be waited for, and has nothing to say twice.
-    path.metadata().ok().filter(fs::Metadata::is_file)?;
-    text_of(path).ok()
+/// A look at a file of bounded size, if it is one. It is short enough to be taken on the server's own
+/// thread: a pipe would have to be waited for, and has nothing to say twice.
+fn look(path: &Path) -> Option<Content> {
+    match path.metadata() {
+        Ok(metadata) => metadata.is_file().then(|| text_of(path).ok()),
+        Err(_) => Some(None),
+    }
 }
 
 /// How often the file is looked at.
@@ -52,6 +55,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use tokio::time::timeout;
@@ -67,6 +71,13 @@ mod tests {
         let settled = contents.map(|content| settling.settled(content).is_some());
         assert_eq!(settled, [false, true, false, false, true]);
         assert_eq!([None, None].map(|gone| settling.settled(gone).is_some()), [false, true]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_looked_at_and_one_that_is_gone_is() {
+        assert_eq!(look(Path::new("/dev/null")), None);
+        assert_eq!(look(Path::new("/no/such/file")), Some(None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,5 @@ mod mistakes;
 mod model;
 mod order;
 mod scenarios;
-mod seeds;
 mod stage;
 mod windows;

@@ -31,9 +31,9 @@ impl<'a> PathVariants<'a> {
         }
         let mut variants = vec![Variant { path: path.to_owned(), decoded: 0 }];
         let mut next = 0;
-        while let Some(reading) = variants.get(next) {
+        while let Some(variant) = variants.get(next) {
             next += 1;
-            let Some(others) = steps(reading) else { return Self::Endless };
+            let Some(others) = steps(variant) else { return Self::Endless };
             for other in others {
                 if !variants.contains(&other) {
                     variants.push(other);
@@ -43,7 +43,7 @@ impl<'a> PathVariants<'a> {
                 return Self::Endless;
             }
         }
-        let mut variants: Vec<_> = variants.into_iter().map(|reading| reading.path).collect();
+        let mut variants: Vec<_> = variants.into_iter().map(|variant| variant.path).collect();
         variants.sort_unstable();
         variants.dedup();
         Self::Several(variants)

@@ -119,7 +119,7 @@ impl Clearances {
 
 /// Whether a visitor looks at a site on their own machine, where there is usually no TLS.
 ///
-/// The host alone does not say so: a proxy may put its own in scope of the public one. A private
+/// The host alone does not say so: a proxy may put its own in place of the public one. A private
 /// address is that of a container's host.
 fn is_on_this_machine(visitor: &VisitorIdentity<'_>) -> bool {
     let host = match visitor.site.strip_prefix('[') {

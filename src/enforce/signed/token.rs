@@ -106,8 +106,8 @@ fn encode_fields(id: KeyId, fields: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn mac(key: &ClearanceKey, domain: Domain, encode_fields: &[u8]) -> Hmac<Sha256> {
-    key.hmac().chain_update(domain_separator(domain)).chain_update(encode_fields)
+fn mac(key: &ClearanceKey, domain: Domain, signed: &[u8]) -> Hmac<Sha256> {
+    key.hmac().chain_update(domain_separator(domain)).chain_update(signed)
 }
 
 /// The part of the MAC's input that is not in the token.

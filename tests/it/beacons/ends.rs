@@ -123,7 +123,7 @@ fn the_last_drop_waits_for_what_arrives_soon() {
         accept()
     });
     // A drop that does not wait sees no answer. On a busy machine one can give up before the last.
-    let waited = (1..=20).any(|round| {
+    let waited = (1..=20).filter(|round| {
         let beacons = beacons(&server);
         send(&beacons, 5);
         drop(beacons);
@@ -131,7 +131,7 @@ fn the_last_drop_waits_for_what_arrives_soon() {
         eventually("delivered", || answered.load(Ordering::SeqCst) == round * 5);
         all_were_there
     });
-    assert!(waited);
+    assert!(waited.count() >= 10);
 }
 
 #[tokio::test]

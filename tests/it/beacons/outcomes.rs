@@ -148,7 +148,7 @@ fn a_rejected_key_pauses_the_queue_is_said_once_and_may_be_repaired() {
     let said = || logs::lines_with(&["ERROR", "rejects the api key", &url]);
     eventually("said", || said().len() == 1);
     // Two probes later it is still not said again.
-    eventually("probes", || server.count() == 18);
+    eventually("probes", || server.count() >= 18);
     assert_eq!((stats(&beacons).queued, said().len()), (50, 1));
     assert!(!said()[0].contains(KEY), "{:?}", said());
     repaired.store(true, Ordering::SeqCst);

@@ -1,6 +1,7 @@
 //! What a guard says in the log.
 
-use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use esper_rs_client::{FallbackReason, MitigationRequest};
@@ -25,7 +26,7 @@ async fn a_refused_key_is_one_loud_line_however_many_decisions_it_costs() {
     assert_eq!(log.lines("ERROR"), 1, "{}", log.text());
     assert!(log.text().contains("rejects the api key"), "{}", log.text());
     assert_eq!(guard.decide(&request()).await.fallback_reason(), None);
-    assert!(log.text().contains("esper decides again"), "{}", log.text());
+    assert!(log.text().contains("accepts the api key again"), "{}", log.text());
 }
 
 #[tokio::test]
@@ -60,6 +61,30 @@ async fn answers_that_are_no_decisions_are_one_warning_that_names_the_url_to_che
 }
 
 #[tokio::test]
+async fn a_key_that_is_refused_after_its_rate_limit_is_as_loud_and_a_warm_up_ends_no_other_alarm() {
+    let (log, _subscribed) = ThreadLog::start();
+    let revoked = Arc::new(AtomicBool::new(false));
+    let is_revoked = Arc::clone(&revoked);
+    let server = RawServer::start(move |_, request| match is_revoked.load(Ordering::SeqCst) {
+        _ if request.method == "GET" => Answer::json(200, USAGE),
+        false => Answer::status(429),
+        true => Answer::status(401),
+    });
+    let guard = guard(&server.url());
+    for _ in 0..10 {
+        assert_eq!(reason(&guard.decide(&request()).await), FallbackReason::RateLimited);
+    }
+    assert_eq!((log.lines("WARN"), log.lines("ERROR")), (1, 0), "{}", log.text());
+    guard.warm().await.unwrap();
+    assert!(!log.text().contains("decides again"), "{}", log.text());
+    revoked.store(true, Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(reason(&guard.decide(&request()).await), FallbackReason::Unauthorized);
+    }
+    assert_eq!((log.lines("WARN"), log.lines("ERROR")), (1, 1), "{}", log.text());
+}
+
+#[tokio::test]
 async fn a_breaker_that_opens_is_a_warning_and_neither_key_nor_visitor_is_logged() {
     let (log, _subscribed) = ThreadLog::start();
     let server = RawServer::always(|| Answer::status(500));
@@ -91,15 +116,8 @@ async fn an_outage_is_one_warning_with_its_cause_however_many_probes_fail() {
 
 #[tokio::test]
 async fn the_callers_own_span_keeps_its_fields_where_that_of_a_decision_is_not_enabled() {
-    let log = ThreadLog::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(Level::INFO)
-        .with_writer(move || -> Box<dyn io::Write> { Box::new(writer.clone()) })
-        .finish();
-    let _subscribed = tracing::subscriber::set_default(subscriber);
-    let server = RawServer::always(|| Answer::Http(400, vec![], String::new()));
+    let (log, _subscribed) = ThreadLog::start_at(Level::INFO);
+    let server = RawServer::always(|| Answer::status(400));
     let guard = guard(&server.url());
     let span = info_span!("request", action = "checkout", held = "a lock");
     async {
@@ -111,3 +129,5 @@ async fn the_callers_own_span_keeps_its_fields_where_that_of_a_decision_is_not_e
     let text = log.text();
     assert!(text.contains("request{action=\"checkout\" held=\"a lock\"}"), "{text}");
 }
+
+const USAGE: &str = r#"{"requests":1,"blocked":0,"challenged":0,"allowed":1,"period":"2026-11"}"#;

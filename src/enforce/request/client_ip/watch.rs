@@ -58,7 +58,9 @@ impl Watch {
             return;
         }
         let then = match then {
-            MissingAddress::Pass => "every such request passes unchecked",
+            MissingAddress::Pass => {
+                "every such request passes unchecked, unless its failure policy is closed"
+            }
             MissingAddress::Refuse => "every such request is refused",
             MissingAddress::StandIn(_) => "every such request counts as that of the stand-in",
         };
