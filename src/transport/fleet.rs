@@ -85,15 +85,28 @@ fn a_thousand_replicas_do_what_the_guide_says() {
             Fleet { asks: Asks::Client, budget: false, jitter: false, ..FULL },
         ),
     ];
-    let mut table = String::new();
+    let page = include_str!("../guide/scale.md");
+    let mut others = Vec::new();
     for (name, fleet) in rows {
         let row = fleet.run().row(name, fleet.replicas);
         println!("{row}");
-        table += &row;
-        table.push('\n');
+        if !page.lines().any(|line| says_as_much(line, &row)) {
+            others.push(row);
+        }
     }
-    let page = include_str!("../guide/scale.md");
-    assert!(page.contains(&table), "src/guide/scale.md has another table than the one above");
+    assert!(others.is_empty(), "src/guide/scale.md says otherwise: {others:#?}");
+}
+
+/// Whether two rows have the same name, and figures that differ by 5 % at most: the waits are
+/// differences of wall-clock times, and what falls into a tenth of a second is a matter of nanoseconds.
+fn says_as_much(line: &str, row: &str) -> bool {
+    let (ours, theirs) = (line.split('|'), row.split('|'));
+    let number = |cell: &str| cell.split_whitespace().next().and_then(|text| text.parse().ok());
+    ours.clone().count() == theirs.clone().count()
+        && ours.zip(theirs).all(|(one, other)| match (number(one), number(other)) {
+            (Some(one), Some(other)) => f64::abs(one - other) <= 0.05 * f64::max(one, other),
+            _ => one.trim() == other.trim(),
+        })
 }
 
 #[test]
