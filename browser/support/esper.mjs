@@ -1,12 +1,11 @@
 // An Esper that says what a test wants, for answers that no sandbox gives.
-import { once } from "node:events";
-import { createServer } from "node:http";
+import { listen } from "./listen.mjs";
 
 /** Starts it, and stops it when the test ends. Its `decision` and its `verdict` can be changed. */
 export async function startEsper(test) {
   // A verdict is whether an answer or a proof is right, or the status of a failure.
   const esper = { decision: { action: "allow" }, verdict: true, asked: [] };
-  const server = createServer(async (request, response) => {
+  const port = await listen(test, async (request, response) => {
     let body = "";
     for await (const part of request) body += part;
     const said = body && JSON.parse(body);
@@ -16,14 +15,7 @@ export async function startEsper(test) {
     response.writeHead(status, { "Content-Type": "application/json" });
     return response.end(JSON.stringify(answer));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  test.after(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  });
-  esper.url = `http://127.0.0.1:${server.address().port}`;
+  esper.url = `http://127.0.0.1:${port}`;
   return esper;
 }
 

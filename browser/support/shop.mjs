@@ -1,6 +1,5 @@
 // A small application that does what an integration does with the managed challenge.
-import { once } from "node:events";
-import { createServer } from "node:http";
+import { listen } from "./listen.mjs";
 
 const PROOF = "esper_challenge_proof";
 const PROOF_PAIR = /[?&]esper_challenge_proof=[^&]*/;
@@ -8,19 +7,12 @@ const PROOF_PAIR = /[?&]esper_challenge_proof=[^&]*/;
 /** Starts a shop that asks a sandbox about every request, and stops it when the test ends. */
 export async function startShop(test, sandbox, { host = "shop.localhost", ip = "203.0.113.7" } = {}) {
   const shop = { ip, presented: [], verdicts: [] };
-  const server = createServer((request, response) => {
+  const port = await listen(test, (request, response) => {
     serve(shop, sandbox, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  test.after(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  });
-  shop.url = `http://${host}:${server.address().port}`;
+  shop.url = `http://${host}:${port}`;
   return shop;
 }
 

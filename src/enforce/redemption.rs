@@ -64,7 +64,10 @@ impl Shared {
             return Err(Refusal::Wrong);
         }
         signers.envelopes.spend(&content, now);
-        Ok(Redeemed { clearance: self.clearance(signers, visit), return_to: content.return_to })
+        let facts =
+            visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure));
+        let clearance = self.clearance(signers, visit, facts.as_ref());
+        Ok(Redeemed { clearance, return_to: content.return_to })
     }
 
     /// Has the proof of a managed challenge verified: the clearance for it.
@@ -84,14 +87,18 @@ impl Shared {
             return Err(Refusal::Unproven);
         }
         self.verifications.forget_proof(facts.address, SystemTime::now());
-        Ok(self.clearance(signers, visit))
+        Ok(self.clearance(signers, visit, Some(facts)))
     }
 
-    /// The cookie for a visitor whom Esper accepts.
-    fn clearance(&self, signers: &Signers, visit: Visit<'_>) -> HeaderValue {
+    /// The cookie for a visitor whom Esper accepts. What the guard knows of them is found by facts.
+    fn clearance(
+        &self,
+        signers: &Signers,
+        visit: Visit<'_>,
+        facts: Option<&RequestFacts>,
+    ) -> HeaderValue {
         metrics::stage(Stage::Redeemed);
-        if let Some(address) = visit.address {
-            let facts = RequestFacts::of(visit.parts, address, &self.disclosure);
+        if let Some(facts) = facts {
             self.guard.forget_challenge(&facts.request());
         }
         // Its time begins now: the verification may have taken a while.
