@@ -91,8 +91,9 @@ fn opening_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The longest element, in bytes: addresses, and a host name of 255.
-const LONGEST: usize = 1024;
+/// The longest element, in bytes. A proxy may write into its own what a client gave it for a
+/// `Host`; no server takes headers this long.
+const LONGEST: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +138,14 @@ mod tests {
             assert_eq!(read(&[element])[0], None, "{element}");
         }
         assert_eq!(read(&[&format!("for=1.2.3.4;host={}", "x".repeat(LONGEST))]), [None]);
+    }
+
+    #[test]
+    fn a_long_host_of_a_client_does_not_hide_its_address() {
+        for host in ["x".repeat(32 * 1024), format!("\"{}\"", "x,".repeat(16 * 1024))] {
+            let line = format!("for=6.6.6.6, for=1.2.3.4;host={host}");
+            assert_eq!(read(&[&line])[0].as_deref(), Some("1.2.3.4"));
+        }
     }
 
     #[test]
