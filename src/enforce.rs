@@ -25,6 +25,7 @@ mod service;
 mod shared;
 mod signed;
 mod telemetry;
+mod verifications;
 
 pub use answers::answer::Denial;
 pub use answers::audience::Audience;

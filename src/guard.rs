@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
+#[cfg(feature = "tower")]
+use crate::metrics::{self, Stopwatch};
 use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
@@ -29,6 +31,8 @@ use alarm::Alarm;
 use last_verdicts::LastVerdicts;
 use shared_breaker::SharedBreaker;
 use stats::Counters;
+#[cfg(feature = "tower")]
+use stats::Deciding;
 
 /// Decides about requests within a deadline, and never fails.
 ///
@@ -202,6 +206,13 @@ impl Guard {
         if let Some(visitor) = verdicts.visitor(request) {
             verdicts.forget_challenge(&visitor);
         }
+    }
+
+    /// Counts a fallback that was decided for another request, and is that of an equal one too.
+    #[cfg(feature = "tower")]
+    pub(crate) fn note_shared(&self, decision: &Decision, stopwatch: Stopwatch) {
+        Deciding::begin(&self.common.counters).end(decision);
+        metrics::decision(decision, stopwatch);
     }
 
     /// What it asks through; the layer sends events by it.

@@ -88,18 +88,20 @@ impl DecisionCache {
     }
 
     /// The decision about a request: one that was kept, or else one that is made now, under a
-    /// policy for failures. There is none where others were waited for until the deadline.
+    /// policy for failures. There is none where others were waited for until the deadline. `shared`
+    /// is told of a fallback of another request, which is this one's too.
     pub(super) async fn or<F: Future<Output = Decision>>(
         &self,
         facts: &RequestFacts,
         policy: Option<FailurePolicy>,
         deadline: Duration,
         ask: impl Fn() -> F,
+        shared: impl Fn(&Decision),
     ) -> Option<Decision> {
         let key = self.hasher.key(facts, policy);
         match self.actions.get(&key).await {
             Some(action) => Some(Decision::kept(action)),
-            None => timeout(deadline, self.made(key, ask)).await.ok(),
+            None => timeout(deadline, self.made(key, ask, shared)).await.ok(),
         }
     }
 
@@ -108,6 +110,7 @@ impl DecisionCache {
         &self,
         key: CacheKey,
         ask: impl Fn() -> F,
+        shared: impl Fn(&Decision),
     ) -> Decision {
         let mut asked = None;
         let made = self.actions.try_get_with(key, async {
@@ -123,7 +126,10 @@ impl DecisionCache {
             (None, Ok(action)) => Decision::kept(action),
             // A challenge is good for one answer, and leads back to where one visitor came from.
             (None, Err(other)) if other.action == MitigationAction::Challenge => ask().await,
-            (None, Err(other)) => Arc::unwrap_or_clone(other),
+            (None, Err(other)) => {
+                shared(&other);
+                Arc::unwrap_or_clone(other)
+            }
         }
     }
 }

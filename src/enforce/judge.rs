@@ -13,8 +13,9 @@ use super::redemption::decoded;
 use super::request::client_ip::{ClientIp, MissingAddress};
 use super::request::facts::RequestFacts;
 use super::request::visit::{Visit, original};
-use super::rule::{Mode, Rule, is_preflight};
+use super::rule::{Mode, Rule};
 use super::shared::Shared;
+use crate::metrics::Stopwatch;
 use crate::{Decision, FallbackReason, Guard, MitigationAction, OnFailure};
 
 /// What is done about a request.
@@ -26,16 +27,13 @@ pub(super) struct Judged {
 
 impl Shared {
     /// The rule of the application, or else that of the path.
-    pub(super) fn rule_of(&self, parts: &Parts, body_is_empty: bool) -> Rule {
+    pub(super) fn rule_of(&self, parts: &Parts) -> Rule {
         if let Some(rule) = self.rule.as_ref().and_then(|rule| rule(parts)) {
-            rule
-        } else if is_preflight(parts, body_is_empty) {
-            Rule::exempt()
-        } else {
-            let of_guard = self.guard.failure_policy();
-            let join = |one: Rule, other| one.joined(other, of_guard);
-            self.paths.strictest(original(parts).path(), join)
+            return rule;
         }
+        let of_guard = self.guard.failure_policy();
+        let join = |one: Rule, other| one.joined(other, of_guard);
+        self.paths.strictest(original(parts).path(), join)
     }
 
     /// What is asked about a request, unless it is exempt or its client has no address.
@@ -82,9 +80,10 @@ impl Shared {
             (Mode::Monitor | Mode::Exempt, _) => None,
             (Mode::Enforce, MitigationAction::Allow) => without_proof(visit),
             (Mode::Enforce, MitigationAction::Block) => Some(self.blocked(&decision, visit)),
+            (Mode::Enforce, MitigationAction::Challenge) if visit.is_preflight => None,
             (Mode::Enforce, MitigationAction::Challenge) => {
                 Some(match visit.proof().and_then(decoded) {
-                    Some(proof) => self.returned(&proof, facts, visit).await,
+                    Some(proof) => self.returned(&decision, &proof, facts, visit).await,
                     None => self.challenged(&decision, visit),
                 })
             }
@@ -116,8 +115,11 @@ impl Shared {
         let guard = stricter.as_ref().unwrap_or(&self.guard);
         match &self.cache {
             Some(cache) => {
+                let stopwatch = Stopwatch::start();
                 let ask = || self.ask(guard, visit, facts);
-                let made = cache.or(facts, rule.failure_policy, guard.deadline(), ask).await;
+                let shared = |decision: &Decision| guard.note_shared(decision, stopwatch);
+                let made =
+                    cache.or(facts, rule.failure_policy, guard.deadline(), ask, shared).await;
                 made.unwrap_or_else(|| guard.decide_too_late(&facts.request()))
             }
             None => self.ask(guard, visit, facts).await,

@@ -12,7 +12,6 @@ use super::answers::answer::Denial;
 use super::cache::{CacheOptions, DecisionCache};
 use super::path::{PathPattern, PathRules};
 use super::public_origin::PublicOrigin;
-use super::redemption::Verifications;
 use super::request::client_ip::ClientIpRules;
 use super::request::facts::Disclosure;
 use super::request::session::Session;
@@ -23,6 +22,7 @@ use super::signed::clearance::ClearanceOptions;
 use super::signed::keys::ClearanceKeys;
 use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
+use super::verifications::Verifications;
 use crate::{AsyncEsperClient, EsperError, Guard};
 
 /// Asks Esper about every request to a service, and acts on what it says.
@@ -53,16 +53,15 @@ use crate::{AsyncEsperClient, EsperError, Guard};
 ///
 /// Answers to challenges are posted to a path of the layer's own. A layer around the whole
 /// application sees them; one on some routes only, or inside `Router::nest`, does not, because no
-/// route leads there. Put a clone that is exempt from everything else around the whole:
+/// route leads there. Put a clone that has the endpoint and nothing else around the whole:
 ///
 /// ```
 /// use axum::Router;
-/// use esper_rs_client::EsperError;
-/// use esper_rs_client::enforce::{EnforceLayer, Rule};
+/// use esper_rs_client::enforce::EnforceLayer;
 ///
-/// fn application(shop: Router, enforce: &EnforceLayer) -> Result<Router, EsperError> {
-///     let endpoint = enforce.clone().with_paths_below("/", Rule::exempt())?;
-///     Ok(Router::new().nest("/shop", shop.layer(enforce.clone())).layer(endpoint))
+/// fn application(shop: Router, enforce: &EnforceLayer) -> Router {
+///     let endpoint = enforce.clone().endpoint_only();
+///     Router::new().nest("/shop", shop.layer(enforce.clone())).layer(endpoint)
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -99,20 +98,27 @@ impl EnforceLayer {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Sets what is done about a request, by a function of its head; where it returns nothing,
-    /// preflight requests of CORS are exempt, and the rules of paths hold for all others.
+    /// Sets what is done about a request, by a function of its head; where it returns nothing, the
+    /// rules of paths hold.
     ///
     /// Inside of a nested router the URI of that head has no prefix any more; the whole one is in
     /// axum's extension `OriginalUri`, by which the rules of paths go.
     ///
     /// The function decides before anything is asked. It must not go by what a visitor can make up:
-    /// a rule that exempts whoever sends some header exempts everybody.
+    /// a rule that exempts whoever sends some header exempts everybody, and a comparison of the path
+    /// misses the other ways to write it, which [`with_path`](Self::with_path) and
+    /// [`with_paths_below`](Self::with_paths_below) know. What a layer outside of this one has found
+    /// out is safe to go by:
     ///
     /// ```
     /// use esper_rs_client::enforce::{EnforceLayer, Rule};
     ///
+    /// /// The login puts it into the extensions of a request.
+    /// #[derive(Clone)]
+    /// struct Employee;
+    ///
     /// # fn configure(layer: EnforceLayer) -> EnforceLayer {
-    /// layer.with_rule(|request| request.uri.path().starts_with("/beta/").then(Rule::monitor))
+    /// layer.with_rule(|request| request.extensions.get::<Employee>().map(|_| Rule::monitor()))
     /// # }
     /// ```
     pub fn with_rule(self, rule: impl Fn(&Parts) -> Option<Rule> + Send + Sync + 'static) -> Self {
@@ -148,6 +154,15 @@ impl EnforceLayer {
     pub fn with_paths_below(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::below(path)?;
         Ok(self.with(|shared| shared.paths.set(pattern, rule)))
+    }
+
+    /// Exempts everything, whatever the rules were so far, so that of this layer the endpoint alone
+    /// is left.
+    pub fn endpoint_only(self) -> Self {
+        self.with(|shared| {
+            shared.rule = None;
+            shared.paths = PathRules::new(Rule::exempt());
+        })
     }
 
     /// Sets how the address of a client is found; that of the connection, unless set.

@@ -94,8 +94,8 @@ impl Default for Rule {
 
 /// Whether this is the preflight that a browser sends before a request to another origin.
 ///
-/// It has neither credentials nor a body, and the request itself is checked when it comes. What has
-/// more is no preflight: a handler of any method could act on it.
+/// It has neither credentials nor a body, and so no clearance. What has more is no preflight: a
+/// handler of any method could act on it.
 pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
     let has = |name| parts.headers.contains_key(name);
     parts.method == Method::OPTIONS

@@ -16,6 +16,7 @@ use super::answers::body::EnforceBody;
 use super::endpoint;
 use super::judge::Judged;
 use super::request::visit::Visit;
+use super::rule::is_preflight;
 use super::shared::Shared;
 use super::telemetry::PendingEvent;
 use crate::{TraceContext, metrics};
@@ -78,13 +79,20 @@ where
     let client = shared.client_ip.find((shared.peer)(&parts.extensions), &parts.headers);
     parts.extensions.insert(client);
     let trace = trace_of(&parts);
-    let visit = Visit { parts: &parts, address: client.address(), origin: shared.origin.as_ref() };
+    let visit = Visit {
+        parts: &parts,
+        address: client.address(),
+        origin: shared.origin.as_ref(),
+        is_preflight: is_preflight(&parts, body.is_end_stream()),
+    };
     if let Some(name) = shared.own_path(&parts) {
+        // With it goes the place that it may have taken behind a limit on concurrency.
+        drop(inner);
         let own = endpoint::answer(&shared, visit, name, body);
         let own = TraceContext::scope_if(trace, own).await;
         return Ok(EnforceBody::own(own));
     }
-    let rule = shared.rule_of(&parts, body.is_end_stream());
+    let rule = shared.rule_of(&parts);
     let facts = shared.facts(&parts, &client, rule);
     let mut event = PendingEvent::of(shared.telemetry.as_deref(), facts, rule.mode, started);
     let judged = shared.judge(visit, event.facts(), rule);

@@ -13,12 +13,12 @@ use super::answers::answer::Denial;
 use super::cache::DecisionCache;
 use super::path::PathRules;
 use super::public_origin::PublicOrigin;
-use super::redemption::Verifications;
 use super::request::client_ip::ClientIpRules;
 use super::request::facts::Disclosure;
 use super::rule::Rule;
 use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
+use super::verifications::Verifications;
 use crate::Guard;
 
 /// The options of a layer, and the state behind them.

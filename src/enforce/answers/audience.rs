@@ -1,5 +1,6 @@
 //! Who gets an answer: a person with a browser, a program, or a gRPC client.
 
+use http::Method;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
 
@@ -19,7 +20,8 @@ impl Audience {
     /// Classifies the client by its headers. It decides about the form of an answer alone.
     pub(in crate::enforce) fn of(parts: &Parts) -> Self {
         let headers = &parts.headers;
-        if grpc(headers).is_some() {
+        // A status of 200, as gRPC has it, would tell a CONNECT that there is a tunnel.
+        if grpc(headers).is_some() && parts.method != Method::CONNECT {
             return Self::Grpc;
         }
         let navigates = match text(headers, "sec-fetch-dest") {

@@ -43,10 +43,20 @@ impl Shared {
         response
     }
 
-    /// The answer to a challenge.
+    /// The answer to a challenge. It sends a browser to a managed one where there is one.
     pub(in crate::enforce) fn challenged(
         &self,
         decision: &Decision,
+        visit: Visit<'_>,
+    ) -> Response<Bytes> {
+        self.challenged_by(decision, managed_page(decision).filter(|_| visit.is_safe()), visit)
+    }
+
+    /// The answer to a challenge, which is the layer's own unless there is a managed one.
+    fn challenged_by(
+        &self,
+        decision: &Decision,
+        managed: Option<HeaderValue>,
         visit: Visit<'_>,
     ) -> Response<Bytes> {
         metrics::stage(Stage::Issued);
@@ -56,10 +66,7 @@ impl Shared {
             return own;
         }
         match denial.audience {
-            Audience::Page => {
-                let managed = managed_page(decision).filter(|_| visit.is_safe());
-                managed.map_or_else(|| self.page(&denial, visit), redirect)
-            }
+            Audience::Page => managed.map_or_else(|| self.page(&denial, visit), redirect),
             Audience::Machine => denial.problem(),
             Audience::Grpc => denial.grpc(),
         }
@@ -68,6 +75,7 @@ impl Shared {
     /// The answer to a browser that comes back from a managed challenge.
     pub(in crate::enforce) async fn returned(
         &self,
+        decision: &Decision,
         proof: &str,
         facts: &RequestFacts,
         visit: Visit<'_>,
@@ -79,6 +87,11 @@ impl Shared {
         metrics::refusal(refusal);
         let is_page = visit.audience() == Audience::Page;
         match refusal {
+            // Neighbours may have used up what their network has; the layer's own challenge does
+            // not count there.
+            Refusal::TooManyAttempts if is_page && decision.open_challenge().is_some() => {
+                self.challenged_by(decision, None, visit)
+            }
             // The proof may be as good as any.
             Refusal::Unavailable | Refusal::TooManyAttempts if is_page => pages::unverified(),
             Refusal::Unavailable | Refusal::TooManyAttempts => {

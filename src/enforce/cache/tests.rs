@@ -29,7 +29,7 @@ async fn distinct_visitors_without_end_stay_under_the_cap() {
     let decisions = [of_service("allow"), of_service("block")];
     for visitor in 0..VISITORS {
         let decision = &decisions[visitor as usize % 2];
-        let _ = cache.or(&facts(visitor), None, DEADLINE, async || decision.clone()).await;
+        let _ = cache.or(&facts(visitor), None, DEADLINE, async || decision.clone(), |_| ()).await;
         if visitor % 10_000 == 0 {
             // Without a rest for house-keeping, there may be a few more.
             assert!(cache.actions.entry_count() <= CAP + CAP / 2, "{cache:?}");
@@ -75,7 +75,7 @@ async fn whoever_waits_for_others_waits_no_longer_than_the_deadline() {
     };
     let (facts, begun) = (facts(1), tokio::time::Instant::now());
     let one = async || {
-        let decision = cache.or(&facts, None, deadline, ask).await;
+        let decision = cache.or(&facts, None, deadline, ask, |_| ()).await;
         (decision.map(|decision| decision.action), begun.elapsed())
     };
     let (first, second) = tokio::join!(one(), one());
@@ -96,10 +96,11 @@ async fn no_time_is_too_long_and_none_keeps_nothing() {
             let (cache, asked) = (DecisionCache::new(options), Cell::new(0));
             for _ in 0..3 {
                 let facts = facts(1);
-                let decision = cache.or(&facts, None, DEADLINE, async || {
+                let ask = async || {
                     asked.set(asked.get() + 1);
                     of_service(action)
-                });
+                };
+                let decision = cache.or(&facts, None, DEADLINE, ask, |_| ());
                 assert_eq!(decision.await.unwrap().action.to_string(), action);
             }
             assert_eq!(asked.get(), calls, "{action} {lifetime:?}");
@@ -117,7 +118,7 @@ async fn an_outcome_is_not_shared_under_another_policy() {
             of_service("allow")
         };
         for _ in 0..2 {
-            assert!(cache.or(&facts(1), policy, DEADLINE, ask).await.unwrap().is_allowed());
+            assert!(cache.or(&facts(1), policy, DEADLINE, ask, |_| ()).await.unwrap().is_allowed());
         }
     }
     assert_eq!(asked.get(), 3);

@@ -9,7 +9,7 @@ use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 
 use super::session::Session;
-use super::visit::original;
+use super::visit::{original, raw_host};
 use crate::{BeaconEvent, EsperError, FailurePolicy, MitigationRequest};
 
 /// Which parts of a request Esper is told of, beside address, user agent, method and path.
@@ -85,11 +85,9 @@ impl RequestFacts {
             _ => uri.path(),
         };
         let disclosed = disclosure.headers.iter().filter_map(|name| {
-            let value = match parts.headers.get(name) {
-                Some(value) => value.as_bytes(),
-                // Over HTTP/2 it is no header.
-                None if name == HOST => parts.uri.authority()?.as_str().as_bytes(),
-                None => return None,
+            let value = match name == HOST {
+                true => raw_host(parts)?,
+                false => parts.headers.get(name)?.as_bytes(),
             };
             Some((name.clone(), readable(value, LONGEST_HEADER)))
         });

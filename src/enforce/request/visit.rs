@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::extract::OriginalUri;
 use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
-use http::{Method, Uri};
+use http::{HeaderValue, Method, Uri};
 
 use super::return_to::{self, ReturnTo};
 use crate::enforce::answers::audience::Audience;
@@ -20,6 +20,8 @@ pub(in crate::enforce) struct Visit<'a> {
     pub(in crate::enforce) address: Option<IpAddr>,
     /// The site's, where it is configured.
     pub(in crate::enforce) origin: Option<&'a PublicOrigin>,
+    /// Whether it is a preflight of CORS, which can show no clearance.
+    pub(in crate::enforce) is_preflight: bool,
 }
 
 impl<'a> Visit<'a> {
@@ -59,9 +61,44 @@ pub(in crate::enforce) fn original(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |OriginalUri(uri)| uri)
 }
 
-/// The name that the request gives the site, with its port.
+/// The name that the request gives the site, with its port; empty where it gives none.
+///
+/// Where there are two, that in the URI counts, as HTTP has it: over HTTP/2 the only one there has
+/// to be, and in the form of HTTP/1 that is meant for proxies the one that servers go by.
 pub(in crate::enforce) fn host(parts: &Parts) -> &str {
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    // Over HTTP/2 it stands in the URI.
-    host.or_else(|| parts.uri.authority().map(|authority| authority.as_str())).unwrap_or_default()
+    raw_host(parts).and_then(|host| str::from_utf8(host).ok()).unwrap_or_default()
+}
+
+/// The same, which need be no text.
+pub(in crate::enforce) fn raw_host(parts: &Parts) -> Option<&[u8]> {
+    let authority = original(parts).authority().map(|authority| authority.as_str().as_bytes());
+    authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    #[test]
+    fn of_two_names_of_the_site_the_one_in_the_uri_counts() {
+        for (uri, header, name) in [
+            ("/x", Some("a.example"), "a.example"),
+            ("http://b.example:8080/x", Some("a.example"), "b.example:8080"),
+            ("http://b.example/x", None, "b.example"),
+            ("/x", None, ""),
+        ] {
+            let request = Request::get(uri);
+            let request = match header {
+                Some(header) => request.header(HOST, header),
+                None => request,
+            };
+            let mut parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(host(&parts), name, "{uri}");
+            // As in a nested router, which leaves the path alone of the URI.
+            parts.extensions.insert(OriginalUri(parts.uri.clone()));
+            parts.uri = Uri::from_static("/");
+            assert_eq!(host(&parts), name, "{uri}");
+        }
+    }
 }

@@ -75,16 +75,22 @@ impl VisitorIdentity<'_> {
                 ClearanceBinding::Network | ClearanceBinding::Address => NetworkScope::Unknown,
             };
         };
-        let length = match (binding, address) {
-            (ClearanceBinding::Nothing, _) => return NetworkScope::Any,
-            (ClearanceBinding::Network, IpAddr::V4(_)) => NETWORK_V4,
-            (ClearanceBinding::Network, IpAddr::V6(_)) => NETWORK_V6,
-            (ClearanceBinding::Address, _) => return NetworkScope::In(address.into()),
-        };
-        // No prefix of these lengths is too long for its address.
-        IpNet::new(address, length)
-            .map_or(NetworkScope::Unknown, |net| NetworkScope::In(net.trunc()))
+        match binding {
+            ClearanceBinding::Nothing => NetworkScope::Any,
+            ClearanceBinding::Network => NetworkScope::In(network_of(address)),
+            ClearanceBinding::Address => NetworkScope::In(address.into()),
+        }
     }
+}
+
+/// The network of an address: the smallest that the internet routes.
+pub(in crate::enforce) fn network_of(address: IpAddr) -> IpNet {
+    let address = address.to_canonical();
+    let length = match address {
+        IpAddr::V4(_) => NETWORK_V4,
+        IpAddr::V6(_) => NETWORK_V6,
+    };
+    IpNet::new_assert(address, length).trunc()
 }
 
 impl NetworkScope {

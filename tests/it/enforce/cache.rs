@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use esper_rs_client::FallbackReason;
 use esper_rs_client::enforce::{CacheOptions, ClientIpRules, Enforce, EnforceLayer};
 use esper_sandbox::{Fault, Operation, Visitor};
 use http::Request;
@@ -198,6 +199,23 @@ async fn a_thousand_identical_misses_at_once_make_one_call() {
         assert!(answers.iter().all(|(status, _)| *status == expected));
         assert_eq!(asked(&site), before + 1);
     }
+}
+
+/// Promise 14: the counter names the kind of failure, for all who waited for the same call.
+#[tokio::test]
+async fn a_fallback_that_is_shared_is_counted_for_each_request() {
+    let site = Site::new().await;
+    // So slow that all of the crowd wait for it.
+    let failure = Fault::status(400).after(Duration::from_millis(100));
+    site.sandbox.faults().add(failure.on(Operation::CheckMitigation));
+    let quiet = layer(config(&site.sandbox)).with_telemetry_share(0.0);
+    let quiet = quiet.with_cache(CacheOptions::new());
+    let service = quiet.layer(Router::new().fallback(async || "from the application"));
+    let crowd: JoinSet<_> = (0..20).map(|_| join(service.clone())).collect();
+    assert!(crowd.join_all().await.iter().all(|(status, _)| *status == 200));
+    assert_eq!(asked(&site), 1);
+    let stats = quiet.guard().stats();
+    assert_eq!((stats.decisions, stats.fallbacks(FallbackReason::Refused)), (20, 20), "{stats:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,4 +302,4 @@ fn shared_keys() -> ClearanceKeys {
 }
 
 /// Verifications at once.
-const LIMIT: usize = 64;
+const LIMIT: usize = 8;

@@ -1,6 +1,7 @@
 //! The layer's own endpoint: what it takes, from whom, and where it is.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 use super::answers::header;
 use super::echo::Echo;
@@ -245,9 +246,14 @@ async fn the_endpoint_is_never_a_return_path() {
 #[tokio::test]
 async fn a_nested_layer_has_its_endpoint_in_a_clone_around_the_whole() {
     let site = Site::new().await;
-    let enforce = layer(config(&site.sandbox));
+    let enforce = layer(config(&site.sandbox))
+        .with_path("/about", Rule::enforce())
+        .unwrap()
+        .with_path("/shop/cart", Rule::enforce())
+        .unwrap()
+        .with_rule(|request| (request.method == "DELETE").then(Rule::enforce));
     let shop = Router::new().route("/cart", get(async || "the cart")).layer(enforce.clone());
-    let endpoint = enforce.with_paths_below("/", Rule::exempt()).unwrap();
+    let endpoint = enforce.endpoint_only();
     let app =
         Router::new().route("/about", get(async || "about")).nest("/shop", shop).layer(endpoint);
     let (addr, server) = serve(app).await;
@@ -258,9 +264,12 @@ async fn a_nested_layer_has_its_endpoint_in_a_clone_around_the_whole() {
     site.sandbox.challenge(VISITOR);
     let about = call("/about").send().await.unwrap();
     assert_eq!(about.text().await.unwrap(), "about");
+    let deleted = http.delete(format!("http://{addr}/about")).send().await.unwrap();
+    assert_eq!(deleted.status(), 405, "by the router");
     assert_eq!(calls(&site.sandbox, Operation::CheckMitigation).len(), 0);
     let challenge = Challenge::of(call("/shop/cart?a=1").send().await.unwrap()).await;
     let asked = calls(&site.sandbox, Operation::CheckMitigation);
+    assert_eq!(asked.len(), 1, "by the inner layer alone");
     assert_eq!(asked[0].body().unwrap()["path"], "/shop/cart");
     let post = http.post(format!("http://{addr}{ENDPOINT}")).header("user-agent", "curl/8.5.0");
     let redeemed = post.json(&challenge.solution()).send().await.unwrap();
@@ -294,6 +303,26 @@ fn an_answer_that_does_not_arrive_is_waited_for_no_longer_than_ten_seconds() {
         assert!(waited >= Duration::from_secs(10), "{waited:?}");
         assert!(waited < Duration::from_secs(11), "{waited:?}");
     });
+}
+
+/// The application may be behind a limit, of which each service that is ready holds a part.
+#[tokio::test]
+async fn while_an_answer_is_waited_for_no_service_of_the_application_is_held() {
+    let held = Arc::new(());
+    let part = Arc::clone(&held);
+    let application = service_fn(move |_| {
+        let _part = Arc::clone(&part);
+        async { Ok::<_, Infallible>(Response::new(axum::body::Body::empty())) }
+    });
+    let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:9");
+    let mut service = layer(config).layer(application);
+    let request = Request::post(ENDPOINT).header("content-type", "application/json");
+    let dribbled = request.body(Frames(|| Poll::Pending)).unwrap();
+    let mut answer = service.call(dribbled);
+    assert_eq!(Arc::strong_count(&held), 3);
+    let polled = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context).is_pending()));
+    assert!(polled.await);
+    assert_eq!(Arc::strong_count(&held), 2, "the next one's, and the test's");
 }
 
 #[tokio::test]

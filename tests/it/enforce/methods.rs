@@ -3,7 +3,7 @@
 use esper_rs_client::enforce::Rule;
 use esper_sandbox::Sandbox;
 
-use super::echo::{Echo, asked, layer};
+use super::echo::{Echo, asked, events, layer};
 use crate::support::sandbox;
 
 const WEB_SOCKET: &[(&str, &str)] = &[
@@ -88,13 +88,13 @@ async fn a_grpc_call_is_refused_in_its_trailers_and_does_not_reach_the_applicati
 
 /// Promise 11.
 #[tokio::test]
-async fn a_preflight_of_cors_is_exempt_and_nothing_that_only_looks_like_one() {
+async fn a_preflight_of_cors_passes_a_challenge_and_nothing_does_that_only_looks_like_one() {
     let sandbox = sandbox().await;
-    sandbox.block("127.0.0.1");
+    sandbox.challenge("127.0.0.1");
     let echo = Echo::behind(layer(sandbox.url())).await;
     assert_eq!(echo.send("OPTIONS /x", PREFLIGHT).await.status(), 200);
     assert_eq!(echo.calls(), 1);
-    assert_eq!(sandbox.request_count(), 0);
+    assert_eq!(events(&sandbox, 1).await[0]["method"], "OPTIONS");
     for (line, headers) in [
         ("OPTIONS /x", &PREFLIGHT[..1]),
         ("OPTIONS /x", &PREFLIGHT[1..]),
@@ -103,7 +103,7 @@ async fn a_preflight_of_cors_is_exempt_and_nothing_that_only_looks_like_one() {
         ("options /x", PREFLIGHT),
         ("TRACE /x", PREFLIGHT),
     ] {
-        assert_eq!(echo.send(line, headers).await.status(), 403, "{line} {headers:?}");
+        assert_eq!(echo.send(line, headers).await.status(), 429, "{line} {headers:?}");
     }
     // What no browser sends with it, and a handler of any method could act on.
     for more in [
@@ -113,11 +113,31 @@ async fn a_preflight_of_cors_is_exempt_and_nothing_that_only_looks_like_one() {
         ("transfer-encoding", "chunked"),
     ] {
         let headers = [PREFLIGHT, &[more]].concat();
-        assert_eq!(echo.send("OPTIONS /x", &headers).await.status(), 403, "{more:?}");
+        assert_eq!(echo.send("OPTIONS /x", &headers).await.status(), 429, "{more:?}");
     }
     let overriding = [PREFLIGHT, &[("x-http-method-override", "OPTIONS")]].concat();
-    assert_eq!(echo.send("POST /x", &overriding).await.status(), 403);
+    assert_eq!(echo.send("POST /x", &overriding).await.status(), 429);
     assert_eq!(echo.calls(), 1);
+}
+
+/// Promises 8 and 11.
+#[tokio::test]
+async fn a_preflight_of_a_blocked_visitor_is_blocked() {
+    let sandbox = sandbox().await;
+    sandbox.block("127.0.0.1");
+    let echo = Echo::behind(layer(sandbox.url())).await;
+    assert_eq!(echo.send("OPTIONS /x", PREFLIGHT).await.status(), 403);
+    assert_eq!(echo.calls(), 0);
+}
+
+/// Promise 30: to a CONNECT, 200 says that there is a tunnel.
+#[tokio::test]
+async fn a_refused_connect_never_gets_a_success_whatever_it_calls_itself() {
+    let sandbox = sandbox().await;
+    sandbox.block("127.0.0.1");
+    let echo = Echo::behind(layer(sandbox.url())).await;
+    assert_eq!(echo.send("CONNECT elsewhere.example:443", GRPC).await.status(), 403);
+    assert_eq!(echo.calls(), 0);
 }
 
 /// Promise 11.
@@ -126,8 +146,9 @@ async fn a_preflight_follows_the_rule_of_the_application_where_there_is_one() {
     let sandbox = sandbox().await;
     sandbox.block("127.0.0.1");
     let layer = layer(sandbox.url())
-        .with_rule(|request| request.uri.path().starts_with("/x").then(Rule::enforce));
+        .with_rule(|request| request.uri.path().starts_with("/x").then(Rule::exempt));
     let echo = Echo::behind(layer).await;
-    assert_eq!(echo.send("OPTIONS /x", PREFLIGHT).await.status(), 403);
-    assert_eq!(echo.send("OPTIONS /y", PREFLIGHT).await.status(), 200);
+    assert_eq!(echo.send("OPTIONS /x", PREFLIGHT).await.status(), 200);
+    assert_eq!(echo.send("OPTIONS /y", PREFLIGHT).await.status(), 403);
+    assert_eq!(sandbox.request_count(), 1);
 }

@@ -102,7 +102,7 @@ fn a_host_is_told_whichever_way_http_says_it() {
     assert_eq!(http2.headers, of("/", &["shop.example"]).headers);
     let other = of("https://admin.example/", &[]);
     assert_ne!(hasher.key(&http2, None), hasher.key(&other, None));
-    assert_eq!(of("https://other.example/", &["shop.example"]).headers, http2.headers);
+    assert_eq!(of("https://shop.example/", &["other.example"]).headers, http2.headers);
 }
 
 #[test]
