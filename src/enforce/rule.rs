@@ -51,7 +51,8 @@ impl Rule {
     }
 
     /// Asks, says what would have been done (in the log at debug level, in the beacon and in the extension
-    /// [`Decision`](crate::Decision)), and lets the request through as if there were no layer.
+    /// [`Decision`](crate::Decision)), and lets the request through as if there were no layer. The
+    /// layer's own endpoint stays, and headers `x-esper-…` of a visitor are taken out.
     pub const fn monitor() -> Self {
         Self::of(Mode::Monitor)
     }
