@@ -4,6 +4,7 @@
 //! whole answer within the attempt.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -164,7 +165,8 @@ impl ClientHooks<Arc<CallState>> for Client {
         let route = route.expect("build.rs makes the bindings and the table from one document");
         call.note_operation(route.operation);
         let span = debug_span!("esper.call", operation = info.operation_id);
-        transport.send(request, route, call).instrument(span).await
+        // Pinned here, it is not moved into the span: it is large.
+        pin!(transport.send(request, route, call)).instrument(span).await
     }
 
     /// Notes the status before the body is parsed, and refuses a success that was not read.

@@ -35,7 +35,8 @@ impl Guard {
             fallback = field::Empty,
             held = field::Empty
         );
-        let decision = self.decide_and_count(request).instrument(span.clone()).await;
+        // Pinned here, it is not moved into the span: it is large.
+        let decision = pin!(self.decide_and_count(request)).instrument(span.clone()).await;
         // Not in the current span, which is the caller's where this one is not enabled.
         record(&span, &decision);
         decision
