@@ -99,7 +99,7 @@ impl Middleware for Retry {
         let mut retries = Retries::default();
         loop {
             let started = Instant::now();
-            let repetition = request.try_clone();
+            let repetition = copied(&request);
             *request.timeout_mut() = Some(call.limits.attempt(call.left(), retries.charged));
             call.count_attempt();
             let outcome = match next.clone().run(request, extensions).await {
@@ -130,6 +130,17 @@ impl Middleware for Retry {
             request = repetition;
         }
     }
+}
+
+/// A request like this one, unless its body is a stream. `Request::try_clone` makes a map for
+/// options that this one does not have.
+fn copied(request: &Request) -> Option<Request> {
+    let mut copy = Request::new(request.method().clone(), request.url().clone());
+    copy.headers_mut().clone_from(request.headers());
+    if let Some(body) = request.body() {
+        *copy.body_mut() = Some(body.as_bytes()?.to_vec().into());
+    }
+    Some(copy)
 }
 
 /// Whether a repetition is charged for.
