@@ -78,7 +78,8 @@ impl<'a> Compiler<'a> {
                 field => key.push(field),
             }
         }
-        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
+        // Requests have to fit it as well as events, or nothing would be decided by the entity.
+        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Requests)?;
         let fields: Vec<_> = key.iter().map(Field::to_string).collect();
         let domain = format!("entity {name} {}", fields.join(" "));
         self.entities.push(EntityDefinition { name, key, matcher, domain });
