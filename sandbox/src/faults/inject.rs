@@ -69,6 +69,10 @@ impl Injection {
     fn answer(self, status: u16, mut response: Response) -> Response {
         // A fault with another status was not added.
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // HTTP gives them no body.
+            response = Response::default();
+        }
         *response.status_mut() = status;
         response.headers_mut().extend(self.headers);
         response
