@@ -72,8 +72,8 @@ impl Faults {
     ///
     /// # Errors
     ///
-    /// Fails when a status, a header or a share is outside of its range, when headers are given
-    /// to a fault that sends none, and when there are a thousand faults already.
+    /// Fails when a status, a header or a share is outside of its range, when headers are too many
+    /// or given to a fault that sends none, and when there are a thousand faults already.
     pub fn try_add(&self, fault: Fault) -> Result<FaultId, FaultError> {
         let headers = fault.check()?;
         let mut list = self.lock();

@@ -162,7 +162,8 @@ impl Fault {
         self
     }
 
-    /// Sends this header along with a status or a page, and further ones if it is called again.
+    /// Sends this header along with a status or a page, and further ones if it is called again:
+    /// 100 at most, of no more than 16 KiB in all.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -189,6 +190,12 @@ impl Fault {
         // Not a number is outside of every range.
         if !(0.0..=1.0).contains(&self.share) {
             return Err(FaultError::invalid("share", "must be between 0 and 1"));
+        }
+        let bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.headers.len() > MOST_HEADERS || bytes > LONGEST_HEADERS {
+            let why =
+                format!("must be {MOST_HEADERS} at most, of no more than {LONGEST_HEADERS} bytes");
+            return Err(FaultError::invalid("headers", why));
         }
         self.headers.iter().map(|(name, value)| header(name, value)).collect()
     }
@@ -275,6 +282,12 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), FaultErr
     Ok((name, value.map_err(|_| invalid("invalid header value"))?))
 }
 
+/// The most headers of a fault. A map of them panics beyond some 24,000.
+const MOST_HEADERS: usize = 100;
+
+/// The most bytes of a fault's headers.
+const LONGEST_HEADERS: usize = 16 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +307,21 @@ mod tests {
         ] {
             let error = fault.check().expect_err(member).to_string();
             assert!(error.starts_with(&format!("{member}: ")), "{fault:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn headers_are_many_and_long_only_up_to_a_bound() {
+        let many = |count| {
+            (0..count)
+                .fold(Fault::status(500), |fault, number| fault.header(format!("x-{number}"), ""))
+        };
+        let long = |bytes: usize| Fault::status(500).header("x", "y".repeat(bytes - 1));
+        assert_eq!(many(100).check().expect("headers").len(), 100);
+        assert_eq!(long(16 * 1024).check().expect("headers").len(), 1);
+        for fault in [many(101), many(40_000), long(16 * 1024 + 1)] {
+            let error = fault.check().expect_err("a refusal").to_string();
+            assert_eq!(error, "headers: must be 100 at most, of no more than 16384 bytes");
         }
     }
 
