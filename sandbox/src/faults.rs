@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use self::error::FaultError;
 pub use self::fault::Fault;
-use self::fault::Kind;
+pub(crate) use self::fault::Kind;
 pub(crate) use self::inject::inject;
 pub use self::status::FaultStatus;
 use crate::lock::lock;
