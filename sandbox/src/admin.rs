@@ -13,7 +13,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -26,6 +26,7 @@ use crate::http::error::ApiError;
 use crate::http::log::log;
 use crate::http::methods::only;
 use crate::limits::Limits;
+use crate::recording::RecordedRequest;
 use crate::service::Service;
 use crate::wire::{InvalidRequest, member};
 
@@ -83,10 +84,17 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn requests(State(service): State<Arc<Service>>) -> Json<Value> {
+/// The last requests, which take too much for a copy in another form.
+#[derive(Debug, Serialize)]
+struct Requests {
+    count: u64,
+    requests: Vec<RecordedRequest>,
+}
+
+async fn requests(State(service): State<Arc<Service>>) -> Json<Requests> {
     let requests = service.recording.list();
     // Later than the list, so that it counts at least what is listed.
-    Json(json!({ "count": service.recording.count(), "requests": requests }))
+    Json(Requests { count: service.recording.count(), requests })
 }
 
 /// How far the clock is moved on.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use self::error::FaultError;
 pub use self::fault::Fault;
-use self::fault::Kind;
+pub(crate) use self::fault::Kind;
 pub(crate) use self::inject::inject;
 pub use self::status::FaultStatus;
 use crate::lock::lock;
@@ -72,8 +72,8 @@ impl Faults {
     ///
     /// # Errors
     ///
-    /// Fails when a status, a header or a share is outside of its range, when headers are given
-    /// to a fault that sends none, and when there are a thousand faults already.
+    /// Fails when a status, a header or a share is outside of its range, when headers are too many
+    /// or given to a fault that sends none, and when there are a thousand faults already.
     pub fn try_add(&self, fault: Fault) -> Result<FaultId, FaultError> {
         let headers = fault.check()?;
         let mut list = self.lock();

@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 
 /// Logs what happens, and more or less of it as `RUST_LOG` says (`esper_sandbox=debug`).
 fn log_to_stderr(format: LogFormat) {
-    let wanted = std::env::var("RUST_LOG").ok().map(|targets| targets.parse()).transpose();
+    let wanted = std::env::var("RUST_LOG").ok().filter(|targets| !targets.is_empty());
+    let wanted = wanted.map(|targets| targets.parse()).transpose();
     let targets = match &wanted {
         Ok(Some(targets)) => Targets::clone(targets),
         Ok(None) | Err(_) => Targets::new().with_target("esper_sandbox", LevelFilter::INFO),

@@ -48,7 +48,7 @@ impl Recording {
             let buffer = self.buffer();
             (buffer.first_number(), buffer.last.clone())
         };
-        (first..).zip(&raw).map(|(number, raw)| raw.read(number)).collect()
+        (first..).zip(raw).map(|(number, raw)| raw.read(number)).collect()
     }
 
     pub(crate) fn count(&self) -> u64 {

@@ -182,12 +182,16 @@ impl Service {
         // The time is read under the lock: an answer that was forgotten has expired for all.
         let solved = challenges.redeem(token, response, self.clock.now())?;
         drop(challenges);
-        if let Some(entity) = solved {
-            lock(&self.analysis).lift_challenges(entity);
-            info!(%entity, "a challenge is passed");
-            self.note_ended();
-        }
-        Ok(solved.is_some())
+        Ok(self.lift_solved(solved, "a challenge"))
+    }
+
+    /// Lifts the challenges of the entity that solved one, and tells whether there is one.
+    fn lift_solved(&self, solved: Option<Entity>, challenge: &str) -> bool {
+        let Some(entity) = solved else { return false };
+        lock(&self.analysis).lift_challenges(entity);
+        info!(%entity, "{challenge} is passed");
+        self.note_ended();
+        true
     }
 
     /// Moves the clock on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::faults::Fault;
+use crate::faults::{Fault, Kind};
 use crate::operation::Operation;
 use crate::wire::{InvalidRequest, member};
 
@@ -36,21 +36,18 @@ impl TryFrom<FaultSpec> for Fault {
             ));
         }
         let delay = spec.delay_ms.map(Duration::from_millis);
-        let kind = member::required("fault", spec.fault)?;
-        let mut fault = match kind.as_str() {
-            "delay" => Self::delay(member::required("delay_ms", delay)?),
-            "status" => Self::status(member::required("status", spec.status)?),
-            "html" => Self::html(member::required("status", spec.status)?),
-            "truncated" => Self::truncated(),
-            "reset" => Self::reset(),
-            "reset_in_body" => Self::reset_in_body(),
-            "lost_answer" => Self::lost_answer(),
-            "silence" => Self::silence(),
-            _ => {
-                return Err(InvalidRequest::of_member("fault", &format!("must be one of {KINDS}")));
-            }
+        let kind = kind(&member::required("fault", spec.fault)?)?;
+        let mut fault = match kind {
+            Kind::Delay => Self::delay(member::required("delay_ms", delay)?),
+            Kind::Status => Self::status(member::required("status", spec.status)?),
+            Kind::Html => Self::html(member::required("status", spec.status)?),
+            Kind::Truncated => Self::truncated(),
+            Kind::Reset => Self::reset(),
+            Kind::ResetInBody => Self::reset_in_body(),
+            Kind::LostAnswer => Self::lost_answer(),
+            Kind::Silence => Self::silence(),
         };
-        if spec.status.is_some() && !matches!(kind.as_str(), "status" | "html") {
+        if spec.status.is_some() && !matches!(kind, Kind::Status | Kind::Html) {
             return Err(InvalidRequest::of_member(
                 "status",
                 "goes with the faults status and html alone",
@@ -75,6 +72,13 @@ impl TryFrom<FaultSpec> for Fault {
     }
 }
 
+fn kind(name: &str) -> Result<Kind, InvalidRequest> {
+    Kind::named(name).ok_or_else(|| {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        InvalidRequest::of_member("fault", &format!("must be one of {names}"))
+    })
+}
+
 fn operation(name: &str) -> Result<Operation, InvalidRequest> {
     Operation::named(name).ok_or_else(|| {
         let names = Operation::ALL.map(Operation::name).join(", ");
@@ -83,5 +87,3 @@ fn operation(name: &str) -> Result<Operation, InvalidRequest> {
 }
 
 const MEMBERS: &str = "fault, operation, times, share, delay_ms, status and headers";
-
-const KINDS: &str = "delay, status, html, truncated, reset, reset_in_body, lost_answer and silence";

@@ -31,6 +31,8 @@ use crate::operation::Operation;
 #[must_use = "a fault does nothing until it is added"]
 pub struct Fault {
     pub(super) kind: Kind,
+    /// The status of a status or a page.
+    pub(super) status: Option<u16>,
     pub(super) operation: Option<Operation>,
     pub(super) times: Option<u64>,
     share: f64,
@@ -38,11 +40,12 @@ pub struct Fault {
     headers: Vec<(String, String)>,
 }
 
+/// What goes wrong, named as the admin interface does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Delay,
-    Status(u16),
-    Html(u16),
+    Status,
+    Html,
     Truncated,
     Reset,
     ResetInBody,
@@ -51,11 +54,27 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Delay,
+        Self::Status,
+        Self::Html,
+        Self::Truncated,
+        Self::Reset,
+        Self::ResetInBody,
+        Self::LostAnswer,
+        Self::Silence,
+    ];
+
+    /// The kind of a name such as `lost_answer`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Delay => "delay",
-            Self::Status(_) => "status",
-            Self::Html(_) => "html",
+            Self::Status => "status",
+            Self::Html => "html",
             Self::Truncated => "truncated",
             Self::Reset => "reset",
             Self::ResetInBody => "reset_in_body",
@@ -68,7 +87,7 @@ impl Kind {
     pub(super) fn is_processed(self) -> bool {
         match self {
             Self::Delay | Self::Truncated | Self::ResetInBody | Self::LostAnswer => true,
-            Self::Status(_) | Self::Html(_) | Self::Reset | Self::Silence => false,
+            Self::Status | Self::Html | Self::Reset | Self::Silence => false,
         }
     }
 }
@@ -84,13 +103,13 @@ impl Fault {
     /// and 304 have no body, as HTTP says. The call is not processed; not even its key is looked
     /// at.
     pub fn status(status: u16) -> Self {
-        Self::new(Kind::Status(status))
+        Self { status: Some(status), ..Self::new(Kind::Status) }
     }
 
     /// A status between 200 and 599 with a page of HTML, as a proxy sends; 204 and 304 have none.
     /// The call is not processed.
     pub fn html(status: u16) -> Self {
-        Self::new(Kind::Html(status))
+        Self { status: Some(status), ..Self::new(Kind::Html) }
     }
 
     /// The first half of the ordinary answer's body, under the length of the whole, then the end
@@ -128,6 +147,7 @@ impl Fault {
     fn new(kind: Kind) -> Self {
         Self {
             kind,
+            status: None,
             operation: None,
             times: None,
             share: 1.0,
@@ -162,7 +182,8 @@ impl Fault {
         self
     }
 
-    /// Sends this header along with a status or a page, and further ones if it is called again.
+    /// Sends this header along with a status or a page, and further ones if it is called again:
+    /// 100 at most, of no more than 16 KiB in all.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -176,12 +197,11 @@ impl Fault {
 
     /// Refuses what makes no sense, and reads the headers.
     pub(super) fn check(&self) -> Result<HeaderMap, FaultError> {
-        match self.kind {
-            Kind::Status(status) | Kind::Html(status) if !(200..600).contains(&status) => {
+        match self.status {
+            Some(status) if !(200..600).contains(&status) => {
                 return Err(FaultError::invalid("status", "must be between 200 and 599"));
             }
-            Kind::Status(_) | Kind::Html(_) => {}
-            _ if !self.headers.is_empty() => {
+            None if !self.headers.is_empty() => {
                 return Err(FaultError::invalid("headers", "go with a status or a page alone"));
             }
             _ => {}
@@ -189,6 +209,12 @@ impl Fault {
         // Not a number is outside of every range.
         if !(0.0..=1.0).contains(&self.share) {
             return Err(FaultError::invalid("share", "must be between 0 and 1"));
+        }
+        let bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.headers.len() > MOST_HEADERS || bytes > LONGEST_HEADERS {
+            let why =
+                format!("must be {MOST_HEADERS} at most, of no more than {LONGEST_HEADERS} bytes");
+            return Err(FaultError::invalid("headers", why));
         }
         self.headers.iter().map(|(name, value)| header(name, value)).collect()
     }
@@ -208,13 +234,16 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Delay => f.write_str("the ordinary answer")?,
-            Kind::Status(status) => write!(f, "status {status}")?,
-            Kind::Html(status) => write!(f, "a page of HTML with status {status}")?,
+            Kind::Status => f.write_str("status")?,
+            Kind::Html => f.write_str("a page of HTML with status")?,
             Kind::Truncated => f.write_str("half of the body, then the end")?,
             Kind::Reset => f.write_str("a reset before the call is processed")?,
             Kind::ResetInBody => f.write_str("half of the body, then a reset")?,
             Kind::LostAnswer => f.write_str("a reset after the call was processed")?,
             Kind::Silence => f.write_str("silence")?,
+        }
+        if let Some(status) = self.status {
+            write!(f, " {status}")?;
         }
         if self.delay > Duration::ZERO {
             write!(f, " after {:?}", self.delay)?;
@@ -237,10 +266,7 @@ impl Serialize for Fault {
             share: (self.share < 1.0).then_some(self.share),
             delay_ms: (!self.delay.is_zero())
                 .then(|| u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX)),
-            status: match self.kind {
-                Kind::Status(status) | Kind::Html(status) => Some(status),
-                _ => None,
-            },
+            status: self.status,
             headers: headers.collect(),
         };
         members.serialize(serializer)
@@ -275,6 +301,12 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), FaultErr
     Ok((name, value.map_err(|_| invalid("invalid header value"))?))
 }
 
+/// The most headers of a fault. A map of them panics beyond some 24,000.
+const MOST_HEADERS: usize = 100;
+
+/// The most bytes of a fault's headers.
+const LONGEST_HEADERS: usize = 16 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +326,21 @@ mod tests {
         ] {
             let error = fault.check().expect_err(member).to_string();
             assert!(error.starts_with(&format!("{member}: ")), "{fault:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn headers_are_many_and_long_only_up_to_a_bound() {
+        let many = |count| {
+            (0..count)
+                .fold(Fault::status(500), |fault, number| fault.header(format!("x-{number}"), ""))
+        };
+        let long = |bytes: usize| Fault::status(500).header("x", "y".repeat(bytes - 1));
+        assert_eq!(many(100).check().expect("headers").len(), 100);
+        assert_eq!(long(16 * 1024).check().expect("headers").len(), 1);
+        for fault in [many(101), many(40_000), long(16 * 1024 + 1)] {
+            let error = fault.check().expect_err("a refusal").to_string();
+            assert_eq!(error, "headers: must be 100 at most, of no more than 16384 bytes");
         }
     }
 

@@ -36,8 +36,8 @@ pub(crate) async fn inject(
     };
     let response = match kind {
         Kind::Delay => answer,
-        Kind::Status(status) => injection.refusal(status),
-        Kind::Html(status) => injection.page(status),
+        Kind::Status => injection.refusal(),
+        Kind::Html => injection.page(),
         Kind::Truncated => ResponseFault::Truncated.mark(answer),
         Kind::ResetInBody => ResponseFault::ResetInBody.mark(answer),
         Kind::Reset | Kind::LostAnswer => ResponseFault::Reset.mark(answer),
@@ -48,29 +48,39 @@ pub(crate) async fn inject(
 }
 
 impl Injection {
-    fn refusal(self, status: u16) -> Response {
+    fn refusal(self) -> Response {
         let message = "injected fault".to_owned();
         let body = Json(ErrorBody { message, code: "fault", details: None });
-        self.answer(status, body.into_response())
+        self.answer(body.into_response())
     }
 
-    fn page(self, status: u16) -> Response {
-        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let title = format!("{status} {}", reason.unwrap_or("Unknown"));
+    fn page(self) -> Response {
+        let status = self.status();
+        let reason = status.canonical_reason().unwrap_or("Unknown");
+        let title = format!("{} {reason}", status.as_u16());
         let page = format!(
             "<!doctype html>\n<html>\n<head><title>{title}</title></head>\n\
              <body><center><h1>{title}</h1></center></body>\n</html>\n"
         );
         let kind = [(CONTENT_TYPE, "text/html; charset=utf-8")];
-        self.answer(status, (kind, page).into_response())
+        self.answer((kind, page).into_response())
     }
 
     /// Sends the fault's own headers, in the place of others of their names.
-    fn answer(self, status: u16, mut response: Response) -> Response {
-        // A fault with another status was not added.
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    fn answer(self, mut response: Response) -> Response {
+        let status = self.status();
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // HTTP gives them no body.
+            response = Response::default();
+        }
         *response.status_mut() = status;
         response.headers_mut().extend(self.headers);
         response
+    }
+
+    fn status(&self) -> StatusCode {
+        let status = self.fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+        // A fault without one, or with another, was not added.
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }

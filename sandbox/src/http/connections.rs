@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -142,6 +144,10 @@ impl Connections {
         let call = Call::begin(&state, self.table.freed());
         let request = request.map(|body| call.with_request(body));
         let Ok(mut response) = self.service.call(request).await;
+        if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            // The router notes the length of every body, and these have none.
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         match response.extensions_mut().remove::<ResponseFault>() {
             None => Ok(response.map(|body| call.with_response(body))),
             Some(fault) => fault.apply(response, call, version, self.stopping.clone()).await,

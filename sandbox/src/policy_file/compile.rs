@@ -35,17 +35,20 @@ pub(super) fn compile(file: &PolicyFile) -> Result<PolicySet, Mistake> {
 }
 
 /// What was made so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Compiler<'a> {
     conditions: Conditions,
     entities: Vec<EntityDefinition>,
     entity_tables: Vec<&'a EntityTable>,
     counters: Vec<Counter>,
-    policies: Vec<Policy>,
+    policies: Vec<OnceCounted<Policy>>,
     on_requests: Vec<RequestPolicy>,
     /// The names of the policies.
     names: BTreeSet<String>,
 }
+
+/// Makes something once all policies have their counter, as others may count more on the same.
+type OnceCounted<T> = Box<dyn FnOnce(&[Counter]) -> T>;
 
 impl<'a> Compiler<'a> {
     fn entity(&mut self, table: &'a EntityTable) -> Result<(), Mistake> {
@@ -78,7 +81,8 @@ impl<'a> Compiler<'a> {
                 field => key.push(field),
             }
         }
-        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
+        // Requests have to fit it as well as events, or nothing would be decided by the entity.
+        let matcher = self.conditions.optional(table.condition.as_ref(), Source::Requests)?;
         let fields: Vec<_> = key.iter().map(Field::to_string).collect();
         let domain = format!("entity {name} {}", fields.join(" "));
         self.entities.push(EntityDefinition { name, key, matcher, domain });
@@ -156,13 +160,22 @@ impl<'a> Compiler<'a> {
         };
         let ttl = seconds(ttl)?;
         let trigger = self.trigger(entity, table)?;
-        self.policies.push(Policy { name, order, entity, trigger, action, ttl, definition });
+        self.policies.push(Box::new(move |counters| {
+            let trigger = trigger(counters);
+            Policy { name, order, entity, trigger, action, ttl, definition }
+        }));
         Ok(())
     }
 
-    fn trigger(&mut self, entity: usize, table: &PolicyTable) -> Result<Trigger, Mistake> {
+    fn trigger(
+        &mut self,
+        entity: usize,
+        table: &PolicyTable,
+    ) -> Result<OnceCounted<Trigger>, Mistake> {
         let matcher = self.conditions.optional(table.condition.as_ref(), Source::Events)?;
-        let Some(window) = &table.window else { return Ok(Trigger::Event(matcher)) };
+        let Some(window) = &table.window else {
+            return Ok(Box::new(|_| Trigger::Event(matcher)));
+        };
         let window = window.get_ref();
         let (length, over) = (seconds(&window.seconds)?, threshold(window)?);
         let distinct = window.distinct.as_ref().map(|distinct| {
@@ -183,8 +196,10 @@ impl<'a> Compiler<'a> {
             longest: length,
             most: over + 1,
         });
-        // The most of the counter is known once all policies have their counter.
-        Ok(Trigger::Window(Window { counter, length, over, most: 0, distinct }))
+        Ok(Box::new(move |counters| {
+            let most = counters[counter].most;
+            Trigger::Window(Window { counter, length, over, most, distinct })
+        }))
     }
 
     /// Finds the place of a counter, which may count for several policies.
@@ -214,13 +229,8 @@ impl<'a> Compiler<'a> {
     }
 
     fn finish(self) -> PolicySet {
-        let Self { entities, counters, mut policies, on_requests, .. } = self;
-        for policy in &mut policies {
-            if let Trigger::Window(window) = &mut policy.trigger {
-                window.most = counters[window.counter].most;
-            }
-        }
-        let policies = policies.into_iter().map(Arc::new).collect();
+        let Self { entities, counters, policies, on_requests, .. } = self;
+        let policies = policies.into_iter().map(|policy| Arc::new(policy(&counters))).collect();
         PolicySet { entities, counters, policies, on_requests }
     }
 }

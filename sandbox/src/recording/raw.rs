@@ -2,8 +2,11 @@
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::RecordedRequest;
+use super::request::Body;
 use crate::http::body;
 use crate::operation::Operation;
 
@@ -34,22 +37,31 @@ impl Raw {
         write_lines(request.headers(), &mut self.headers);
         self.body.clear();
         let body = body::whole(request.extensions()).filter(|body| body.len() <= LONGEST_BODY);
-        self.body.extend_from_slice(body.map_or(&[], |body| body));
+        let body = body.map_or(&[][..], |body| body);
+        // What it would be given in advance is for a body that grows.
+        self.body.reserve_exact(body.len());
+        self.body.extend_from_slice(body);
         self.status = None;
     }
 
-    pub(super) fn read(&self, number: u64) -> RecordedRequest {
-        let headers = self.headers.lines().filter_map(|line| line.split_once(": "));
+    pub(super) fn read(self, number: u64) -> RecordedRequest {
         RecordedRequest {
             number,
             operation: self.operation,
-            method: self.method.to_string(),
-            path: self.path.clone(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: serde_json::from_slice(&self.body).ok(),
+            method: self.method,
+            path: self.path,
+            headers: self.headers,
+            body: json(self.body).map(Body::new),
             status: self.status,
         }
     }
+}
+
+/// The text of a body that is JSON.
+fn json(body: Vec<u8>) -> Option<Box<RawValue>> {
+    // Not all that has the form of JSON can be read: it may be nested too deep.
+    serde_json::from_slice::<Value>(&body).ok()?;
+    RawValue::from_string(String::from_utf8(body).ok()?).ok()
 }
 
 /// Writes the headers without keys, except those that no longer fit.
@@ -94,5 +106,17 @@ mod tests {
         raw.replace(&request);
         let recorded = raw.read(1);
         assert_eq!(recorded.headers().collect::<Vec<_>>(), [("short", "y")]);
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_not_shown() {
+        let nested = "[".repeat(1000) + &"]".repeat(1000);
+        for text in ["", "{", "1e999", r#""\ud800""#, nested.as_str()] {
+            let raw = Raw { body: text.into(), ..Raw::default() };
+            let recorded = raw.read(1);
+            assert_eq!(recorded.body(), None, "{text}");
+            let shown = serde_json::to_value(&recorded).expect("JSON");
+            assert_eq!(shown.get("body"), None, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tracing::{error, info};
+use tracing::error;
 use url::Url;
 
 use super::{Decision, Service};
@@ -64,12 +64,7 @@ impl Service {
         let mut managed = lock(&self.managed);
         let solved = managed.redeem(proof, visitor, self.clock.now())?;
         drop(managed);
-        if let Some(entity) = solved {
-            lock(&self.analysis).lift_challenges(entity);
-            info!(%entity, "a managed challenge is passed");
-            self.note_ended();
-        }
-        Ok(solved.is_some())
+        Ok(self.lift_solved(solved, "a managed challenge"))
     }
 
     /// Whether this is the origin of the sandbox's own pages.

@@ -1,5 +1,6 @@
 //! The admin interface, and who is kept out of it.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use esper_sandbox::{Fault, Sandbox};
@@ -141,6 +142,7 @@ async fn one_fault_too_many_is_a_conflict_and_no_mistake_of_its_own() {
 #[tokio::test]
 async fn a_bad_fault_is_refused_by_the_member_at_fault() {
     let sandbox = sandbox().await;
+    let many: BTreeMap<_, _> = (0..40_000).map(|number| (format!("x{number}"), "")).collect();
     for (spec, member) in [
         (json!({}), "fault"),
         (json!({ "fault": "chaos" }), "fault"),
@@ -157,6 +159,7 @@ async fn a_bad_fault_is_refused_by_the_member_at_fault() {
         (json!({ "fault": "silence", "headers": { "a": "b" } }), "headers"),
         (json!({ "fault": "status", "status": 500, "headers": { "a": 1 } }), "headers.a"),
         (json!({ "fault": "status", "status": 500, "headers": { "a": "\n" } }), "headers"),
+        (json!({ "fault": "status", "status": 500, "headers": many }), "headers"),
         (json!({ "fault": "silence", "time": 1 }), "time"),
     ] {
         let answer = post(&sandbox, "/faults", spec.clone()).await;

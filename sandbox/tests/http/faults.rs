@@ -50,6 +50,50 @@ async fn a_page_is_what_a_proxy_sends() {
     assert!(answer.body.as_str().is_some_and(|page| page.contains("502 Bad Gateway")));
 }
 
+/// The faults of answers that HTTP gives no body.
+fn without_body() -> [(u16, Fault); 4] {
+    [
+        (204, Fault::status(204)),
+        (304, Fault::status(304)),
+        (204, Fault::html(204)),
+        (304, Fault::html(304)),
+    ]
+}
+
+#[tokio::test]
+async fn a_status_without_a_body_has_none() {
+    for (status, fault) in without_body() {
+        let sandbox = Sandbox::start().await;
+        sandbox.faults().add(fault.header("X-Fault", "yes"));
+        let tcp = raw::send(&sandbox, MITIGATE, &request());
+        wait_for_hits(&sandbox, 1).await;
+        // It answers what it has begun with, and closes the connection.
+        sandbox.stop().await;
+        let (answer, end) = raw::read_all(tcp);
+        end.expect("an end");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(head.contains("x-fault: yes") && !head.contains("content-"), "{answer}");
+        assert_eq!(body, "", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_without_a_body_has_none_on_http_2() {
+    let sandbox = Sandbox::start().await;
+    let http = Client::builder().no_proxy().http2_prior_knowledge().build().expect("a client");
+    for (status, fault) in without_body() {
+        sandbox.faults().add(fault.header("X-Fault", "yes").times(1));
+        let call = http.post(format!("{}{MITIGATE}", sandbox.url())).json(&request());
+        let answer = call.send().await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        let headers = answer.headers();
+        assert_eq!(headers["x-fault"], "yes");
+        assert!(headers.keys().all(|name| !name.as_str().starts_with("content-")), "{headers:?}");
+        assert_eq!(answer.bytes().await.expect("a whole answer"), "");
+    }
+}
+
 #[tokio::test]
 async fn a_fault_hits_the_operation_that_it_is_about_and_no_other() {
     let calls = [

@@ -95,6 +95,12 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
             "[[entity]]\nname = \"e\"\nkey = [\"ip\"]".to_owned(),
             &format!("3:8: unknown field \"ip\", {fields}"),
         ),
+        (
+            "[[entity]]\nname = \"e\"\nkey = [\"client_ip\"]\n\
+             match = { any = [{ field = \"path\", equals = \"/\" }, { field = \"type\", equals = \"x\" }] }"
+                .to_owned(),
+            "4:62: a request has no type, so that this never holds",
+        ),
         // Windows.
         (
             policy(&format!("entity = \"e\"\nwindow = {{ seconds = 0, over = 1 }}\n{BLOCK}")),

@@ -1,4 +1,4 @@
-//! What it stands: too few files, and too many bodies.
+//! What it stands: too few files, too many bodies, and bodies of too many values.
 
 use std::net::TcpStream;
 use std::process::Command;
@@ -52,6 +52,27 @@ async fn a_flood_of_large_bodies_takes_little_memory() {
     // It keeps 64 MiB of the 200 that were sent; its buffers take some, too.
     let growth = peak_memory(&program) - before;
     assert!(growth < 140 << 20, "{} MiB", growth >> 20);
+}
+
+/// What is recorded is listed as it came: read, each of these bodies would take over a MiB.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_list_of_bodies_of_many_small_values_takes_little_memory() {
+    let program = Program::start(&mut command(&["--admin", "0"]));
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let before = peak_memory(&program);
+    let body = format!("[{}1]", r#"{"":0},"#.repeat(2340));
+    for _ in 0..1000 {
+        let event = http.post(format!("{}/v1/events", program.url())).body(body.clone());
+        let event = event.header("Content-Type", "application/json").send();
+        assert_eq!(event.await.expect("an answer").status().as_u16(), 401);
+    }
+    let list = http.get(format!("{}/requests", program.admin())).send().await.expect("an answer");
+    let list = list.text().await.expect("a list");
+    assert_eq!(list.matches(&body).count(), 1000, "all of them are there");
+    // They have 16 MiB, as have a copy of them and the answer; that one grows.
+    let growth = peak_memory(&program) - before;
+    assert!(growth < 100 << 20, "{} MiB", growth >> 20);
 }
 
 /// The most memory that a program had so far, in bytes.

@@ -26,6 +26,17 @@ fn a_filter_of_the_log_that_cannot_be_read_is_said() {
 }
 
 #[test]
+fn an_empty_filter_of_the_log_is_none() {
+    let log_with = |filter| {
+        let program = Program::start(command(&[]).env("RUST_LOG", filter));
+        program.end(Signal::TERM).1
+    };
+    let log = log_with("");
+    assert!(log.contains("listening") && !log.contains("WARN"), "{log}");
+    assert_eq!(log_with("warn"), "", "this one asks for less");
+}
+
+#[test]
 fn a_challenge_that_nobody_can_pass_in_time_is_said_at_the_start() {
     let args = &["--challenge-difficulty", "32", "--challenge-lifetime", "300"];
     Program::start(&mut command(args)).wait_for_log("may not solve a challenge before it expires");
