@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -133,14 +133,22 @@ struct Driver {
 
 impl Driver {
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        thread::Builder::new()
-            .name("esper-client".to_owned())
-            // Whether it is told to stop or its teller is gone, it is over.
-            .spawn(move || drop(runtime.block_on(stopped)))?;
-        Ok(Self { runtime: handle, process: process::id(), _stop: stop })
+        let (ready, started) = mpsc::channel();
+        // The thread makes its runtime itself: where there is no thread, the caller would have to
+        // drop it, and panic within a runtime of its own.
+        thread::Builder::new().name("esper-client".to_owned()).spawn(move || {
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    _ = ready.send(Ok(runtime.handle().clone()));
+                    // Whether it is told to stop or its teller is gone, it is over.
+                    _ = runtime.block_on(stopped);
+                }
+                Err(error) => _ = ready.send(Err(error)),
+            }
+        })?;
+        let runtime = started.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, process: process::id(), _stop: stop })
     }
 
     /// Polls a call on the calling thread.
