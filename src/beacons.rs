@@ -136,7 +136,8 @@ impl Beacons {
     }
 
     /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
-    /// most this long. Then it drops the rest, and the queue ends for all of its handles.
+    /// most this long. Then it drops the rest, and the queue ends for all of its handles. What was
+    /// lost is in the log and the metrics by then; the callback for losses may still be busy with it.
     ///
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.

@@ -41,8 +41,14 @@ impl Losses {
             started.ok().map(|_| sender)
         });
         let none = BeaconDrops::default();
-        let example = [const { None }; REASONS];
-        Self { shared, reported: none, logged: none, last: [None; REASONS], example, callback }
+        Self {
+            shared,
+            reported: none,
+            logged: none,
+            last: [None; REASONS],
+            example: [const { None }; REASONS],
+            callback,
+        }
     }
 
     /// Notes why an event is about to be lost.
@@ -70,11 +76,15 @@ impl Losses {
         }
     }
 
-    /// Tells the rest, however long the callback takes.
-    pub(super) fn tell_the_rest(mut self) {
+    /// Tells what can be told without waiting, for the last time.
+    pub(super) fn tell_at_last(&mut self) {
         // There is no later line in which it would be counted.
         self.last = [None; REASONS];
         self.tell(Instant::now());
+    }
+
+    /// Tells the callback the rest, however long it takes.
+    pub(super) fn tell_the_rest(self) {
         let Some(callback) = self.callback else { return };
         let dropped = self.shared.lock().queue.dropped_so_far();
         for (reason, total) in dropped.iter() {
@@ -121,6 +131,8 @@ mod tests {
     use std::io;
     use std::sync::Mutex;
 
+    use tracing::subscriber::DefaultGuard;
+
     use super::*;
     use crate::{BeaconEvent, BeaconOptions};
 
@@ -138,14 +150,21 @@ mod tests {
         }
     }
 
+    impl Log {
+        /// Begins for this thread. Each thread that logs needs one: where another has none, it may
+        /// be taken for all that nobody listens.
+        fn start() -> (Self, DefaultGuard) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber =
+                tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+            (log, tracing::subscriber::set_default(subscriber.finish()))
+        }
+    }
+
     #[test]
     fn a_line_a_minute_has_the_sum_since_the_last_and_a_cause_of_its_own() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-        let _guard = tracing::subscriber::set_default(subscriber.finish());
-
+        let (log, _guard) = Log::start();
         let shared = Arc::new(Shared::new(&BeaconOptions::new()));
         let mut losses = Losses::new(Arc::clone(&shared), None);
         let start = Instant::now();
@@ -161,7 +180,7 @@ mod tests {
         }
         lose(3_600, "an hour later");
         lose(3_601, "at the end");
-        losses.tell_the_rest();
+        losses.tell_at_last();
 
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<_> = text.lines().collect();

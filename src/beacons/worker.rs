@@ -53,7 +53,8 @@ pub(super) fn start(config: &EsperConfig, shared: &Arc<Shared>) {
         .spawn(|| work(config, theirs, runtime().build()));
     if let Err(error) = started {
         error!(%error, "no thread for beacon events; all of them will be dropped");
-        shared.end(DropReason::NoWorker);
+        shared.give_up(DropReason::NoWorker);
+        shared.end();
     }
 }
 
@@ -86,11 +87,17 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
             DropReason::NoWorker
         }
     };
-    shared.end(reason);
     // The name of a host may still be looked up on a further thread; nobody waits for that.
     let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
+    shared.give_up(reason);
+    // Whoever waits for the end may end the process, so all that can be told is told before. A log
+    // or a recorder that panics must not keep them waiting.
+    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
+        losses.tell_at_last();
+        published.update(|| shared.stats());
+    }));
+    shared.end();
     losses.tell_the_rest();
-    published.update(|| shared.stats());
 }
 
 impl<'a> Worker<'a> {
