@@ -24,6 +24,8 @@ pub(super) struct Losses {
     /// An example of why, for the next line of a reason.
     example: [Option<String>; REASONS],
     callback: Option<SyncSender<BeaconLoss>>,
+    /// The place of the reason that the callback hears of first: behind the one that it heard of last.
+    turn: usize,
 }
 
 impl Losses {
@@ -48,6 +50,7 @@ impl Losses {
             last: [None; REASONS],
             example: [const { None }; REASONS],
             callback,
+            turn: 0,
         }
     }
 
@@ -63,13 +66,17 @@ impl Losses {
             self.log(&dropped, now);
         }
         let Some(callback) = &self.callback else { return };
-        for (reason, total) in dropped.iter() {
-            let events = total - self.reported.of(reason);
+        // A slow callback hears of one reason at a time, and of each in its turn.
+        for reason in DropReason::ALL.iter().copied().cycle().skip(self.turn).take(REASONS) {
+            let events = dropped.of(reason) - self.reported.of(reason);
             if events == 0 {
                 continue;
             }
             match callback.try_send(BeaconLoss { reason, events }) {
-                Ok(()) => self.reported.add(reason, events),
+                Ok(()) => {
+                    self.reported.add(reason, events);
+                    self.turn = reason.index() + 1;
+                }
                 // The sum waits for the next time.
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
@@ -129,7 +136,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc};
 
     use tracing::subscriber::DefaultGuard;
 
@@ -189,6 +196,36 @@ mod tests {
             lines.iter().zip([(1, "first"), (3, "second"), (1, "an hour later"), (1, "at the end")])
         {
             assert!(line.contains(&format!("events={events} example=\"{cause}\"")), "{text}");
+        }
+    }
+    #[test]
+    fn a_slow_callback_hears_of_each_reason_in_its_turn() {
+        let (_log, _guard) = Log::start();
+        let (say, heard) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let on_loss: OnLoss = Arc::new(move |loss| {
+            let _ = say.send(loss.reason);
+            let _ = wait.lock().unwrap().recv();
+        });
+        let shared = Arc::new(Shared::new(&BeaconOptions::new()));
+        let mut losses = Losses::new(Arc::clone(&shared), Some(on_loss));
+        let mut lose = |reasons: &[DropReason]| {
+            let now = Instant::now();
+            for reason in reasons {
+                shared.send(BeaconEvent::new("x"));
+                let entry = shared.lock().queue.take(now).unwrap();
+                shared.lock().queue.dropped(&entry, *reason);
+            }
+            losses.tell(now);
+        };
+        lose(&[DropReason::Full]);
+        assert_eq!(heard.recv(), Ok(DropReason::Full));
+        // From now on it is always busy, and there is room for one further loss.
+        for reason in [DropReason::Refused, DropReason::Full, DropReason::Refused] {
+            lose(&[DropReason::Full, DropReason::Refused]);
+            go_on.send(()).unwrap();
+            assert_eq!(heard.recv(), Ok(reason));
         }
     }
 }
