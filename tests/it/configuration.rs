@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use esper_rs_client::{AsyncEsperClient, EsperClient, EsperConfig, EsperError, MitigationRequest};
+use esper_rs_client::{
+    AsyncEsperClient, DecisionSource, EsperClient, EsperConfig, EsperError, Guard,
+    MitigationRequest,
+};
 
 use crate::support::{Answer, KEY, RawServer, config};
 
@@ -47,6 +50,24 @@ async fn the_largest_options_do_no_harm() {
         .with_retry_delay(Duration::MAX);
     let client = AsyncEsperClient::new(config).unwrap();
     client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_limit_on_the_time_a_failure_is_tried_again() {
+    let server = RawServer::start(|number, _| match number % 2 {
+        0 => Answer::status(503),
+        _ => Answer::allow(),
+    });
+    let config = config(&server.url())
+        .with_timeout(Duration::MAX)
+        .with_attempt_timeout(Duration::MAX)
+        .with_max_retries(1);
+    let client = AsyncEsperClient::new(config).unwrap();
+    let request = MitigationRequest::new("192.168.1.1");
+    client.check_mitigation(&request).await.unwrap();
+    let decision = Guard::new(client).with_deadline(Duration::MAX).decide(&request).await;
+    assert_eq!(decision.source, DecisionSource::Service, "{decision:?}");
+    assert_eq!(server.count(), 4);
 }
 
 #[test]
