@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use progenitor_client::{Error, ResponseValue};
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 use tokio::time::Instant;
 
 use crate::EsperError;
@@ -156,26 +156,40 @@ impl Drop for Call {
     }
 }
 
-/// A call that got no answer.
+/// A call that got no answer, or a part of one.
 fn unreached(error: reqwest::Error, cost: CallCost) -> EsperError {
     let CallCost { attempts, elapsed } = cost;
     let failure = Failure::of(&error);
     if error.is_timeout() && failure == Failure::Unknown {
         return EsperError::Timeout { elapsed, attempts };
     }
-    let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    let what = match failure {
+    let message = if error.is_decode() {
+        format!("esper at {} began to answer, and the connection broke", host(error.url()))
+    } else {
+        could_not_reach(error.url(), what_went_wrong(failure, &error))
+    };
+    let permanent = failure == Failure::UntrustedCertificate;
+    let source = error.without_url().into();
+    EsperError::Connection { message, permanent, attempts, elapsed, source }
+}
+
+fn what_went_wrong(failure: Failure, error: &reqwest::Error) -> &'static str {
+    match failure {
         Failure::UntrustedCertificate => {
             "the certificate was rejected; EsperConfig::with_root_certificate can trust your own"
         }
         Failure::NotConnected if error.is_timeout() => "there was no connection in time",
-        Failure::NotConnected => failure::what_kept_from_connecting(&error),
+        Failure::NotConnected => failure::what_kept_from_connecting(error),
         Failure::NotProcessed | Failure::Unknown => "the connection broke",
-    };
-    let message = format!("could not reach esper at {host}: {what}");
-    let permanent = failure == Failure::UntrustedCertificate;
-    let source = error.without_url().into();
-    EsperError::Connection { message, permanent, attempts, elapsed, source }
+    }
+}
+
+fn could_not_reach(url: Option<&Url>, what: &str) -> String {
+    format!("could not reach esper at {}: {what}", host(url))
+}
+
+fn host(url: Option<&Url>) -> String {
+    url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 /// Stands in for the server of an operation: nothing can be sent there, and it is quick to parse.
