@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use progenitor_client::{Error, ResponseValue};
-use reqwest::{StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
 use crate::EsperError;
@@ -106,6 +106,12 @@ impl Call {
         let cost = CallCost { attempts: self.attempts(), elapsed: self.state.started.elapsed() };
         let key = self.state.transport.key();
         match error {
+            // That is never the service's, whatever way it comes.
+            Error::UnexpectedResponse(response)
+                if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                refused_by_proxy(&response, cost)
+            }
             Error::UnexpectedResponse(response) => answer::unsuccessful(response, cost, key).await,
             Error::InvalidResponsePayload(_, error) => {
                 answer::unreadable(self.status(), &answer::describe(&error), cost, key)
@@ -182,6 +188,14 @@ fn what_went_wrong(failure: Failure, error: &reqwest::Error) -> &'static str {
         Failure::NotConnected => failure::what_kept_from_connecting(error),
         Failure::NotProcessed | Failure::Unknown => "the connection broke",
     }
+}
+
+/// A call that a proxy answered in the place of the service.
+fn refused_by_proxy(response: &Response, cost: CallCost) -> EsperError {
+    let CallCost { attempts, elapsed } = cost;
+    let message = could_not_reach(Some(response.url()), failure::PROXY_WANTS_CREDENTIALS);
+    let source = format!("the proxy answered {}", response.status()).into();
+    EsperError::Connection { message, permanent: false, attempts, elapsed, source }
 }
 
 fn could_not_reach(url: Option<&Url>, what: &str) -> String {

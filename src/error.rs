@@ -37,8 +37,8 @@ pub enum EsperError {
         elapsed: Duration,
     },
 
-    /// No answer came, because there was no connection or it broke; or a client cannot be made or
-    /// used in this process, which is `permanent` and has no attempts.
+    /// No answer came, because there was no connection, it broke or a proxy refused to make it; or
+    /// a client cannot be made or used in this process, which is `permanent` and has no attempts.
     #[error("{message}")]
     #[non_exhaustive]
     Connection {

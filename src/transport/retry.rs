@@ -147,6 +147,8 @@ fn may_repeat(
 ) -> Option<Cost> {
     let repeats = match outcome {
         Ok(response) => match (response.status(), class) {
+            // A proxy's, and no better than a tunnel that it refuses: the service was not asked.
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => true,
             (status, Repeat::Always) => may_pass(status),
             (StatusCode::TOO_MANY_REQUESTS, Repeat::Unprocessed) => true,
             (StatusCode::SERVICE_UNAVAILABLE, Repeat::Unprocessed) => asked.is_some(),
