@@ -144,12 +144,14 @@ impl Shared {
 
     /// Replies when the goal is reached. At once, where there is no worker.
     pub(super) fn when(&self, goal: Goal, reply: Reply) -> Before {
+        let before = self.lock().now();
         if self.is_copy() {
+            // What was on its way is so in the other process alone.
+            self.lock().queue.clear_in_flight(DropReason::NoWorker);
             self.give_up(DropReason::NoWorker);
             self.end();
         }
         let mut state = self.lock();
-        let before = state.now();
         if state.ended {
             let report = state.report(before);
             drop(state);
