@@ -1,5 +1,6 @@
 //! The reqwest clients under the stack, built so that a key stays where it belongs.
 
+use std::env;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, Url, redirect, retry};
@@ -32,7 +33,8 @@ impl Clients {
         let kind = |server| {
             let url = config.base_url(server)?;
             let direct = is_loopback(&url);
-            let tls_to_proxy = !direct && proxy.is_some_and(|url| url.scheme() == "https");
+            let tls_to_proxy = !direct
+                && proxy.map_or_else(environment_has_tls_proxy, |url| url.scheme() == "https");
             Ok::<_, EsperError>(ConnectionKind {
                 direct,
                 tls: url.scheme() == "https" || tls_to_proxy,
@@ -110,6 +112,12 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
     Ok(certificates)
 }
 
+/// Whether the environment may have a proxy for plain http that speaks TLS.
+fn environment_has_tls_proxy() -> bool {
+    let https = |url: String| url.trim_start().to_ascii_lowercase().starts_with("https:");
+    PLAIN_HTTP_PROXIES.iter().any(|name| env::var(name).is_ok_and(https))
+}
+
 /// The URL of the proxy.
 fn proxy(text: &str) -> Result<Url, EsperError> {
     // Of another scheme, reqwest would make no proxy at all, and go past it.
@@ -123,6 +131,8 @@ fn no_proxy() -> EsperError {
     EsperError::validation("proxy", message.to_owned())
 }
 
+/// The variables in which reqwest looks for one.
+const PLAIN_HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// An attempt of a client's own calls has at least half of its time left when there is a
 /// connection. Those of a guard are shorter: a host that swallows everything is a timeout there.
