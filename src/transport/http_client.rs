@@ -4,6 +4,9 @@ use std::env;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, Url, redirect, retry};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
 use crate::config::is_loopback;
@@ -102,14 +105,24 @@ fn client(
 fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
     let mut certificates = Vec::new();
     for pem in &config.root_certificates {
-        let bundle = Certificate::from_pem_bundle(pem).unwrap_or_default();
+        let bundle = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let bundle = bundle.unwrap_or_default();
         if bundle.is_empty() {
-            let message = "root_certificate holds no certificate in PEM form";
-            return Err(EsperError::validation("root_certificate", message.to_owned()));
+            return Err(no_certificate("root_certificate holds no certificate in PEM form"));
         }
-        certificates.extend(bundle);
+        for der in bundle {
+            // reqwest looks at it later, and its error does not tell whose it is.
+            let certificate = Certificate::from_der(&der).ok();
+            let certificate = certificate.filter(|_| RootCertStore::empty().add(der).is_ok());
+            let damaged = || no_certificate("root_certificate holds a certificate that is damaged");
+            certificates.push(certificate.ok_or_else(damaged)?);
+        }
     }
     Ok(certificates)
+}
+
+fn no_certificate(message: &str) -> EsperError {
+    EsperError::validation("root_certificate", message.to_owned())
 }
 
 /// Whether the environment may have a proxy for plain http that speaks TLS.

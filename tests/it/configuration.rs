@@ -9,6 +9,9 @@ use esper_rs_client::{
 
 use crate::support::{Answer, KEY, RawServer, config};
 
+/// The form of a certificate, around other bytes.
+const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
+
 fn refusal(config: EsperConfig) -> String {
     let error = AsyncEsperClient::new(config.clone()).unwrap_err();
     assert!(matches!(error, EsperError::Validation { .. }), "{error:?}");
@@ -30,6 +33,10 @@ fn a_client_that_cannot_work_is_not_made() {
         (new("key").with_beacon_url("https://u:secret@b.example"), "a password"),
         (loopback().with_timeout(Duration::ZERO), "timeout is zero"),
         (loopback().with_root_certificate("secret"), "no certificate in PEM form"),
+        (
+            loopback().with_root_certificate(DAMAGED),
+            "root_certificate holds a certificate that is damaged",
+        ),
         (loopback().with_proxy("http://user:secret@ pro xy"), "proxy is not an http"),
         (loopback().with_proxy("socks5://secret:1"), "proxy is not an http"),
         (loopback().with_proxy("htps://secret:1"), "proxy is not an http"),
