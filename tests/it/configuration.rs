@@ -79,6 +79,10 @@ async fn without_a_limit_on_the_time_a_failure_is_tried_again() {
 
 #[test]
 fn a_client_shows_where_it_sends_and_not_its_key() {
+    // Not even where it was put into the URL.
+    let client = AsyncEsperClient::new(config(&format!("http://127.0.0.1:1/{KEY}"))).unwrap();
+    assert!(!format!("{client:?}").contains(KEY), "{client:?}");
+
     let config = config("http://127.0.0.1:1/base");
     let debug = [
         format!("{config:?}"),
