@@ -75,7 +75,7 @@ impl Guard {
         request.check()?;
         let failed_after = self.deadline.mul_f32(SHARE);
         let times = CallTimes { longest: self.deadline, failed_after };
-        let permit = self.breaker.admit(times).ok_or(FallbackReason::BreakerOpen)?;
+        let permit = self.breaker.admit(started, times).ok_or(FallbackReason::BreakerOpen)?;
         let _slot = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
 
         // The call ends a moment before the decision has to be there, so that it can say itself
