@@ -33,8 +33,8 @@ pub(crate) struct CallState {
 
 impl CallState {
     /// The time until the call is over.
-    pub(crate) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    pub(crate) fn left(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
     }
 
     pub(crate) fn note_operation(&self, operation: &'static Operation) {

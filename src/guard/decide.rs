@@ -8,7 +8,6 @@ use tracing::{Instrument, Span, debug, debug_span, field};
 
 #[cfg(feature = "tower")]
 use super::FailurePolicy;
-use super::last_verdicts::Visitor;
 use super::shared_breaker::CallTimes;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
@@ -56,10 +55,9 @@ impl Guard {
         deciding: Deciding<'_>,
         stopwatch: Stopwatch,
     ) -> Decision {
-        let visitor = self.common.last_verdicts.visitor(request);
         let decision = match answer {
-            Ok(response) => self.follow(response, visitor),
-            Err(unanswered) => self.fall_back(unanswered, visitor),
+            Ok(response) => self.follow(response, request),
+            Err(unanswered) => self.fall_back(unanswered, request),
         };
         deciding.end(&decision);
         metrics::decision(&decision, stopwatch);
@@ -99,20 +97,24 @@ impl Guard {
     }
 
     /// The decision that the service made.
-    fn follow(&self, mut response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
+    fn follow(&self, mut response: MitigationResponse, request: &MitigationRequest) -> Decision {
         self.common.alarm.lower();
-        if let Some(visitor) = visitor {
-            self.common.last_verdicts.note(visitor, &mut response, Instant::now());
+        let verdicts = &self.common.last_verdicts;
+        // An allow ends what held. Mostly nothing does, and nobody need know whose it would be.
+        let ends_nothing = response.action == MitigationAction::Allow && verdicts.is_empty();
+        if !ends_nothing && let Some(visitor) = verdicts.visitor(request) {
+            verdicts.note(visitor, &mut response, Instant::now);
         }
         Decision::of_service(response)
     }
 
     /// The decision where there is none of the service.
-    fn fall_back(&self, unanswered: Unanswered, visitor: Option<Visitor>) -> Decision {
+    fn fall_back(&self, unanswered: Unanswered, request: &MitigationRequest) -> Decision {
         let Unanswered { reason, error } = unanswered;
-        let held = visitor.and_then(|visitor| {
-            self.common.last_verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime)
-        });
+        let verdicts = &self.common.last_verdicts;
+        let held = verdicts
+            .visitor(request)
+            .and_then(|visitor| verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime));
         let closed = self.policy.on(reason) == OnFailure::Closed;
         match held {
             // Whoever fails closed lets nobody off with a challenge.
