@@ -8,7 +8,6 @@ use std::io;
 use std::process;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -57,7 +56,7 @@ impl EsperClient {
     /// further files for it.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
         let client = AsyncEsperClient::new(config)?;
-        let driver = Driver::start().map_err(|error| unusable(NO_THREAD, error))?;
+        let driver = Driver::start().map_err(|error| EsperError::unusable(NO_THREAD, error))?;
         Ok(Self { client, driver: Arc::new(driver) })
     }
 
@@ -159,7 +158,7 @@ impl Driver {
         if self.process != process::id() {
             // A fork copies no threads, so that nothing would ever wake us.
             let error = io::Error::other("its thread is that of another process");
-            return Err(unusable(FORKED, error));
+            return Err(EsperError::unusable(FORKED, error));
         }
         let _entered = self.runtime.enter();
         pollster::block_on(tokio::task::unconstrained(call))
@@ -169,17 +168,6 @@ impl Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
-    }
-}
-
-/// A client that nothing drives.
-fn unusable(message: &str, source: io::Error) -> EsperError {
-    EsperError::Connection {
-        message: message.to_owned(),
-        permanent: true,
-        attempts: 0,
-        elapsed: Duration::ZERO,
-        source: source.into(),
     }
 }
 

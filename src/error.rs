@@ -137,6 +137,20 @@ impl EsperError {
         }
     }
 
+    /// A client that cannot be made or used in this process, whatever is tried.
+    pub(crate) fn unusable(
+        message: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Connection {
+            message: message.to_owned(),
+            permanent: true,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            source: source.into(),
+        }
+    }
+
     pub(crate) fn validation(field: &'static str, message: String) -> Self {
         Self::Validation { field, message }
     }

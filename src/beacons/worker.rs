@@ -156,7 +156,9 @@ impl<'a> Worker<'a> {
             let mut state = self.shared.lock();
             let entry = if probe { state.queue.take_probe() } else { state.queue.take(now) };
             drop(state);
-            let mut delivery = Delivery::new(&self.shared, entry?, probe);
+            // Nothing waits that may be tried now.
+            let entry = entry?;
+            let mut delivery = Delivery::new(&self.shared, entry, probe);
             if let Err(error) = delivery.prepare() {
                 self.drop_event(delivery, DropReason::Invalid, &error);
                 continue;

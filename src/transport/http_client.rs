@@ -92,14 +92,7 @@ fn client(
         // That of the environment, if there is one.
         None => builder,
     };
-    builder.build().map_err(|error| EsperError::Connection {
-        message: "no https client can be made of this host's certificates and TLS settings"
-            .to_owned(),
-        permanent: true,
-        attempts: 0,
-        elapsed: Duration::ZERO,
-        source: error.into(),
-    })
+    builder.build().map_err(|error| EsperError::unusable(NO_TLS, error))
 }
 
 fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
@@ -144,6 +137,7 @@ fn no_proxy() -> EsperError {
     EsperError::validation("proxy", message.to_owned())
 }
 
+const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings";
 /// The variables in which reqwest looks for one.
 const PLAIN_HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
