@@ -87,7 +87,7 @@ use shared::{Goal, Reply, Shared};
 /// goes on by itself, as long as the process lives, until the queue is empty or the service has
 /// taken nothing for 60 s. A queue does not survive `fork`: make the client after it. The copy that
 /// the forked process has delivers nothing; its first flush or shutdown counts what is in it as
-/// [`NoWorker`](DropReason::NoWorker). Where another thread was using the queue at the moment of
+/// [`NoWorker`](DropReason::NoWorker), also what the original is about to deliver. Where another thread was using the queue at the moment of
 /// the fork, every method of the copy may wait for ever; only its drop never does.
 ///
 /// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
@@ -136,7 +136,8 @@ impl Beacons {
     }
 
     /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
-    /// most this long. Then it drops the rest, and the queue ends for all of its handles.
+    /// most this long. Then it drops the rest, and the queue ends for all of its handles. What was
+    /// lost is in the log and the metrics by then; the callback for losses may still be busy with it.
     ///
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.

@@ -6,9 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -57,7 +56,7 @@ impl EsperClient {
     /// further files for it.
     pub fn new(config: EsperConfig) -> Result<Self, EsperError> {
         let client = AsyncEsperClient::new(config)?;
-        let driver = Driver::start().map_err(|error| unusable(NO_THREAD, error))?;
+        let driver = Driver::start().map_err(|error| EsperError::unusable(NO_THREAD, error))?;
         Ok(Self { client, driver: Arc::new(driver) })
     }
 
@@ -133,14 +132,22 @@ struct Driver {
 
 impl Driver {
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        thread::Builder::new()
-            .name("esper-client".to_owned())
-            // Whether it is told to stop or its teller is gone, it is over.
-            .spawn(move || drop(runtime.block_on(stopped)))?;
-        Ok(Self { runtime: handle, process: process::id(), _stop: stop })
+        let (ready, started) = mpsc::channel();
+        // The thread makes its runtime itself: where there is no thread, the caller would have to
+        // drop it, and panic within a runtime of its own.
+        thread::Builder::new().name("esper-client".to_owned()).spawn(move || {
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    _ = ready.send(Ok(runtime.handle().clone()));
+                    // Whether it is told to stop or its teller is gone, it is over.
+                    _ = runtime.block_on(stopped);
+                }
+                Err(error) => _ = ready.send(Err(error)),
+            }
+        })?;
+        let runtime = started.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, process: process::id(), _stop: stop })
     }
 
     /// Polls a call on the calling thread.
@@ -151,7 +158,7 @@ impl Driver {
         if self.process != process::id() {
             // A fork copies no threads, so that nothing would ever wake us.
             let error = io::Error::other("its thread is that of another process");
-            return Err(unusable(FORKED, error));
+            return Err(EsperError::unusable(FORKED, error));
         }
         let _entered = self.runtime.enter();
         pollster::block_on(tokio::task::unconstrained(call))
@@ -161,17 +168,6 @@ impl Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
-    }
-}
-
-/// A client that nothing drives.
-fn unusable(message: &str, source: io::Error) -> EsperError {
-    EsperError::Connection {
-        message: message.to_owned(),
-        permanent: true,
-        attempts: 0,
-        elapsed: Duration::ZERO,
-        source: source.into(),
     }
 }
 

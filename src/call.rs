@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use progenitor_client::{Error, ResponseValue};
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
 use crate::EsperError;
@@ -33,8 +33,8 @@ pub(crate) struct CallState {
 
 impl CallState {
     /// The time until the call is over.
-    pub(crate) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    pub(crate) fn left(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
     }
 
     pub(crate) fn note_operation(&self, operation: &'static Operation) {
@@ -106,6 +106,12 @@ impl Call {
         let cost = CallCost { attempts: self.attempts(), elapsed: self.state.started.elapsed() };
         let key = self.state.transport.key();
         match error {
+            // That is never the service's, whatever way it comes.
+            Error::UnexpectedResponse(response)
+                if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                refused_by_proxy(&response, cost)
+            }
             Error::UnexpectedResponse(response) => answer::unsuccessful(response, cost, key).await,
             Error::InvalidResponsePayload(_, error) => {
                 answer::unreadable(self.status(), &answer::describe(&error), cost, key)
@@ -156,26 +162,48 @@ impl Drop for Call {
     }
 }
 
-/// A call that got no answer.
+/// A call that got no answer, or a part of one.
 fn unreached(error: reqwest::Error, cost: CallCost) -> EsperError {
     let CallCost { attempts, elapsed } = cost;
     let failure = Failure::of(&error);
     if error.is_timeout() && failure == Failure::Unknown {
         return EsperError::Timeout { elapsed, attempts };
     }
-    let host = error.url().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    let what = match failure {
+    let message = if error.is_decode() {
+        format!("esper at {} began to answer, and the connection broke", host(error.url()))
+    } else {
+        could_not_reach(error.url(), what_went_wrong(failure, &error))
+    };
+    let permanent = failure == Failure::UntrustedCertificate;
+    let source = error.without_url().into();
+    EsperError::Connection { message, permanent, attempts, elapsed, source }
+}
+
+fn what_went_wrong(failure: Failure, error: &reqwest::Error) -> &'static str {
+    match failure {
         Failure::UntrustedCertificate => {
             "the certificate was rejected; EsperConfig::with_root_certificate can trust your own"
         }
         Failure::NotConnected if error.is_timeout() => "there was no connection in time",
-        Failure::NotConnected => failure::what_kept_from_connecting(&error),
+        Failure::NotConnected => failure::what_kept_from_connecting(error),
         Failure::NotProcessed | Failure::Unknown => "the connection broke",
-    };
-    let message = format!("could not reach esper at {host}: {what}");
-    let permanent = failure == Failure::UntrustedCertificate;
-    let source = error.without_url().into();
-    EsperError::Connection { message, permanent, attempts, elapsed, source }
+    }
+}
+
+/// A call that a proxy answered in the place of the service.
+fn refused_by_proxy(response: &Response, cost: CallCost) -> EsperError {
+    let CallCost { attempts, elapsed } = cost;
+    let message = could_not_reach(Some(response.url()), failure::PROXY_WANTS_CREDENTIALS);
+    let source = format!("the proxy answered {}", response.status()).into();
+    EsperError::Connection { message, permanent: false, attempts, elapsed, source }
+}
+
+fn could_not_reach(url: Option<&Url>, what: &str) -> String {
+    format!("could not reach esper at {}: {what}", host(url))
+}
+
+fn host(url: Option<&Url>) -> String {
+    url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 /// Stands in for the server of an operation: nothing can be sent there, and it is quick to parse.

@@ -1,5 +1,6 @@
 //! The options that every SDK of the family has, with the same defaults.
 
+use std::borrow::Cow;
 use std::env;
 use std::fmt;
 use std::time::Duration;
@@ -188,26 +189,24 @@ impl EsperConfig {
             Server::Api => ("api_url", &self.api_url),
             Server::Beacon => ("beacon_url", &self.beacon_url),
         };
-        let refuse = |what: &str| Err(EsperError::validation(field, format!("{field} {what}")));
-        let Ok(url) = Url::parse(text) else {
-            return refuse("is not a URL; it looks like https://host or http://127.0.0.1:8787");
-        };
-        if !matches!(url.scheme(), "http" | "https") {
-            return refuse("is not an http or https URL; it looks like https://host:port");
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return refuse("has a user name or a password in it; the key is all that is needed");
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return refuse("has a query or a fragment; a base URL ends with its path");
-        }
+        let refuse = |what: &str| EsperError::validation(field, format!("{field} {what}"));
+        let url = bare(text).map_err(refuse)?;
         if url.scheme() == "http" && self.plain_http == PlainHttp::Loopback && !is_loopback(&url) {
-            return refuse(
+            return Err(refuse(
                 "is plain http, which shows the key to everyone on the way; use https, or \
                  EsperConfig::with_plain_http_allowed",
-            );
+            ));
         }
         Ok(url)
+    }
+
+    /// A URL for people to see. What does not belong there may be a secret, and is refused only
+    /// later.
+    fn shown<'a>(&self, url: &'a str) -> Cow<'a, str> {
+        match bare(url) {
+            Ok(_) => self.key.redacted(url),
+            Err(_) => "[redacted]".into(),
+        }
     }
 }
 
@@ -215,8 +214,8 @@ impl fmt::Debug for EsperConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EsperConfig")
             .field("api_key", &self.key)
-            .field("api_url", &shown(&self.api_url))
-            .field("beacon_url", &shown(&self.beacon_url))
+            .field("api_url", &self.shown(&self.api_url))
+            .field("beacon_url", &self.shown(&self.beacon_url))
             .field("timeout", &self.timeout)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("max_retries", &self.max_retries)
@@ -229,9 +228,21 @@ impl fmt::Debug for EsperConfig {
     }
 }
 
-/// A URL without a password that does not belong there, which is refused only later.
-fn shown(url: &str) -> &str {
-    if url.contains('@') { "[redacted]" } else { url }
+/// A URL of a server and a path and nothing else, or what is wrong with it.
+fn bare(text: &str) -> Result<Url, &'static str> {
+    let Ok(url) = Url::parse(text) else {
+        return Err("is not a URL; it looks like https://host or http://127.0.0.1:8787");
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("is not an http or https URL; it looks like https://host:port");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user name or a password in it; the key is all that is needed");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment; a base URL ends with its path");
+    }
+    Ok(url)
 }
 
 /// Whether a URL stays on this machine.
@@ -321,9 +332,22 @@ mod tests {
 
     #[test]
     fn debug_shows_neither_the_key_nor_the_proxys_password() {
-        let config = EsperConfig::new("sk_secret")
-            .with_api_url("https://u:sk_secret@a.example")
-            .with_proxy("http://user:sk_secret@proxy:1");
-        assert!(!format!("{config:?}").contains("sk_secret"), "{config:?}");
+        for url in [
+            "https://u:sk_secret@a.example",
+            "https://a.example/?key=sk_secret",
+            "https://a.example/#sk_secret",
+            "https://a.example/sk_secret",
+            "sk_secret",
+            "sk_secret:",
+        ] {
+            let config = EsperConfig::new("sk_secret")
+                .with_api_url(url)
+                .with_beacon_url(url)
+                .with_proxy("http://user:sk_secret@proxy:1");
+            assert!(!format!("{config:?}").contains("sk_secret"), "{config:?}");
+        }
+        // One that is not the configured key is a secret as well.
+        let swapped = EsperConfig::new("https://a.example").with_api_url("sk_secret");
+        assert!(!format!("{swapped:?}").contains("sk_secret"), "{swapped:?}");
     }
 }

@@ -37,8 +37,8 @@ pub enum EsperError {
         elapsed: Duration,
     },
 
-    /// No answer came, because there was no connection or it broke; or a client cannot be made or
-    /// used in this process, which is `permanent` and has no attempts.
+    /// No answer came, because there was no connection, it broke or a proxy refused to make it; or
+    /// a client cannot be made or used in this process, which is `permanent` and has no attempts.
     #[error("{message}")]
     #[non_exhaustive]
     Connection {
@@ -134,6 +134,20 @@ impl EsperError {
         match self {
             Self::Api { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// A client that cannot be made or used in this process, whatever is tried.
+    pub(crate) fn unusable(
+        message: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Connection {
+            message: message.to_owned(),
+            permanent: true,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            source: source.into(),
         }
     }
 

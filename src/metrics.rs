@@ -13,6 +13,8 @@
 //! esper_rs_client::metrics::describe();
 //! ```
 //!
+//! Install it before the first client is made: what was counted before is in no series.
+//!
 //! The counts of events are brought up to date by the queue's own thread every few milliseconds,
 //! so that `Beacons::send` stays as fast as it is. An event that comes after the end of its queue
 //! is in `Beacons::stats` alone.

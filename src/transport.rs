@@ -188,7 +188,7 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = |server| {
             let route = self.routes.iter().find(|route| route.operation.server == server);
-            route.map(|route| route.base.as_str())
+            route.map(|route| self.key.redacted(route.base.as_str()))
         };
         f.debug_struct("Transport")
             .field("api_url", &url(Server::Api))

@@ -24,6 +24,8 @@ pub(super) struct Losses {
     /// An example of why, for the next line of a reason.
     example: [Option<String>; REASONS],
     callback: Option<SyncSender<BeaconLoss>>,
+    /// The place of the reason that the callback hears of first: behind the one that it heard of last.
+    turn: usize,
 }
 
 impl Losses {
@@ -41,8 +43,15 @@ impl Losses {
             started.ok().map(|_| sender)
         });
         let none = BeaconDrops::default();
-        let example = [const { None }; REASONS];
-        Self { shared, reported: none, logged: none, last: [None; REASONS], example, callback }
+        Self {
+            shared,
+            reported: none,
+            logged: none,
+            last: [None; REASONS],
+            example: [const { None }; REASONS],
+            callback,
+            turn: 0,
+        }
     }
 
     /// Notes why an event is about to be lost.
@@ -57,24 +66,32 @@ impl Losses {
             self.log(&dropped, now);
         }
         let Some(callback) = &self.callback else { return };
-        for (reason, total) in dropped.iter() {
-            let events = total - self.reported.of(reason);
+        // A slow callback hears of one reason at a time, and of each in its turn.
+        for reason in DropReason::ALL.iter().copied().cycle().skip(self.turn).take(REASONS) {
+            let events = dropped.of(reason) - self.reported.of(reason);
             if events == 0 {
                 continue;
             }
             match callback.try_send(BeaconLoss { reason, events }) {
-                Ok(()) => self.reported.add(reason, events),
+                Ok(()) => {
+                    self.reported.add(reason, events);
+                    self.turn = reason.index() + 1;
+                }
                 // The sum waits for the next time.
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
             }
         }
     }
 
-    /// Tells the rest, however long the callback takes.
-    pub(super) fn tell_the_rest(mut self) {
+    /// Tells what can be told without waiting, for the last time.
+    pub(super) fn tell_at_last(&mut self) {
         // There is no later line in which it would be counted.
         self.last = [None; REASONS];
         self.tell(Instant::now());
+    }
+
+    /// Tells the callback the rest, however long it takes.
+    pub(super) fn tell_the_rest(self) {
         let Some(callback) = self.callback else { return };
         let dropped = self.shared.lock().queue.dropped_so_far();
         for (reason, total) in dropped.iter() {
@@ -119,7 +136,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc};
+
+    use tracing::subscriber::DefaultGuard;
 
     use super::*;
     use crate::{BeaconEvent, BeaconOptions};
@@ -138,14 +157,21 @@ mod tests {
         }
     }
 
+    impl Log {
+        /// Begins for this thread. Each thread that logs needs one: where another has none, it may
+        /// be taken for all that nobody listens.
+        fn start() -> (Self, DefaultGuard) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber =
+                tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+            (log, tracing::subscriber::set_default(subscriber.finish()))
+        }
+    }
+
     #[test]
     fn a_line_a_minute_has_the_sum_since_the_last_and_a_cause_of_its_own() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-        let _guard = tracing::subscriber::set_default(subscriber.finish());
-
+        let (log, _guard) = Log::start();
         let shared = Arc::new(Shared::new(&BeaconOptions::new()));
         let mut losses = Losses::new(Arc::clone(&shared), None);
         let start = Instant::now();
@@ -161,7 +187,7 @@ mod tests {
         }
         lose(3_600, "an hour later");
         lose(3_601, "at the end");
-        losses.tell_the_rest();
+        losses.tell_at_last();
 
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<_> = text.lines().collect();
@@ -170,6 +196,36 @@ mod tests {
             lines.iter().zip([(1, "first"), (3, "second"), (1, "an hour later"), (1, "at the end")])
         {
             assert!(line.contains(&format!("events={events} example=\"{cause}\"")), "{text}");
+        }
+    }
+    #[test]
+    fn a_slow_callback_hears_of_each_reason_in_its_turn() {
+        let (_log, _guard) = Log::start();
+        let (say, heard) = mpsc::channel();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let on_loss: OnLoss = Arc::new(move |loss| {
+            let _ = say.send(loss.reason);
+            let _ = wait.lock().unwrap().recv();
+        });
+        let shared = Arc::new(Shared::new(&BeaconOptions::new()));
+        let mut losses = Losses::new(Arc::clone(&shared), Some(on_loss));
+        let mut lose = |reasons: &[DropReason]| {
+            let now = Instant::now();
+            for reason in reasons {
+                shared.send(BeaconEvent::new("x"));
+                let entry = shared.lock().queue.take(now).unwrap();
+                shared.lock().queue.dropped(&entry, *reason);
+            }
+            losses.tell(now);
+        };
+        lose(&[DropReason::Full]);
+        assert_eq!(heard.recv(), Ok(DropReason::Full));
+        // From now on it is always busy, and there is room for one further loss.
+        for reason in [DropReason::Refused, DropReason::Full, DropReason::Refused] {
+            lose(&[DropReason::Full, DropReason::Refused]);
+            go_on.send(()).unwrap();
+            assert_eq!(heard.recv(), Ok(reason));
         }
     }
 }

@@ -165,6 +165,12 @@ impl Queue {
         cleared
     }
 
+    /// Gives up what is on its way, where nobody is left who would give it back.
+    pub(super) fn clear_in_flight(&mut self, reason: DropReason) {
+        let lost = std::mem::take(&mut self.in_flight);
+        self.dropped.add(reason, lost.len() as u64);
+    }
+
     pub(super) fn accepted(&self) -> u64 {
         self.accepted
     }

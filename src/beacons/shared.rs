@@ -144,11 +144,14 @@ impl Shared {
 
     /// Replies when the goal is reached. At once, where there is no worker.
     pub(super) fn when(&self, goal: Goal, reply: Reply) -> Before {
+        let before = self.lock().now();
         if self.is_copy() {
-            self.end(DropReason::NoWorker);
+            // What was on its way is so in the other process alone.
+            self.lock().queue.clear_in_flight(DropReason::NoWorker);
+            self.give_up(DropReason::NoWorker);
+            self.end();
         }
         let mut state = self.lock();
-        let before = state.now();
         if state.ended {
             let report = state.report(before);
             drop(state);
@@ -192,16 +195,22 @@ impl Shared {
         answers.into_iter().for_each(|(reply, report)| reply.send(report));
     }
 
-    /// Closes the queue, gives up what waits, and answers everybody.
-    pub(super) fn end(&self, reason: DropReason) {
+    /// Closes the queue, and gives up what waits. Nobody hears of it before the end.
+    pub(super) fn give_up(&self, reason: DropReason) {
         let mut state = self.lock();
         state.queue.close(if reason == DropReason::NoWorker { reason } else { DropReason::Closed });
         let cleared: [VecDeque<Entry>; 2] = state.queue.clear(reason);
+        drop(state);
+        drop(cleared);
+    }
+
+    /// Notes that there is no worker any longer, and answers everybody.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
         state.ended = true;
         let waiters = std::mem::take(&mut state.waiters);
         let reports: Vec<_> = waiters.iter().map(|waiter| state.report(waiter.before)).collect();
         drop(state);
-        drop(cleared);
         waiters.into_iter().zip(reports).for_each(|(waiter, report)| waiter.reply.send(report));
     }
 
@@ -280,7 +289,8 @@ mod tests {
         shared.when(flush, Reply::Future(oneshot::channel().0));
         shared.answer_waiters(now, None);
         assert_eq!(shared.lock().waiters.len(), 1);
-        shared.end(DropReason::Abandoned);
+        shared.give_up(DropReason::Abandoned);
+        shared.end();
         assert_eq!(waiting.blocking_recv().unwrap().dropped, 1);
     }
 }

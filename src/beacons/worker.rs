@@ -53,7 +53,8 @@ pub(super) fn start(config: &EsperConfig, shared: &Arc<Shared>) {
         .spawn(|| work(config, theirs, runtime().build()));
     if let Err(error) = started {
         error!(%error, "no thread for beacon events; all of them will be dropped");
-        shared.end(DropReason::NoWorker);
+        shared.give_up(DropReason::NoWorker);
+        shared.end();
     }
 }
 
@@ -86,11 +87,17 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
             DropReason::NoWorker
         }
     };
-    shared.end(reason);
     // The name of a host may still be looked up on a further thread; nobody waits for that.
     let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
+    shared.give_up(reason);
+    // Whoever waits for the end may end the process, so all that can be told is told before. A log
+    // or a recorder that panics must not keep them waiting.
+    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
+        losses.tell_at_last();
+        published.update(|| shared.stats());
+    }));
+    shared.end();
     losses.tell_the_rest();
-    published.update(|| shared.stats());
 }
 
 impl<'a> Worker<'a> {
@@ -108,7 +115,7 @@ impl<'a> Worker<'a> {
             schedule: Schedule::new(config.retry_delay),
             deliveries: JoinSet::new(),
             in_flight: config.beacons.in_flight(),
-            beacon_url: config.beacon_url.clone(),
+            beacon_url: config.key.redacted(&config.beacon_url).into_owned(),
             busy: now(),
             progress: None,
         })
@@ -149,7 +156,9 @@ impl<'a> Worker<'a> {
             let mut state = self.shared.lock();
             let entry = if probe { state.queue.take_probe() } else { state.queue.take(now) };
             drop(state);
-            let mut delivery = Delivery::new(&self.shared, entry?, probe);
+            // Nothing waits that may be tried now.
+            let entry = entry?;
+            let mut delivery = Delivery::new(&self.shared, entry, probe);
             if let Err(error) = delivery.prepare() {
                 self.drop_event(delivery, DropReason::Invalid, &error);
                 continue;

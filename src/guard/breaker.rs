@@ -46,18 +46,7 @@ pub(super) struct Admission {
     pub(super) probe: bool,
 }
 
-/// What became of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The service answered in time, even if it refused.
-    Answered,
-    /// The service failed, or did not answer in time.
-    Failed,
-    /// The call ended before there was anything to learn from it.
-    Cancelled,
-}
-
-/// What the world may want to know.
+/// What a failure leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Opened {
@@ -67,7 +56,6 @@ pub(super) enum Change {
     ProbeFailed {
         wait: Duration,
     },
-    Closed,
 }
 
 impl Breaker {
@@ -93,44 +81,54 @@ impl Breaker {
         Some(Admission { generation: self.generation, probe })
     }
 
-    /// Learns what became of a call; `wait` says for how long to open for the nth time.
-    pub(super) fn settle(
+    /// Learns that the service answered a call in time, even if it refused. Returns true if that
+    /// closes the breaker.
+    pub(super) fn answered(&mut self, admission: &Admission) -> bool {
+        match self.state_of(admission) {
+            Some(State::Closed { .. }) => {
+                self.state = State::Closed { failures: 0 };
+                false
+            }
+            Some(State::HalfOpen { .. }) => {
+                self.enter(State::Closed { failures: 0 });
+                true
+            }
+            Some(State::Open { .. }) | None => false,
+        }
+    }
+
+    /// Learns that the service failed on a call, or did not answer it in time; `wait` says for how
+    /// long to open for the nth time.
+    pub(super) fn failed(
         &mut self,
         admission: &Admission,
-        outcome: Outcome,
         now: Instant,
         wait: impl FnOnce(u32) -> Duration,
     ) -> Option<Change> {
-        if admission.generation != self.generation {
-            // It began before the state changed, so it tells of another time.
-            return None;
-        }
-        match (self.state, outcome) {
-            (State::Closed { .. }, Outcome::Answered) => {
-                self.state = State::Closed { failures: 0 };
-                None
-            }
-            (State::Closed { failures }, Outcome::Failed) if failures + 1 < self.threshold => {
+        match self.state_of(admission)? {
+            State::Closed { failures } if failures + 1 < self.threshold => {
                 self.state = State::Closed { failures: failures + 1 };
                 None
             }
-            (State::Closed { .. }, Outcome::Failed) => {
-                Some(Change::Opened { wait: self.open(0, now, wait) })
-            }
-            (State::HalfOpen { .. }, Outcome::Answered) => {
-                self.enter(State::Closed { failures: 0 });
-                Some(Change::Closed)
-            }
-            (State::HalfOpen { reopened, .. }, Outcome::Failed) => {
+            State::Closed { .. } => Some(Change::Opened { wait: self.open(0, now, wait) }),
+            State::HalfOpen { reopened, .. } => {
                 let wait = self.open(reopened.saturating_add(1), now, wait);
                 Some(Change::ProbeFailed { wait })
             }
-            (State::HalfOpen { reopened, .. }, Outcome::Cancelled) => {
-                self.enter(State::Open { until: now, reopened });
-                None
-            }
-            (State::Closed { .. }, Outcome::Cancelled) | (State::Open { .. }, _) => None,
+            State::Open { .. } => None,
         }
+    }
+
+    /// Learns that a call ended before there was anything to learn from it.
+    pub(super) fn cancelled(&mut self, admission: &Admission, now: Instant) {
+        if let Some(State::HalfOpen { reopened, .. }) = self.state_of(admission) {
+            self.enter(State::Open { until: now, reopened });
+        }
+    }
+
+    /// The state, unless the call began before it: then it tells of another time.
+    fn state_of(&self, admission: &Admission) -> Option<State> {
+        (admission.generation == self.generation).then_some(self.state)
     }
 
     /// Opens, and returns for how long.

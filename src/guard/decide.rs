@@ -8,7 +8,6 @@ use tracing::{Instrument, Span, debug, debug_span, field};
 
 #[cfg(feature = "tower")]
 use super::FailurePolicy;
-use super::last_verdicts::Visitor;
 use super::shared_breaker::CallTimes;
 use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
@@ -57,10 +56,9 @@ impl Guard {
         deciding: Deciding<'_>,
         stopwatch: Stopwatch,
     ) -> Decision {
-        let visitor = self.common.last_verdicts.visitor(request);
         let decision = match answer {
-            Ok(response) => self.follow(response, visitor),
-            Err(unanswered) => self.fall_back(unanswered, visitor),
+            Ok(response) => self.follow(response, request),
+            Err(unanswered) => self.fall_back(unanswered, request),
         };
         deciding.end(&decision);
         metrics::decision(&decision, stopwatch);
@@ -76,7 +74,7 @@ impl Guard {
         request.check()?;
         let failed_after = self.deadline.mul_f32(SHARE);
         let times = CallTimes { longest: self.deadline, failed_after };
-        let permit = self.breaker.admit(times).ok_or(FallbackReason::BreakerOpen)?;
+        let permit = self.breaker.admit(started, times).ok_or(FallbackReason::BreakerOpen)?;
         let _slot = self.in_flight.try_acquire().map_err(|_| FallbackReason::Overload)?;
 
         // The call ends a moment before the decision has to be there, so that it can say itself
@@ -100,20 +98,24 @@ impl Guard {
     }
 
     /// The decision that the service made.
-    fn follow(&self, mut response: MitigationResponse, visitor: Option<Visitor>) -> Decision {
+    fn follow(&self, mut response: MitigationResponse, request: &MitigationRequest) -> Decision {
         self.common.alarm.lower();
-        if let Some(visitor) = visitor {
-            self.common.last_verdicts.note(visitor, &mut response, Instant::now());
+        let verdicts = &self.common.last_verdicts;
+        // An allow ends what held. Mostly nothing does, and nobody need know whose it would be.
+        let ends_nothing = response.action == MitigationAction::Allow && verdicts.is_empty();
+        if !ends_nothing && let Some(visitor) = verdicts.visitor(request) {
+            verdicts.note(visitor, &mut response, Instant::now);
         }
         Decision::of_service(response)
     }
 
     /// The decision where there is none of the service.
-    fn fall_back(&self, unanswered: Unanswered, visitor: Option<Visitor>) -> Decision {
+    fn fall_back(&self, unanswered: Unanswered, request: &MitigationRequest) -> Decision {
         let Unanswered { reason, error } = unanswered;
-        let held = visitor.and_then(|visitor| {
-            self.common.last_verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime)
-        });
+        let verdicts = &self.common.last_verdicts;
+        let held = verdicts
+            .visitor(request)
+            .and_then(|visitor| verdicts.recall(&visitor, Instant::now(), self.verdict_lifetime));
         let closed = self.policy.on(reason) == OnFailure::Closed;
         match held {
             // Whoever fails closed lets nobody off with a challenge.

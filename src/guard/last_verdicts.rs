@@ -49,15 +49,25 @@ impl LastVerdicts {
         Some(Visitor { ip, agent: self.agents.hash_one(&request.user_agent) })
     }
 
+    /// Whether nothing is known against anybody.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Takes note of what the service says now: a block or a challenge, or an allow, which ends
     /// what held.
-    pub(super) fn note(&self, visitor: Visitor, response: &mut MitigationResponse, now: Instant) {
+    pub(super) fn note(
+        &self,
+        visitor: Visitor,
+        response: &mut MitigationResponse,
+        now: impl FnOnce() -> Instant,
+    ) {
         match response.action {
             MitigationAction::Allow => {
                 self.lock().pop(&visitor);
             }
             MitigationAction::Challenge | MitigationAction::Block => {
-                let held = Entry { verdict: abridged(response), said: now };
+                let held = Entry { verdict: abridged(response), said: now() };
                 self.lock().put(visitor, held);
             }
         }

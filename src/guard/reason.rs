@@ -16,8 +16,8 @@ use crate::EsperError;
 pub enum FallbackReason {
     /// No answer came before the deadline, perhaps because there was no connection by then.
     Timeout,
-    /// The connection was refused, or it broke. A host that swallows everything is a
-    /// [`Timeout`](Self::Timeout).
+    /// The connection was refused, perhaps by a proxy (407), or it broke. A host that swallows
+    /// everything is a [`Timeout`](Self::Timeout).
     Connection,
     /// The service's certificate was rejected, or this process cannot make connections at all.
     Certificate,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::{debug, field, info, warn};
 
 use super::FallbackReason;
-use super::breaker::{Admission, Breaker, Change, Outcome};
+use super::breaker::{Admission, Breaker, Change};
 use crate::EsperError;
 use crate::deadline::saturating_add;
 use crate::metrics;
@@ -41,14 +41,6 @@ pub(super) struct CallTimes {
     pub(super) failed_after: Duration,
 }
 
-/// How a call ended; a failure with what the log says of it.
-#[derive(Clone, Copy)]
-enum End<'a> {
-    Answered,
-    Failed(FallbackReason, Option<&'a EsperError>),
-    Cancelled,
-}
-
 impl SharedBreaker {
     /// Opens after so many failures in a row: at first for `wait`, then for ever longer.
     pub(super) fn new(failures: u32, wait: Duration) -> Self {
@@ -57,44 +49,49 @@ impl SharedBreaker {
         Self { breaker: Mutex::new(Breaker::new(failures)), waits, longest_wait }
     }
 
-    /// Lets a call through, or none while the breaker is open.
-    pub(super) fn admit(&self, times: CallTimes) -> Option<CallPermit<'_>> {
-        let now = Instant::now();
+    /// Lets a call through that begins now, or none while the breaker is open.
+    pub(super) fn admit(&self, now: Instant, times: CallTimes) -> Option<CallPermit<'_>> {
         let admission = self.lock().admit(now, times.longest)?;
         let failed_at = saturating_add(now, times.failed_after);
         Some(CallPermit { breaker: self, admission, failed_at, settled: false })
     }
 
-    fn settle(&self, admission: &Admission, end: End<'_>, now: Instant) {
+    fn answered(&self, admission: &Admission) {
+        let closed = self.lock().answered(admission);
+        if closed {
+            metrics::breaker_closed();
+            info!("the circuit breaker closed: esper answers again");
+        }
+    }
+
+    /// Takes note of a failure, with what the log says of it.
+    fn failed(
+        &self,
+        admission: &Admission,
+        now: Instant,
+        reason: FallbackReason,
+        error: Option<&EsperError>,
+    ) {
         let wait = |reopened| self.waits.wait(reopened).unwrap_or(self.longest_wait);
-        let outcome = match end {
-            End::Answered => Outcome::Answered,
-            End::Failed(..) => Outcome::Failed,
-            End::Cancelled => Outcome::Cancelled,
-        };
-        let change = self.lock().settle(admission, outcome, now, wait);
-        match (change, end) {
-            (Some(Change::Opened { wait }), End::Failed(reason, error)) => {
+        let change = self.lock().failed(admission, now, wait);
+        let error = error.map(field::display);
+        match change {
+            Some(Change::Opened { wait }) => {
                 metrics::breaker_opened();
                 warn!(
                     %reason,
-                    error = error.map(field::display),
+                    error,
                     wait_ms = wait.as_millis(),
                     "the circuit breaker opened: decisions fall back without asking esper"
                 );
             }
-            (Some(Change::ProbeFailed { wait }), End::Failed(reason, error)) => debug!(
+            Some(Change::ProbeFailed { wait }) => debug!(
                 %reason,
-                error = error.map(field::display),
+                error,
                 wait_ms = wait.as_millis(),
                 "the circuit breaker stays open"
             ),
-            (Some(Change::Closed), _) => {
-                metrics::breaker_closed();
-                info!("the circuit breaker closed: esper answers again");
-            }
-            // Only a failure opens it, or keeps it open.
-            (Some(Change::Opened { .. } | Change::ProbeFailed { .. }) | None, _) => {}
+            None => {}
         }
     }
 
@@ -111,18 +108,15 @@ impl CallPermit<'_> {
     }
 
     /// Ends a call that the service answered in time, even if it refused.
-    pub(super) fn answered(self) {
-        self.settle(End::Answered);
+    pub(super) fn answered(mut self) {
+        self.settled = true;
+        self.breaker.answered(&self.admission);
     }
 
     /// Ends a call on which the service failed, or which it did not answer in time.
-    pub(super) fn failed(self, reason: FallbackReason, error: Option<&EsperError>) {
-        self.settle(End::Failed(reason, error));
-    }
-
-    fn settle(mut self, end: End<'_>) {
+    pub(super) fn failed(mut self, reason: FallbackReason, error: Option<&EsperError>) {
         self.settled = true;
-        self.breaker.settle(&self.admission, end, Instant::now());
+        self.breaker.failed(&self.admission, Instant::now(), reason, error);
     }
 }
 
@@ -132,11 +126,10 @@ impl Drop for CallPermit<'_> {
             return;
         }
         let now = Instant::now();
-        let end = match now >= self.failed_at {
-            true => End::Failed(FallbackReason::Timeout, None),
-            false => End::Cancelled,
-        };
-        self.breaker.settle(&self.admission, end, now);
+        match now >= self.failed_at {
+            true => self.breaker.failed(&self.admission, now, FallbackReason::Timeout, None),
+            false => self.breaker.lock().cancelled(&self.admission, now),
+        }
     }
 }
 
@@ -156,27 +149,31 @@ mod tests {
     const TIMES: CallTimes =
         CallTimes { longest: Duration::from_millis(300), failed_after: Duration::from_millis(180) };
 
+    fn admit(breaker: &SharedBreaker, times: CallTimes) -> Option<CallPermit<'_>> {
+        breaker.admit(Instant::now(), times)
+    }
+
     fn open(breaker: &SharedBreaker) {
         for _ in 0..5 {
-            breaker.admit(TIMES).unwrap().failed(FallbackReason::Timeout, None);
+            admit(breaker, TIMES).unwrap().failed(FallbackReason::Timeout, None);
         }
-        assert!(breaker.admit(TIMES).is_none());
+        assert!(admit(breaker, TIMES).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_call_counts_as_failed_when_it_had_waited_for_long() {
         let breaker = SharedBreaker::new(5, Duration::from_secs(1));
         for _ in 0..20 {
-            let permit = breaker.admit(TIMES).expect("nothing is known against the service");
+            let permit = admit(&breaker, TIMES).expect("nothing is known against the service");
             tokio::time::advance(TIMES.failed_after - Duration::from_millis(1)).await;
             drop(permit);
         }
         for _ in 0..5 {
-            let permit = breaker.admit(TIMES).expect("four failures are not five");
+            let permit = admit(&breaker, TIMES).expect("four failures are not five");
             tokio::time::advance(TIMES.failed_after).await;
             drop(permit);
         }
-        assert!(breaker.admit(TIMES).is_none());
+        assert!(admit(&breaker, TIMES).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,12 +182,12 @@ mod tests {
         open(&breaker);
         tokio::time::advance(Duration::from_secs(2)).await;
         for _ in 0..3 {
-            let probe = breaker.admit(TIMES).expect("the place is free");
-            assert!(breaker.admit(TIMES).is_none());
+            let probe = admit(&breaker, TIMES).expect("the place is free");
+            assert!(admit(&breaker, TIMES).is_none());
             drop(probe);
         }
-        breaker.admit(TIMES).unwrap().answered();
-        assert!(breaker.admit(TIMES).is_some() && breaker.admit(TIMES).is_some());
+        admit(&breaker, TIMES).unwrap().answered();
+        assert!(admit(&breaker, TIMES).is_some() && admit(&breaker, TIMES).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -199,9 +196,9 @@ mod tests {
         open(&breaker);
         for _ in 0..100 {
             tokio::time::advance(Duration::from_millis(490)).await;
-            assert!(breaker.admit(TIMES).is_none(), "a wait has a floor");
+            assert!(admit(&breaker, TIMES).is_none(), "a wait has a floor");
             tokio::time::advance(Duration::from_secs(31)).await;
-            breaker.admit(TIMES).expect("a wait has a cap").failed(FallbackReason::Timeout, None);
+            admit(&breaker, TIMES).expect("a wait has a cap").failed(FallbackReason::Timeout, None);
         }
     }
 
@@ -209,9 +206,9 @@ mod tests {
     async fn a_wait_can_be_as_long_as_one_likes() {
         let breaker = SharedBreaker::new(1, Duration::MAX);
         for _ in 0..3 {
-            breaker.admit(TIMES).expect("a wait is over").failed(FallbackReason::Timeout, None);
+            admit(&breaker, TIMES).expect("a wait is over").failed(FallbackReason::Timeout, None);
             tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
-            assert!(breaker.admit(TIMES).is_none(), "a day is not for ever");
+            assert!(admit(&breaker, TIMES).is_none(), "a day is not for ever");
             tokio::time::advance(Duration::from_secs(2 * 365 * 24 * 60 * 60)).await;
         }
     }
@@ -232,7 +229,7 @@ mod tests {
                 let (breaker, slots, probes) = (&breaker, &slots, &probes);
                 scope.spawn(move || {
                     for round in 0..ROUNDS {
-                        let Some(permit) = breaker.admit(times) else { continue };
+                        let Some(permit) = admit(breaker, times) else { continue };
                         let probing = permit.is_probe();
                         if probing {
                             assert_eq!(probes.fetch_add(1, Ordering::SeqCst), 0);
@@ -258,9 +255,9 @@ mod tests {
         assert_eq!((slots.available_permits(), probes.into_inner()), (3, 0));
         // Whatever the state was, it can be left: a wait is 1.5 ms at most.
         let waited = Instant::now() + Duration::from_secs(60);
-        let permit = iter::repeat_with(|| breaker.admit(times));
+        let permit = iter::repeat_with(|| admit(&breaker, times));
         let permit = permit.take_while(|_| Instant::now() < waited).flatten().next();
         permit.expect("a wait is over").answered();
-        assert!(breaker.admit(times).is_some() && breaker.admit(times).is_some());
+        assert!(admit(&breaker, times).is_some() && admit(&breaker, times).is_some());
     }
 }

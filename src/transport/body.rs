@@ -31,7 +31,8 @@ pub(super) async fn read(mut response: Response, has_meaning: bool) -> reqwest::
         Ok(None) => Ok(unread(response, Unread::TooLong)),
         Ok(Some(_)) if success && !json => Ok(unread(response, Unread::NotJson)),
         Ok(body) => Ok(rebuilt(response, body)),
-        Err(error) if success => Err(error),
+        // Unlike that of a request, such an error does not know whose it is.
+        Err(error) if success => Err(error.with_url(response.url().clone())),
         Err(_) => Ok(rebuilt(response, None)),
     }
 }

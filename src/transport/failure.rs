@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::iter;
 
 /// What is known about a request that got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +36,19 @@ pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str 
     let refused = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_dns() {
         "a name does not resolve, its own or that of a proxy on the way"
+    } else if is_refused_by_proxy(error) {
+        PROXY_WANTS_CREDENTIALS
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
         "the connection was refused, there or by a proxy on the way"
     } else {
         "there was no connection, or a proxy on the way made none"
     }
+}
+
+/// Whether a proxy answered 407 where a tunnel was asked for.
+fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
+    // Its type is hyper-util's own.
+    causes(error).any(|cause| cause.to_string().contains("proxy authorization required"))
 }
 
 fn has_untrusted_certificate(error: &reqwest::Error) -> bool {
@@ -59,16 +68,23 @@ fn is_not_processed(error: &reqwest::Error) -> bool {
 
 /// The first error of a type on the way to the root.
 fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        // `io::Error` hides the error that it holds from `source`.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(held) => Some(held),
-            None => error.source(),
-        };
-    }
-    None
+    causes(error).find_map(|error| error.downcast_ref())
 }
+
+/// An error with all that caused it.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let first: &(dyn StdError + 'static) = error;
+    iter::successors(Some(first), |error| source(*error))
+}
+
+fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    // `io::Error` hides the error that it holds from `source`.
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(held) => Some(held),
+        None => error.source(),
+    }
+}
+
+/// A proxy answers 407, for a tunnel or in the place of the service.
+pub(crate) const PROXY_WANTS_CREDENTIALS: &str =
+    "a proxy on the way asks for credentials; set the right ones in its URL";

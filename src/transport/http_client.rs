@@ -1,8 +1,12 @@
 //! The reqwest clients under the stack, built so that a key stays where it belongs.
 
+use std::env;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, Url, redirect, retry};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
 use crate::config::is_loopback;
@@ -32,7 +36,8 @@ impl Clients {
         let kind = |server| {
             let url = config.base_url(server)?;
             let direct = is_loopback(&url);
-            let tls_to_proxy = !direct && proxy.is_some_and(|url| url.scheme() == "https");
+            let tls_to_proxy = !direct
+                && proxy.map_or_else(environment_has_tls_proxy, |url| url.scheme() == "https");
             Ok::<_, EsperError>(ConnectionKind {
                 direct,
                 tls: url.scheme() == "https" || tls_to_proxy,
@@ -87,27 +92,36 @@ fn client(
         // That of the environment, if there is one.
         None => builder,
     };
-    builder.build().map_err(|error| EsperError::Connection {
-        message: "no https client can be made of this host's certificates and TLS settings"
-            .to_owned(),
-        permanent: true,
-        attempts: 0,
-        elapsed: Duration::ZERO,
-        source: error.into(),
-    })
+    builder.build().map_err(|error| EsperError::unusable(NO_TLS, error))
 }
 
 fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
     let mut certificates = Vec::new();
     for pem in &config.root_certificates {
-        let bundle = Certificate::from_pem_bundle(pem).unwrap_or_default();
+        let bundle = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let bundle = bundle.unwrap_or_default();
         if bundle.is_empty() {
-            let message = "root_certificate holds no certificate in PEM form";
-            return Err(EsperError::validation("root_certificate", message.to_owned()));
+            return Err(no_certificate("root_certificate holds no certificate in PEM form"));
         }
-        certificates.extend(bundle);
+        for der in bundle {
+            // reqwest looks at it later, and its error does not tell whose it is.
+            let certificate = Certificate::from_der(&der).ok();
+            let certificate = certificate.filter(|_| RootCertStore::empty().add(der).is_ok());
+            let damaged = || no_certificate("root_certificate holds a certificate that is damaged");
+            certificates.push(certificate.ok_or_else(damaged)?);
+        }
     }
     Ok(certificates)
+}
+
+fn no_certificate(message: &str) -> EsperError {
+    EsperError::validation("root_certificate", message.to_owned())
+}
+
+/// Whether the environment may have a proxy for plain http that speaks TLS.
+fn environment_has_tls_proxy() -> bool {
+    let https = |url: String| url.trim_start().to_ascii_lowercase().starts_with("https:");
+    PLAIN_HTTP_PROXIES.iter().any(|name| env::var(name).is_ok_and(https))
 }
 
 /// The URL of the proxy.
@@ -123,6 +137,9 @@ fn no_proxy() -> EsperError {
     EsperError::validation("proxy", message.to_owned())
 }
 
+const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings";
+/// The variables in which reqwest looks for one.
+const PLAIN_HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// An attempt of a client's own calls has at least half of its time left when there is a
 /// connection. Those of a guard are shorter: a host that swallows everything is a timeout there.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use crate::deadline::saturating_add;
+use crate::deadline::{FAR, saturating_add};
 use crate::generated::options;
 use crate::{EsperConfig, EsperError};
 
@@ -58,7 +58,8 @@ impl CallLimits {
 
     /// An attempt with less time than this is not worth its wait.
     pub(super) fn shortest_attempt(&self) -> Duration {
-        self.attempt_timeout.min(self.timeout / 10)
+        // Of the time until the deadline, which is not for ever.
+        self.attempt_timeout.min(self.timeout.min(FAR) / 10)
     }
 }
 

@@ -72,7 +72,7 @@ impl Retry {
             return RetryDecision::Final("there is no retry left");
         };
         let wait = wait.max(asked.unwrap_or_default());
-        if wait + limits.shortest_attempt() > context.call.left() {
+        if wait + limits.shortest_attempt() > context.call.left(Instant::now()) {
             // The wait would only delay the bad news, and an attempt without time for its answer
             // could have an effect that nobody hears of.
             return RetryDecision::Final("the deadline is nearer than the next attempt");
@@ -100,7 +100,8 @@ impl Middleware for Retry {
         loop {
             let started = Instant::now();
             let repetition = copied(&request);
-            *request.timeout_mut() = Some(call.limits.attempt(call.left(), retries.charged));
+            let timeout = call.limits.attempt(call.left(started), retries.charged);
+            *request.timeout_mut() = Some(timeout);
             call.count_attempt();
             let outcome = match next.clone().run(request, extensions).await {
                 Ok(answer) => body::read(answer, context.operation.answers_with_json).await,
@@ -158,6 +159,8 @@ fn may_repeat(
 ) -> Option<Cost> {
     let repeats = match outcome {
         Ok(response) => match (response.status(), class) {
+            // A proxy's, and no better than a tunnel that it refuses: the service was not asked.
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => true,
             (status, Repeat::Always) => may_pass(status),
             (StatusCode::TOO_MANY_REQUESTS, Repeat::Unprocessed) => true,
             (StatusCode::SERVICE_UNAVAILABLE, Repeat::Unprocessed) => asked.is_some(),

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use esper_rs_client::{AsyncEsperClient, EsperClient, EsperConfig, EsperError, MitigationRequest};
+use esper_rs_client::{
+    AsyncEsperClient, DecisionSource, EsperClient, EsperConfig, EsperError, Guard,
+    MitigationRequest,
+};
 
 use crate::support::{Answer, KEY, RawServer, config};
+
+/// The form of a certificate, around other bytes.
+const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
 
 fn refusal(config: EsperConfig) -> String {
     let error = AsyncEsperClient::new(config.clone()).unwrap_err();
@@ -27,6 +33,10 @@ fn a_client_that_cannot_work_is_not_made() {
         (new("key").with_beacon_url("https://u:secret@b.example"), "a password"),
         (loopback().with_timeout(Duration::ZERO), "timeout is zero"),
         (loopback().with_root_certificate("secret"), "no certificate in PEM form"),
+        (
+            loopback().with_root_certificate(DAMAGED),
+            "root_certificate holds a certificate that is damaged",
+        ),
         (loopback().with_proxy("http://user:secret@ pro xy"), "proxy is not an http"),
         (loopback().with_proxy("socks5://secret:1"), "proxy is not an http"),
         (loopback().with_proxy("htps://secret:1"), "proxy is not an http"),
@@ -49,8 +59,30 @@ async fn the_largest_options_do_no_harm() {
     client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await.unwrap();
 }
 
+#[tokio::test]
+async fn without_a_limit_on_the_time_a_failure_is_tried_again() {
+    let server = RawServer::start(|number, _| match number % 2 {
+        0 => Answer::status(503),
+        _ => Answer::allow(),
+    });
+    let config = config(&server.url())
+        .with_timeout(Duration::MAX)
+        .with_attempt_timeout(Duration::MAX)
+        .with_max_retries(1);
+    let client = AsyncEsperClient::new(config).unwrap();
+    let request = MitigationRequest::new("192.168.1.1");
+    client.check_mitigation(&request).await.unwrap();
+    let decision = Guard::new(client).with_deadline(Duration::MAX).decide(&request).await;
+    assert_eq!(decision.source, DecisionSource::Service, "{decision:?}");
+    assert_eq!(server.count(), 4);
+}
+
 #[test]
 fn a_client_shows_where_it_sends_and_not_its_key() {
+    // Not even where it was put into the URL.
+    let client = AsyncEsperClient::new(config(&format!("http://127.0.0.1:1/{KEY}"))).unwrap();
+    assert!(!format!("{client:?}").contains(KEY), "{client:?}");
+
     let config = config("http://127.0.0.1:1/base");
     let debug = [
         format!("{config:?}"),

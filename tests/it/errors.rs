@@ -215,3 +215,14 @@ async fn a_connection_error_says_with_whom() {
     assert_eq!(error.to_string(), format!("could not reach esper at {url}: {expected}"));
     assert!(!everything(&error).contains(KEY), "{error:?}");
 }
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_a_connection_error_that_says_with_whom() {
+    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
+    let server = RawServer::always(move || Answer::Bytes(head.into()));
+    let error = once(&server).await.unwrap_err();
+    assert!(matches!(error, EsperError::Connection { permanent: false, .. }), "{error:?}");
+    let url = server.url();
+    let expected = format!("esper at {url} began to answer, and the connection broke");
+    assert_eq!(error.to_string(), expected);
+}

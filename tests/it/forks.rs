@@ -7,7 +7,7 @@ use std::process;
 use std::thread;
 use std::time::Duration;
 
-use esper_rs_client::{EsperClient, EsperError, MitigationRequest};
+use esper_rs_client::{AsyncEsperClient, EsperClient, EsperError, MitigationRequest};
 use fork::Fork;
 
 use crate::support::{Answer, RawServer, child, config};
@@ -90,4 +90,42 @@ fn a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time() {
         "forks::a_queue_from_before_a_fork_counts_what_it_cannot_deliver_and_ends_in_time",
         &[],
     );
+}
+
+#[test]
+fn a_queue_that_is_forked_while_it_delivers_leaves_nothing_in_its_copy() {
+    use esper_rs_client::{BeaconEvent, BeaconOptions, DropReason};
+
+    use crate::support::Gate;
+
+    const LONG: Duration = Duration::from_secs(20);
+    if child::is_one() {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let server = RawServer::always(move || {
+            held.wait();
+            Answer::status(202)
+        });
+        let options = BeaconOptions::new().with_deliveries_in_flight(1);
+        let client = AsyncEsperClient::new(config(&server.url()).with_beacons(options)).unwrap();
+        let beacons = client.beacons();
+        for _ in 0..3 {
+            beacons.send(BeaconEvent::new("http_request"));
+        }
+        while server.count() == 0 {
+            thread::yield_now();
+        }
+        let counted = forked(|| {
+            let report = beacons.shutdown_blocking(LONG);
+            assert_eq!((report.dropped, report.left), (3, 0), "{report:?}");
+            let stats = beacons.stats();
+            assert_eq!((stats.queued, stats.dropped.of(DropReason::NoWorker)), (0, 3), "{stats:?}");
+        });
+        assert!(counted);
+        gate.open();
+        assert!(beacons.shutdown_blocking(LONG).is_complete());
+        assert_eq!(server.count(), 3);
+        return;
+    }
+    child::run("forks::a_queue_that_is_forked_while_it_delivers_leaves_nothing_in_its_copy", &[]);
 }

@@ -2,11 +2,13 @@
 
 mod exposition;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use esper_rs_client::enforce::Rule;
-use esper_rs_client::{EsperConfig, Guard, MitigationRequest};
+use esper_rs_client::{
+    AsyncEsperClient, BeaconEvent, BeaconOptions, EsperConfig, Guard, MitigationRequest,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -14,7 +16,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::enforce::site::{self, Site, VISITOR};
 use crate::enforce::solving::ENDPOINT;
-use crate::support::{Answer, RawServer, client, sandbox};
+use crate::support::{Answer, RawServer, child, client, config, logs, sandbox};
 use exposition::Scrape;
 
 /// Counts what happens on this thread.
@@ -146,6 +148,51 @@ async fn a_proof_of_a_managed_challenge_is_submitted_before_it_is_redeemed_or_re
     }
     let refusals = scrape.value("esper_challenge_refusals_total", &[("reason", "unproven")]);
     assert_eq!(refusals, Some(1.0));
+}
+
+/// In a process of its own: the queue's thread tells the recorder of the whole process.
+#[test]
+fn what_a_shutdown_gives_up_is_logged_and_counted_before_it_returns() {
+    if !child::is_one() {
+        child::run(
+            "metrics::what_a_shutdown_gives_up_is_logged_and_counted_before_it_returns",
+            &[],
+        );
+        return;
+    }
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).unwrap();
+    let server = RawServer::always(|| Answer::Silence);
+    // The callback is busy with the first loss until the end.
+    let (called, calls) = mpsc::channel();
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let options = BeaconOptions::new().with_on_loss(move |_| {
+        let _ = called.send(());
+        let _ = held.lock().unwrap().recv();
+    });
+    let client = AsyncEsperClient::new(config(&server.url()).with_beacons(options)).unwrap();
+    let beacons = client.beacons();
+    beacons.send(BeaconEvent::new("http_request").with_ip("nowhere"));
+    calls.recv().unwrap();
+    beacons.send(BeaconEvent::new("http_request").with_ip("nowhere"));
+    for _ in 0..3 {
+        beacons.send(BeaconEvent::new("http_request"));
+    }
+    let report = beacons.shutdown_blocking(Duration::from_millis(200));
+    assert_eq!((report.dropped, report.left), (4, 0));
+
+    assert_eq!(logs::lines_with(&["WARN", "abandoned", "events=3"]).len(), 1);
+    let text = handle.render();
+    for line in [
+        "esper_events_queued 0",
+        "esper_events_dropped_total{reason=\"abandoned\"} 3",
+        "esper_events_dropped_total{reason=\"invalid\"} 2",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    drop(hold);
 }
 
 /// Promise 35.

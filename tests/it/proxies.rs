@@ -1,6 +1,10 @@
 //! Proxies: who is sent through them, and what their faults look like.
 
-use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationRequest};
+use std::time::Duration;
+
+use esper_rs_client::{
+    AsyncEsperClient, BeaconEvent, EsperError, FallbackReason, Guard, MitigationRequest,
+};
 
 use crate::support::{
     Answer, ClosedPort, KEY, RawServer, assert_settled, child, client, config, everything,
@@ -29,6 +33,33 @@ async fn a_proxy_that_does_not_connect_is_a_connection_error_without_its_passwor
             assert_eq!(request.method, "CONNECT", "{number}: {request:?}");
             assert!(request.all("authorization").is_empty(), "{number}: {request:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_other_credentials_is_a_connection_error_and_costs_no_event() {
+    for target in ["https://esper.test", "http://esper.test"] {
+        let proxy = RawServer::always(|| {
+            Answer::html(407, "log in").with_header("proxy-authenticate", "Basic")
+        });
+        let url = proxy.url().replace("http://", "http://user:hunter2hunter2@");
+        let config = config(target).with_plain_http_allowed().with_proxy(url).with_max_retries(1);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let error = client.verify_challenge("token", "1").await.unwrap_err();
+        assert!(matches!(error, EsperError::Connection { permanent: false, .. }), "{error:?}");
+        let what = "a proxy on the way asks for credentials; set the right ones in its URL";
+        assert_eq!(error.to_string(), format!("could not reach esper at {target}: {what}"));
+        assert!(!everything(&error).contains("hunter2"), "{error:?}");
+        assert_settled(&client, 1, 2);
+
+        let beacons = client.beacons();
+        beacons.send(BeaconEvent::new("http_request"));
+        let report = beacons.flush(Duration::from_millis(200)).await;
+        assert_eq!((report.dropped, report.left), (0, 1), "{target}");
+
+        let guard = Guard::new(client).with_deadline(Duration::from_secs(8));
+        let decision = guard.decide(&MitigationRequest::new("192.168.1.1")).await;
+        assert_eq!(decision.fallback_reason(), Some(FallbackReason::Connection), "{target}");
     }
 }
 

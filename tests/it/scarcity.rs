@@ -76,6 +76,9 @@ fn without_a_thread_there_is_no_synchronous_client_and_an_error_says_why() {
     if child::is_one() {
         no_threads();
         assert_no_synchronous_client();
+        // Nor is there a panic within a runtime.
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { assert_no_synchronous_client() });
         return;
     }
     let test = "scarcity::without_a_thread_there_is_no_synchronous_client_and_an_error_says_why";

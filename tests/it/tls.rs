@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::time::Duration;
+use std::{env, fs, process};
 
 use esper_rs_client::{
     AsyncEsperClient, EsperConfig, EsperError, FallbackReason, Guard, MitigationRequest,
 };
 
 use crate::support::tls::{TlsServer, TlsStream, Validity};
-use crate::support::{assert_settled, config};
+use crate::support::{assert_settled, child, config};
 
 /// Says that a verification passed, to whoever trusts the certificate.
 fn verify(_: usize, mut stream: TlsStream) {
@@ -70,4 +71,27 @@ async fn a_certificate_of_ones_own_can_be_trusted() {
     let config = config.with_root_certificate(server.certificate.clone());
     let client = AsyncEsperClient::new(config).unwrap();
     assert!(client.verify_challenge("token", "1").await.unwrap());
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_speaks_tls_is_checked_with_the_systems_certificates() {
+    if child::is_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = config("http://esper.test").with_plain_http_allowed();
+        let client = AsyncEsperClient::new(config).unwrap();
+        assert!(runtime.block_on(client.verify_challenge("token", "1")).unwrap());
+        return;
+    }
+    let proxy = TlsServer::start(Validity::Now, b"http/1.1", verify);
+    let file = env::temp_dir().join(format!("esper-certificate-{}.pem", process::id()));
+    fs::write(&file, &proxy.certificate).unwrap();
+    let url = proxy.url("localhost");
+    let mut variables = child::PROXIES.map(|name| (name, "")).to_vec();
+    variables.push(("HTTP_PROXY", &url));
+    variables.push(("SSL_CERT_FILE", file.to_str().unwrap()));
+    let test =
+        "tls::a_proxy_of_the_environment_that_speaks_tls_is_checked_with_the_systems_certificates";
+    child::run(test, &variables);
+    fs::remove_file(file).unwrap();
+    assert_eq!(proxy.connections(), 1);
 }

@@ -11,11 +11,37 @@ fn wait(reopened: u32) -> Duration {
     Duration::from_secs(2_u64.saturating_pow(reopened).min(30))
 }
 
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    Failed,
+    Cancelled,
+}
+
+/// What that leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Failure(Change),
+    Closed,
+}
+
+fn settle(breaker: &mut Breaker, call: &Admission, outcome: Outcome, now: Instant) -> Option<Seen> {
+    match outcome {
+        Outcome::Answered => breaker.answered(call).then_some(Seen::Closed),
+        Outcome::Failed => breaker.failed(call, now, wait).map(Seen::Failure),
+        Outcome::Cancelled => {
+            breaker.cancelled(call, now);
+            None
+        }
+    }
+}
+
 fn opened(threshold: u32, now: Instant) -> Breaker {
     let mut breaker = Breaker::new(threshold);
     for _ in 0..threshold {
         let call = breaker.admit(now, LONGEST).unwrap();
-        let _ = breaker.settle(&call, Outcome::Failed, now, wait);
+        let _ = settle(&mut breaker, &call, Outcome::Failed, now);
     }
     assert!(breaker.admit(now, LONGEST).is_none());
     breaker
@@ -25,21 +51,21 @@ fn opened(threshold: u32, now: Instant) -> Breaker {
 fn it_opens_after_five_failures_in_a_row() {
     let now = Instant::now();
     let mut breaker = Breaker::new(5);
-    let mut settle = |outcome| {
+    let mut end = |outcome| {
         let call = breaker.admit(now, LONGEST).unwrap();
-        breaker.settle(&call, outcome, now, wait)
+        settle(&mut breaker, &call, outcome, now)
     };
     for _ in 0..3 {
         for _ in 0..4 {
-            assert_eq!(settle(Outcome::Failed), None);
-            assert_eq!(settle(Outcome::Cancelled), None);
+            assert_eq!(end(Outcome::Failed), None);
+            assert_eq!(end(Outcome::Cancelled), None);
         }
-        assert_eq!(settle(Outcome::Answered), None);
+        assert_eq!(end(Outcome::Answered), None);
     }
     for _ in 0..4 {
-        assert_eq!(settle(Outcome::Failed), None);
+        assert_eq!(end(Outcome::Failed), None);
     }
-    assert_eq!(settle(Outcome::Failed), Some(Change::Opened { wait: wait(0) }));
+    assert_eq!(end(Outcome::Failed), Some(Seen::Failure(Change::Opened { wait: wait(0) })));
 }
 
 #[test]
@@ -51,19 +77,19 @@ fn it_waits_longer_with_each_probe_that_fails_and_begins_anew_after_a_success() 
         now += Duration::from_secs(seconds);
         let probe = breaker.admit(now, LONGEST).expect("the wait is over");
         assert!(breaker.admit(now, LONGEST).is_none(), "one probe at a time");
-        let change = breaker.settle(&probe, Outcome::Failed, now, wait);
-        assert_eq!(change, Some(Change::ProbeFailed { wait: wait(reopened + 1) }));
+        let change = settle(&mut breaker, &probe, Outcome::Failed, now);
+        assert_eq!(change, Some(Seen::Failure(Change::ProbeFailed { wait: wait(reopened + 1) })));
     }
     now += wait(30);
     let probe = breaker.admit(now, LONGEST).unwrap();
-    assert_eq!(breaker.settle(&probe, Outcome::Answered, now, wait), Some(Change::Closed));
+    assert_eq!(settle(&mut breaker, &probe, Outcome::Answered, now), Some(Seen::Closed));
     for _ in 0..4 {
         let call = breaker.admit(now, LONGEST).unwrap();
-        assert_eq!(breaker.settle(&call, Outcome::Failed, now, wait), None);
+        assert_eq!(settle(&mut breaker, &call, Outcome::Failed, now), None);
     }
     let call = breaker.admit(now, LONGEST).unwrap();
-    let change = breaker.settle(&call, Outcome::Failed, now, wait);
-    assert_eq!(change, Some(Change::Opened { wait: wait(0) }));
+    let change = settle(&mut breaker, &call, Outcome::Failed, now);
+    assert_eq!(change, Some(Seen::Failure(Change::Opened { wait: wait(0) })));
 }
 
 #[test]
@@ -72,18 +98,18 @@ fn a_call_that_began_before_it_opened_changes_nothing() {
     let mut breaker = Breaker::new(2);
     let calls: Vec<_> = (0..6).map(|_| breaker.admit(now, LONGEST).unwrap()).collect();
     for call in &calls[..2] {
-        let _ = breaker.settle(call, Outcome::Failed, now, wait);
+        let _ = settle(&mut breaker, call, Outcome::Failed, now);
     }
     for (call, outcome) in calls[2..4].iter().zip([Outcome::Answered, Outcome::Failed]) {
-        assert_eq!(breaker.settle(call, outcome, now, wait), None);
+        assert_eq!(settle(&mut breaker, call, outcome, now), None);
     }
     assert!(breaker.admit(now + wait(0) - LONGEST, LONGEST).is_none(), "still open, no longer");
     let probe = breaker.admit(now + wait(0), LONGEST).unwrap();
     for (call, outcome) in calls[4..].iter().zip([Outcome::Answered, Outcome::Failed]) {
-        assert_eq!(breaker.settle(call, outcome, now + wait(0), wait), None);
+        assert_eq!(settle(&mut breaker, call, outcome, now + wait(0)), None);
         assert!(breaker.admit(now + wait(0), LONGEST).is_none(), "the probe alone decides");
     }
-    assert!(breaker.settle(&probe, Outcome::Answered, now + wait(0), wait).is_some());
+    assert!(settle(&mut breaker, &probe, Outcome::Answered, now + wait(0)).is_some());
 }
 
 #[test]
@@ -94,8 +120,8 @@ fn a_probe_that_nobody_hears_of_again_does_not_keep_its_place() {
     let lost = breaker.admit(later, LONGEST).unwrap();
     assert!(breaker.admit(later + 2 * LONGEST - Duration::from_nanos(1), LONGEST).is_none());
     let probe = breaker.admit(later + 2 * LONGEST, LONGEST).unwrap();
-    assert_eq!(breaker.settle(&lost, Outcome::Failed, later + 2 * LONGEST, wait), None);
-    assert!(breaker.settle(&probe, Outcome::Answered, later + 2 * LONGEST, wait).is_some());
+    assert_eq!(settle(&mut breaker, &lost, Outcome::Failed, later + 2 * LONGEST), None);
+    assert!(settle(&mut breaker, &probe, Outcome::Answered, later + 2 * LONGEST).is_some());
 }
 
 /// What may happen next.
@@ -153,8 +179,10 @@ proptest! {
                         Outcome::Answered if call.generation == breaker.generation => in_a_row = 0,
                         _ => {}
                     }
-                    match breaker.settle(&call, outcome, now, wait) {
-                        Some(change @ (Change::Opened { wait } | Change::ProbeFailed { wait })) => {
+                    match settle(&mut breaker, &call, outcome, now) {
+                        Some(Seen::Failure(
+                            change @ (Change::Opened { wait } | Change::ProbeFailed { wait }),
+                        )) => {
                             prop_assert_eq!(outcome, Outcome::Failed);
                             let reopened = matches!(change, Change::ProbeFailed { .. });
                             prop_assert_eq!(was_probe, reopened);
@@ -163,7 +191,7 @@ proptest! {
                             prop_assert!(wait <= Duration::from_secs(30));
                             prop_assert!(breaker.admit(now, longest).is_none());
                         }
-                        Some(Change::Closed) => {
+                        Some(Seen::Closed) => {
                             prop_assert!(was_probe && outcome == Outcome::Answered);
                             in_a_row = 0;
                         }
@@ -176,11 +204,11 @@ proptest! {
         }
         // All calls end well, and time goes by: then the service is asked as ever.
         for call in under_way {
-            let _ = breaker.settle(&call, Outcome::Cancelled, now, wait);
+            let _ = settle(&mut breaker, &call, Outcome::Cancelled, now);
         }
         now += Duration::from_secs(31);
         let call = breaker.admit(now, longest).expect("it has waited long enough");
-        let _ = breaker.settle(&call, Outcome::Answered, now, wait);
+        let _ = settle(&mut breaker, &call, Outcome::Answered, now);
         prop_assert!(breaker.admit(now, longest).is_some());
         prop_assert!(breaker.admit(now, longest).is_some());
     }

@@ -38,7 +38,7 @@ fn a_block_or_a_challenge_holds_for_its_time_and_an_allow_ends_it() {
     let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
     for action in ["block", "challenge"] {
         let mut verdict = verdict(action);
-        verdicts.note(visitor, &mut verdict, now);
+        verdicts.note(visitor, &mut verdict, || now);
         assert!(!verdict.metadata.is_empty(), "it is the caller's");
         let held = verdicts.recall(&visitor, until - Duration::from_nanos(1), MINUTE).unwrap();
         assert_eq!(held.action.to_string(), action);
@@ -46,8 +46,8 @@ fn a_block_or_a_challenge_holds_for_its_time_and_an_allow_ends_it() {
         assert!(held.metadata.is_empty() && held.challenge.is_some());
         assert!(verdicts.recall(&visitor, until, MINUTE).is_none());
     }
-    verdicts.note(visitor, &mut verdict("block"), now);
-    verdicts.note(visitor, &mut verdict("allow"), now);
+    verdicts.note(visitor, &mut verdict("block"), || now);
+    verdicts.note(visitor, &mut verdict("allow"), || now);
     assert!(verdicts.recall(&visitor, now, MINUTE).is_none());
 }
 
@@ -55,7 +55,7 @@ fn a_block_or_a_challenge_holds_for_its_time_and_an_allow_ends_it() {
 fn a_lifetime_is_that_of_the_guard_which_asks_and_of_no_other() {
     let (verdicts, now) = (verdicts(10), Instant::now());
     let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
-    verdicts.note(visitor, &mut verdict("block"), now);
+    verdicts.note(visitor, &mut verdict("block"), || now);
     assert!(verdicts.recall(&visitor, now, Duration::ZERO).is_none());
     let later = now + Duration::from_secs(1);
     assert!(verdicts.recall(&visitor, later, Duration::from_secs(1)).is_none());
@@ -68,7 +68,7 @@ fn a_solved_challenge_is_forgotten_and_a_block_is_not() {
     let (verdicts, now) = (verdicts(10), Instant::now());
     let visitor = verdicts.visitor(&from("192.0.2.1", None)).unwrap();
     for (action, stays) in [("challenge", false), ("block", true)] {
-        verdicts.note(visitor, &mut verdict(action), now);
+        verdicts.note(visitor, &mut verdict(action), || now);
         verdicts.forget_challenge(&visitor);
         assert_eq!(verdicts.recall(&visitor, now, MINUTE).is_some(), stays, "{action}");
     }
@@ -94,7 +94,7 @@ fn ten_times_as_many_visitors_as_fit_keep_memory_within_its_bound() {
         .map(Option::unwrap)
         .collect();
     for visitor in &visitors {
-        verdicts.note(*visitor, &mut verdict("block"), now);
+        verdicts.note(*visitor, &mut verdict("block"), || now);
         assert!(verdicts.lock().len() <= 1_000);
     }
     let kept = |visitor: &&Visitor| verdicts.recall(visitor, now, MINUTE).is_some();
@@ -125,7 +125,7 @@ proptest! {
             let request = from(&format!("192.0.2.{address}"), Some(agent));
             let mut verdict = verdict("block");
             verdict.reason = Some(number.to_string());
-            verdicts.note(verdicts.visitor(&request).unwrap(), &mut verdict, now);
+            verdicts.note(verdicts.visitor(&request).unwrap(), &mut verdict, || now);
             expected.insert((*address, agent.clone()), number.to_string());
         }
         prop_assert_eq!(verdicts.lock().len(), expected.len());
