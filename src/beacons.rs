@@ -87,8 +87,9 @@ use shared::{Goal, Reply, Shared};
 /// goes on by itself, as long as the process lives, until the queue is empty or the service has
 /// taken nothing for 60 s. A queue does not survive `fork`: make the client after it. The copy that
 /// the forked process has delivers nothing; its first flush or shutdown counts what is in it as
-/// [`NoWorker`](DropReason::NoWorker), also what the original is about to deliver. Where another thread was using the queue at the moment of
-/// the fork, every method of the copy may wait for ever; only its drop never does.
+/// [`NoWorker`](DropReason::NoWorker), also what the original is about to deliver. Where another
+/// thread was using the queue at the moment of the fork, every method of the copy may wait for ever;
+/// only its drop never does.
 ///
 /// [`AsyncEsperClient::beacons`]: crate::AsyncEsperClient::beacons
 #[cfg_attr(feature = "blocking", doc = "[`EsperClient::beacons`]: crate::EsperClient::beacons")]

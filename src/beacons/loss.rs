@@ -198,6 +198,7 @@ mod tests {
             assert!(line.contains(&format!("events={events} example=\"{cause}\"")), "{text}");
         }
     }
+
     #[test]
     fn a_slow_callback_hears_of_each_reason_in_its_turn() {
         let (_log, _guard) = Log::start();
