@@ -139,6 +139,7 @@ impl Beacons {
     /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
     /// most this long. Then it drops the rest, and the queue ends for all of its handles. What was
     /// lost is in the log and the metrics by then; the callback for losses may still be busy with it.
+    /// Where there is no worker, as in a forked process, `stats` alone has it.
     ///
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.

@@ -46,8 +46,10 @@ impl Shared {
         let content = signers.envelopes.open(&solution.envelope, &visit.identity(), now)?;
         metrics::stage(Stage::Submitted);
         let call = self.guard.client().verify_challenge(&content.token, &solution.response);
-        if !verified(call).await? {
-            return Err(Refusal::Wrong);
+        match verification(call).await {
+            Verification::Right => {}
+            Verification::Wrong => return Err(Refusal::Wrong),
+            Verification::Refused | Verification::Unanswered => return Err(Refusal::Unavailable),
         }
         signers.envelopes.spend(&content, now);
         let facts =
@@ -69,13 +71,14 @@ impl Shared {
         metrics::stage(Stage::Submitted);
         let mut claim = ChallengeProof::new(proof, facts.address.to_string());
         claim.user_agent.clone_from(&facts.user_agent);
-        let outcome = verified(self.guard.client().verify_challenge_proof(&claim)).await;
-        if outcome != Ok(false) {
+        let outcome = verification(self.guard.client().verify_challenge_proof(&claim)).await;
+        if matches!(outcome, Verification::Right | Verification::Unanswered) {
             self.verifications.forget_proof(facts.address, SystemTime::now());
         }
-        match outcome? {
-            true => Ok(self.clearance(signers, visit, Some(facts))),
-            false => Err(Refusal::Unproven),
+        match outcome {
+            Verification::Right => Ok(self.clearance(signers, visit, Some(facts))),
+            Verification::Wrong => Err(Refusal::Unproven),
+            Verification::Refused | Verification::Unanswered => Err(Refusal::Unavailable),
         }
     }
 
@@ -101,17 +104,31 @@ pub(super) fn decoded(proof: &str) -> Option<Cow<'_, str>> {
     is_one.then(|| percent_decode_str(proof).decode_utf8().ok()).flatten()
 }
 
+/// What Esper says of something that was handed in.
+#[derive(Clone, Copy, Debug)]
+enum Verification {
+    Right,
+    Wrong,
+    /// It does not want to say, be it because of what was handed in or because of how much.
+    Refused,
+    /// It was not reached, or failed.
+    Unanswered,
+}
+
 /// Waits for the outcome of a verification, for a while.
-async fn verified(call: impl Future<Output = Result<bool, EsperError>>) -> Result<bool, Refusal> {
+async fn verification(call: impl Future<Output = Result<bool, EsperError>>) -> Verification {
     match timeout(PATIENCE, call).await {
-        Ok(Ok(valid)) => Ok(valid),
+        Ok(Ok(true)) => Verification::Right,
         // What cannot be asked about cannot be right, and will not be later on.
-        Ok(Err(EsperError::Validation { .. })) => Ok(false),
+        Ok(Ok(false) | Err(EsperError::Validation { .. })) => Verification::Wrong,
         Ok(Err(error)) => {
             debug!(%error, "esper did not verify an answer");
-            Err(Refusal::Unavailable)
+            match error {
+                EsperError::Api { status, .. } if status.is_client_error() => Verification::Refused,
+                _ => Verification::Unanswered,
+            }
         }
-        Err(_) => Err(Refusal::Unavailable),
+        Err(_) => Verification::Unanswered,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Verifications {
     unproven: ExpiringLru<u32>,
 }
 
-/// Places for verifications of a kind, by the network of the visitor.
+/// Places for verifications of a kind, by the network of the visitor; at most [`AT_ONCE`] networks.
 pub(super) struct Places(Mutex<HashMap<Option<IpNet>, usize>>);
 
 /// A place that is taken. It is free again when this is dropped.
@@ -93,7 +93,6 @@ impl Places {
         Ok(Place { places: self, network })
     }
 
-    /// At most [`AT_ONCE`] networks.
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<IpNet>, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -49,7 +49,8 @@ impl Conditions {
                 let field = Field::parse(name.get_ref()).map_err(mistake)?;
                 if field == Field::Type && source == Source::Requests {
                     return Err(mistake(
-                        "a request has no type, so that this never holds".to_owned(),
+                        "a request has no type; the match of a policy on events can test it"
+                            .to_owned(),
                     ));
                 }
                 self.test(field, table, name)

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::operation::Operation;
 
-/// A request that arrived, and what it was answered with.
+/// A request that arrived, and what it was answered with. It can be serialised as JSON alone, for its
+/// body is kept as that.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordedRequest {
     pub(super) number: u64,

@@ -99,7 +99,7 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
             "[[entity]]\nname = \"e\"\nkey = [\"client_ip\"]\n\
              match = { any = [{ field = \"path\", equals = \"/\" }, { field = \"type\", equals = \"x\" }] }"
                 .to_owned(),
-            "4:62: a request has no type, so that this never holds",
+            "4:62: a request has no type; the match of a policy on events can test it",
         ),
         // Windows.
         (
@@ -182,7 +182,7 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
             policy(
                 "on = \"requests\"\nmatch = { field = \"type\", equals = \"x\" }\nmitigation = { action = \"monitor\" }",
             ),
-            "5:19: a request has no type, so that this never holds",
+            "5:19: a request has no type; the match of a policy on events can test it",
         ),
         // Conditions.
         (

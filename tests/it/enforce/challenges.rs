@@ -301,5 +301,5 @@ fn shared_keys() -> ClearanceKeys {
     ClearanceKeys::new(ClearanceKey::new("pY3zqW0rT8mK5vN1xB7cL2dF9gH4jS6aQeU").unwrap())
 }
 
-/// Verifications at once.
+/// Verifications of one network at once.
 const LIMIT: usize = 8;

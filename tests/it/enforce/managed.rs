@@ -236,6 +236,22 @@ async fn wrong_proofs_one_after_the_other_cost_a_bounded_number_of_calls() {
 }
 
 #[tokio::test]
+async fn a_proof_counts_where_esper_refuses_it_and_not_where_esper_fails() {
+    for (status, verified) in [(400, PROOFS_A_MINUTE), (500, PROOFS_A_MINUTE + 5)] {
+        let site = site().await;
+        site.sandbox.challenge(VISITOR);
+        let fault = Fault::status(status).on(Operation::VerifyChallengeProof);
+        site.sandbox.faults().add(fault);
+        for number in 0..PROOFS_A_MINUTE + 5 {
+            let path = format!("/?esper_challenge_proof={number}");
+            assert_eq!(site.call(&path).send().await.unwrap().status(), 503, "{number}");
+        }
+        let calls = calls(&site.sandbox, Operation::VerifyChallengeProof).len();
+        assert_eq!(calls, verified, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_proof_that_nobody_asked_for_is_taken_off_and_not_verified() {
     let site = site().await;
     let proven = || calls(&site.sandbox, Operation::VerifyChallengeProof).len();
