@@ -16,7 +16,7 @@ use esper_rs_client::{
 use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::Empty;
-use reqwest::Certificate;
+use reqwest::{Certificate, RequestBuilder};
 use tower::util::ServiceFn;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -30,6 +30,8 @@ use crate::support::{KEY, Outcome};
 pub(crate) enum Kind {
     Hyper,
     Reqwest,
+    /// With a time for each request, without which nobody should call a service.
+    ReqwestInTime,
     Generated,
     Async,
     Sync,
@@ -41,7 +43,7 @@ pub(crate) enum Kind {
 /// A client that is ready to be asked.
 pub(crate) enum Client {
     Hyper(Hyper),
-    Reqwest { client: reqwest::Client, base: Arc<str> },
+    Reqwest { client: reqwest::Client, base: Arc<str>, timeout: Option<Duration> },
     Generated(generated::Client),
     Async(AsyncEsperClient),
     Sync(EsperClient),
@@ -60,9 +62,10 @@ pub(crate) struct Payloads {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Hyper,
         Self::Reqwest,
+        Self::ReqwestInTime,
         Self::Generated,
         Self::Async,
         Self::Sync,
@@ -75,6 +78,7 @@ impl Kind {
         match self {
             Self::Hyper => "bare hyper, serde_json",
             Self::Reqwest => "bare reqwest, serde",
+            Self::ReqwestInTime => "bare reqwest, a timeout",
             Self::Generated => "the generated client alone",
             Self::Async => "`AsyncEsperClient`",
             Self::Sync => "`EsperClient`",
@@ -101,9 +105,10 @@ impl Kind {
         let guard = |client| Guard::new(client).with_deadline(PATIENCE).with_max_in_flight(1024);
         Ok(match self {
             Self::Hyper => Client::Hyper(Hyper::connect(server, protocol).await?),
-            Self::Reqwest => {
+            Self::Reqwest | Self::ReqwestInTime => {
                 let base = server.url(protocol).into();
-                Client::Reqwest { client: reqwest(server, protocol)?, base }
+                let timeout = (self == Self::ReqwestInTime).then_some(PATIENCE);
+                Client::Reqwest { client: reqwest(server, protocol)?, base, timeout }
             }
             Self::Generated => {
                 let call = CallState {
@@ -139,9 +144,11 @@ impl Client {
                 Some(shared) => shared,
                 None => Hyper::connect(server, protocol).await?,
             }),
-            Self::Reqwest { client, base } => {
-                Self::Reqwest { client: client.clone(), base: Arc::clone(base) }
-            }
+            Self::Reqwest { client, base, timeout } => Self::Reqwest {
+                client: client.clone(),
+                base: Arc::clone(base),
+                timeout: *timeout,
+            },
             Self::Generated(client) => Self::Generated(client.clone()),
             Self::Async(client) => Self::Async(client.clone()),
             Self::Sync(client) => Self::Sync(client.clone()),
@@ -159,8 +166,9 @@ impl Client {
                 let body = hyper.post("/v1/mitigate", &payloads.request).await?;
                 serde_json::from_slice::<MitigationResponse>(&body)?.is_allowed()
             }
-            Self::Reqwest { client, base } => {
+            Self::Reqwest { client, base, timeout } => {
                 let request = client.post(format!("{base}/v1/mitigate")).bearer_auth(KEY);
+                let request = in_time(request, *timeout);
                 let response = request.json(&payloads.request).send().await?.error_for_status()?;
                 response.json::<MitigationResponse>().await?.is_allowed()
             }
@@ -190,8 +198,9 @@ impl Client {
     pub(crate) async fn tell(&mut self, payloads: &Payloads) -> Outcome<bool> {
         match self {
             Self::Hyper(hyper) => drop(hyper.post("/v1/events", &payloads.event).await?),
-            Self::Reqwest { client, base } => {
+            Self::Reqwest { client, base, timeout } => {
                 let request = client.post(format!("{base}/v1/events")).header("X-Esper-Key", KEY);
+                let request = in_time(request, *timeout);
                 let response = request.json(&payloads.event).send().await?.error_for_status()?;
                 drop(response.bytes().await?);
             }
@@ -230,6 +239,13 @@ impl Payloads {
             serde_json::from_value(serde_json::to_value(&event)?)?,
         );
         Ok(Self { request, event, of_generated })
+    }
+}
+
+fn in_time(request: RequestBuilder, timeout: Option<Duration>) -> RequestBuilder {
+    match timeout {
+        Some(timeout) => request.timeout(timeout),
+        None => request,
     }
 }
 
