@@ -144,11 +144,9 @@ impl Client {
                 Some(shared) => shared,
                 None => Hyper::connect(server, protocol).await?,
             }),
-            Self::Reqwest { client, base, timeout } => Self::Reqwest {
-                client: client.clone(),
-                base: Arc::clone(base),
-                timeout: *timeout,
-            },
+            Self::Reqwest { client, base, timeout } => {
+                Self::Reqwest { client: client.clone(), base: Arc::clone(base), timeout: *timeout }
+            }
             Self::Generated(client) => Self::Generated(client.clone()),
             Self::Async(client) => Self::Async(client.clone()),
             Self::Sync(client) => Self::Sync(client.clone()),
