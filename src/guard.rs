@@ -208,6 +208,15 @@ impl Guard {
         }
     }
 
+    /// Learns what became of the verification of an answer to a challenge.
+    #[cfg(feature = "tower")]
+    pub(crate) fn note_verification(&self, error: Option<&dyn fmt::Display>) {
+        match error {
+            Some(error) => self.common.alarm.raise_for_verification(error),
+            None => self.common.alarm.lower_for_verification(),
+        }
+    }
+
     /// Counts a fallback that was decided for another request, and is that of an equal one too.
     #[cfg(feature = "tower")]
     pub(crate) fn note_shared(&self, decision: &Decision, stopwatch: Stopwatch) {
@@ -215,9 +224,9 @@ impl Guard {
         metrics::decision(decision, stopwatch);
     }
 
-    /// What it asks through; the layer sends events by it.
-    #[cfg(feature = "tower")]
-    pub(crate) fn client(&self) -> &AsyncEsperClient {
+    /// Returns the client that is asked, whose queue of events is also that of a layer with this
+    /// guard: [`beacons`](AsyncEsperClient::beacons) can be shut down with it.
+    pub fn client(&self) -> &AsyncEsperClient {
         &self.client
     }
 

@@ -254,7 +254,10 @@ impl<'a> Worker<'a> {
             self.log_pause(cause, error);
         }
         let failures = match (failure, delivery.probe) {
-            (Failure::BadAnswer | Failure::Unreachable, false) => delivery.fail(),
+            // A rejection may be something's on the way that dislikes this event alone.
+            (Failure::BadAnswer | Failure::Unreachable | Failure::KeyRejected, false) => {
+                delivery.fail()
+            }
             // The fault of everybody, not of this event.
             _ => delivery.failures(),
         };

@@ -16,7 +16,7 @@ use super::request::visit::{Visit, original};
 use super::rule::{Mode, Rule};
 use super::shared::Shared;
 use crate::metrics::Stopwatch;
-use crate::{Decision, FallbackReason, Guard, MitigationAction, OnFailure};
+use crate::{Decision, DecisionSource, FallbackReason, Guard, MitigationAction, OnFailure};
 
 /// What is done about a request.
 pub(super) struct Judged {
@@ -100,7 +100,8 @@ impl Shared {
             Mode::Monitor | Mode::Enforce if refuses => {
                 Decision::unasked(MitigationAction::Block, FallbackReason::InvalidRequest)
             }
-            _ => Decision::exempt(),
+            Mode::Monitor | Mode::Enforce => Decision::passed(DecisionSource::NoAddress),
+            Mode::Exempt => Decision::passed(DecisionSource::Exempt),
         };
         let refused = rule.mode == Mode::Enforce && !decision.is_allowed();
         let answer = refused.then(|| self.blocked(&decision, visit));

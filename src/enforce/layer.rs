@@ -299,7 +299,7 @@ impl EnforceLayer {
     }
 
     /// Sets for which share of the requests that it is asked about, from 0 to 1, Esper is told how
-    /// they ended; for all of them, unless set.
+    /// they ended; for all of them, unless set. More than 1 is all, and what is no number is none.
     ///
     /// It learns from these events alone. With 0, the application should send events of its own.
     pub fn with_telemetry_share(self, share: f64) -> Self {

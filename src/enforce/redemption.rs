@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -46,7 +46,7 @@ impl Shared {
         let content = signers.envelopes.open(&solution.envelope, &visit.identity(), now)?;
         metrics::stage(Stage::Submitted);
         let call = self.guard.client().verify_challenge(&content.token, &solution.response);
-        match verification(call).await {
+        match self.verification(call).await {
             Verification::Right => {}
             Verification::Wrong => return Err(Refusal::Wrong),
             Verification::Refused | Verification::Unanswered => return Err(Refusal::Unavailable),
@@ -71,7 +71,8 @@ impl Shared {
         metrics::stage(Stage::Submitted);
         let mut claim = ChallengeProof::new(proof, facts.address.to_string());
         claim.user_agent.clone_from(&facts.user_agent);
-        let outcome = verification(self.guard.client().verify_challenge_proof(&claim)).await;
+        let call = self.guard.client().verify_challenge_proof(&claim);
+        let outcome = self.verification(call).await;
         if matches!(outcome, Verification::Right | Verification::Unanswered) {
             self.verifications.forget_proof(facts.address, SystemTime::now());
         }
@@ -79,6 +80,36 @@ impl Shared {
             Verification::Right => Ok(self.clearance(signers, visit, Some(facts))),
             Verification::Wrong => Err(Refusal::Unproven),
             Verification::Refused | Verification::Unanswered => Err(Refusal::Unavailable),
+        }
+    }
+
+    /// Waits for the outcome of a verification, for a while.
+    async fn verification(
+        &self,
+        call: impl Future<Output = Result<bool, EsperError>>,
+    ) -> Verification {
+        let Ok(outcome) = timeout(PATIENCE, call).await else {
+            self.guard.note_verification(Some(&"there was no answer in time"));
+            return Verification::Unanswered;
+        };
+        match outcome {
+            Ok(valid) => {
+                self.guard.note_verification(None);
+                if valid { Verification::Right } else { Verification::Wrong }
+            }
+            // What cannot be asked about cannot be right, and will not be later on.
+            Err(EsperError::Validation { .. }) => Verification::Wrong,
+            Err(error) => {
+                debug!(%error, "esper did not verify an answer");
+                let status = error.status();
+                if !status.is_some_and(is_about_the_answer) {
+                    self.guard.note_verification(Some(&error));
+                }
+                match status.is_some_and(|status| status.is_client_error()) {
+                    true => Verification::Refused,
+                    false => Verification::Unanswered,
+                }
+            }
         }
     }
 
@@ -115,21 +146,11 @@ enum Verification {
     Unanswered,
 }
 
-/// Waits for the outcome of a verification, for a while.
-async fn verification(call: impl Future<Output = Result<bool, EsperError>>) -> Verification {
-    match timeout(PATIENCE, call).await {
-        Ok(Ok(true)) => Verification::Right,
-        // What cannot be asked about cannot be right, and will not be later on.
-        Ok(Ok(false) | Err(EsperError::Validation { .. })) => Verification::Wrong,
-        Ok(Err(error)) => {
-            debug!(%error, "esper did not verify an answer");
-            match error {
-                EsperError::Api { status, .. } if status.is_client_error() => Verification::Refused,
-                _ => Verification::Unanswered,
-            }
-        }
-        Err(_) => Verification::Unanswered,
-    }
+/// Whether Esper may answer so because of what was handed in, and not with every answer.
+fn is_about_the_answer(status: StatusCode) -> bool {
+    use StatusCode as S;
+    let is_not = matches!(status, S::UNAUTHORIZED | S::FORBIDDEN | S::TOO_MANY_REQUESTS);
+    status.is_client_error() && !is_not
 }
 
 /// How long Esper may take to verify something.

@@ -1,5 +1,7 @@
 //! Raised once for what somebody has to mend, not for every request.
 
+#[cfg(feature = "tower")]
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,17 @@ pub(super) struct Alarm {
     /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are, or of
     /// a key whose rate limit is too low.
     undecided: AtomicU32,
+    #[cfg(feature = "tower")]
+    verification: VerificationAlarm,
+}
+
+/// What keeps all visitors from passing a challenge.
+#[cfg(feature = "tower")]
+#[derive(Debug, Default)]
+struct VerificationAlarm {
+    fails: Condition,
+    /// Verifications in a row that Esper did not answer.
+    unanswered: AtomicU32,
 }
 
 /// Whether something is the matter, and when that was last said.
@@ -73,6 +86,27 @@ impl Alarm {
     }
 }
 
+#[cfg(feature = "tower")]
+impl Alarm {
+    /// Says that no answer to a challenge is verified, unless that is known.
+    pub(super) fn raise_for_verification(&self, error: &dyn fmt::Display) {
+        let alarm = &self.verification;
+        // A single one may be a visitor's doing.
+        let before = alarm.unanswered.fetch_add(1, Ordering::Relaxed);
+        if before >= UNDECIDED - 1 && alarm.fails.is_new() {
+            warn!(%error, "esper verifies no answers to challenges: visitors cannot pass them");
+        }
+    }
+
+    /// Learns that Esper verifies, whether the answer was right or not.
+    pub(super) fn lower_for_verification(&self) {
+        self.verification.unanswered.store(0, Ordering::Relaxed);
+        if self.verification.fails.ends() {
+            info!("esper verifies answers to challenges again");
+        }
+    }
+}
+
 impl Condition {
     /// Whether it is to be said, and from now on is known.
     fn is_new(&self) -> bool {
@@ -107,6 +141,23 @@ const UNDECIDED: u32 = 5;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "tower")]
+    #[test]
+    fn five_verifications_in_a_row_that_fail_are_an_alarm_until_one_does_not() {
+        let alarm = Alarm::default();
+        let refusal = EsperError::validation("x", String::new());
+        let is_raised = || alarm.verification.fails.raised.load(Ordering::Relaxed);
+        for _ in 0..3 {
+            (1..UNDECIDED).for_each(|_| alarm.raise_for_verification(&refusal));
+            assert!(!is_raised());
+            alarm.lower_for_verification();
+        }
+        (0..UNDECIDED).for_each(|_| alarm.raise_for_verification(&refusal));
+        assert!(is_raised());
+        alarm.lower_for_verification();
+        assert!(!is_raised());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_alarm_that_flaps_is_raised_once_a_minute() {

@@ -41,11 +41,14 @@ pub enum DecisionSource {
     Clearance,
     /// A rule of the application, by which nobody was asked about this request.
     Exempt,
+    /// Nobody could be asked, because the request has no address, and by the application's settings
+    /// it passes all the same.
+    NoAddress,
 }
 
 impl DecisionSource {
-    /// Returns the name for logs and metrics: `service`, `fallback`, `cache`, `clearance` or
-    /// `exempt`.
+    /// Returns the name for logs and metrics: `service`, `fallback`, `cache`, `clearance`,
+    /// `exempt` or `no_address`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +57,7 @@ impl DecisionSource {
             Self::Cache => "cache",
             Self::Clearance => "clearance",
             Self::Exempt => "exempt",
+            Self::NoAddress => "no_address",
         }
     }
 }
@@ -88,7 +92,8 @@ impl Decision {
             DecisionSource::Service
             | DecisionSource::Cache
             | DecisionSource::Clearance
-            | DecisionSource::Exempt => None,
+            | DecisionSource::Exempt
+            | DecisionSource::NoAddress => None,
         }
     }
 
@@ -128,6 +133,24 @@ impl Decision {
     }
 }
 
+/// A decision as the service would make it, for tests of what acts on one:
+///
+/// ```
+/// use esper_rs_client::{Decision, MitigationResponse};
+///
+/// # fn main() -> Result<(), serde_json::Error> {
+/// let response: MitigationResponse = serde_json::from_str(r#"{"action": "block"}"#)?;
+/// let decision = Decision::from(response);
+/// assert!(!decision.is_allowed());
+/// # Ok(())
+/// # }
+/// ```
+impl From<MitigationResponse> for Decision {
+    fn from(response: MitigationResponse) -> Self {
+        Self::of_service(response)
+    }
+}
+
 /// Decisions of the enforcement layer.
 #[cfg(feature = "tower")]
 impl Decision {
@@ -148,10 +171,9 @@ impl Decision {
         Self::fallback(action, reason, None, None)
     }
 
-    /// Nobody was asked.
-    pub(crate) fn exempt() -> Self {
-        let (action, source) = (MitigationAction::Allow, DecisionSource::Exempt);
-        Self { action, source, response: None, error: None }
+    /// Nobody was asked, for one of the reasons for which nobody has to be.
+    pub(crate) fn passed(source: DecisionSource) -> Self {
+        Self { action: MitigationAction::Allow, source, response: None, error: None }
     }
 }
 

@@ -99,7 +99,10 @@ impl<'a> Deciding<'a> {
                 }
             }
             // The enforcement layer says so, and counts for itself.
-            DecisionSource::Cache | DecisionSource::Clearance | DecisionSource::Exempt => {}
+            DecisionSource::Cache
+            | DecisionSource::Clearance
+            | DecisionSource::Exempt
+            | DecisionSource::NoAddress => {}
         }
     }
 }

@@ -65,4 +65,4 @@ pub(super) static REFUSED: Lazy<1> = LazyLock::new(|| {
     Family::new(&catalogue::REFUSALS, [reasons])
 });
 
-const SOURCES: [&str; 5] = ["service", "fallback", "cache", "clearance", "exempt"];
+const SOURCES: [&str; 6] = ["service", "fallback", "cache", "clearance", "exempt", "no_address"];

@@ -88,6 +88,46 @@ fn the_minute_without_handles_begins_when_the_last_one_goes() {
     assert_eq!((stats.delivered, stats.dropped.total()), (2, 0), "{stats:?}");
 }
 
+#[test]
+fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stats, _) = run(port, |shared| async move {
+        tokio::spawn(forbid("poison", listener));
+        shared.send(BeaconEvent::new("poison"));
+        // Others come all the time, and the first of them opens the queue again.
+        for _ in 0..1_000 {
+            if shared.stats().dropped.total() > 0 {
+                break;
+            }
+            shared.send(BeaconEvent::new("http_request"));
+            shared.wake.notify_one();
+            sleep(Duration::from_secs(5)).await;
+        }
+        shared.orphan(now());
+        shared.wake.notify_one();
+    });
+    assert_eq!((stats.dropped.of(DropReason::Failed), stats.dropped.total()), (1, 1), "{stats:?}");
+    assert_eq!(stats.delivered, stats.accepted - 1, "{stats:?}");
+}
+
+/// Something in front of a service that lets all events pass but some.
+async fn forbid(word: &str, listener: TcpListener) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let (mut request, mut piece) = (String::new(), [0; 4096]);
+        while !request.contains('}') {
+            let Ok(length @ 1..) = stream.read(&mut piece).await else { break };
+            request += &String::from_utf8_lossy(&piece[..length]);
+        }
+        let status = if request.contains(word) { 403 } else { 202 };
+        let answer =
+            format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
 /// A service that takes each event after so long.
 async fn take_after(time: Duration, listener: TcpListener) {
     listener.set_nonblocking(true).unwrap();

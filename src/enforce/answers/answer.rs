@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::audience::{self, Audience};
-use crate::enforce::request::facts::REQUEST_ID;
+use crate::enforce::request::facts::{LONGEST_ID, REQUEST_ID, cut};
 use crate::enforce::request::return_to::ReturnTo;
 use crate::{ChallengeData, Decision, DecisionSource, MitigationAction};
 
@@ -52,6 +52,9 @@ impl Denial<'_> {
             "status": status.as_u16(),
         });
         body["detail"] = self.detail().into();
+        if let Some(id) = self.request_id() {
+            body["request_id"] = id.into();
+        }
         if status == StatusCode::FORBIDDEN {
             body["error"] = "blocked".into();
         } else {
@@ -83,7 +86,8 @@ impl Denial<'_> {
 
     /// What finds the request in the logs of the site.
     pub(in crate::enforce) fn request_id(&self) -> Option<&str> {
-        self.request.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok())
+        let id = self.request.headers.get(REQUEST_ID)?.to_str().ok()?;
+        Some(cut(id, LONGEST_ID))
     }
 
     fn detail(&self) -> &'static str {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
 use reqwest::Url;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::answer::{
     Denial, plain_problem, redirect, redirect_to, unstored_unless_said, with_cookie,
@@ -14,11 +14,11 @@ use super::answer::{
 use super::audience::Audience;
 use super::pages::{self, Challenge, Task};
 use crate::enforce::refusal::Refusal;
-use crate::enforce::request::facts::RequestFacts;
+use crate::enforce::request::facts::{LONGEST_HEADER, RequestFacts, cut};
 use crate::enforce::request::visit::Visit;
 use crate::enforce::shared::Shared;
 use crate::metrics::{self, Stage};
-use crate::{ChallengeData, Decision, DecisionSource};
+use crate::{ChallengeData, Decision, DecisionSource, FallbackReason};
 
 impl Shared {
     /// The answer to a block.
@@ -110,7 +110,17 @@ impl Shared {
         visit: Visit<'a>,
     ) -> Denial<'a> {
         let (audience, endpoint) = (visit.audience(), self.endpoint.as_str());
-        Denial { decision, request: visit.parts, audience, challenge, endpoint }
+        let denial = Denial { decision, request: visit.parts, audience, challenge, endpoint };
+        let reason = decision.response().and_then(|response| response.reason.as_deref());
+        debug!(
+            action = %decision.action,
+            source = decision.source.as_str(),
+            fallback = decision.fallback_reason().map(FallbackReason::as_str),
+            reason = reason.map(|reason| cut(reason, LONGEST_HEADER)),
+            request_id = denial.request_id().filter(is_plain),
+            "a request is refused"
+        );
+        denial
     }
 
     /// The page that has a challenge solved, or says why it cannot.
@@ -143,6 +153,11 @@ impl Shared {
         let response = self.response.as_ref().and_then(|response| response(denial));
         response.map(unstored_unless_said)
     }
+}
+
+/// Whether an id is no text, which a visitor could put into the log in its place.
+fn is_plain(id: &&str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// What a page has to do for a challenge. Of an unknown kind, or without what it needs, it never

@@ -168,7 +168,7 @@ fn readable(value: &[u8], longest: usize) -> String {
 }
 
 /// The beginning of a text, of at most so many bytes.
-fn cut(text: &str, longest: usize) -> &str {
+pub(in crate::enforce) fn cut(text: &str, longest: usize) -> &str {
     let mut end = text.len().min(longest);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -197,8 +197,8 @@ const SECRET: [&str; 8] =
 pub(in crate::enforce) const REQUEST_ID: &str = "x-request-id";
 const LONGEST_USER_AGENT: usize = 1024;
 const LONGEST_PATH: usize = 2048;
-const LONGEST_HEADER: usize = 512;
-const LONGEST_ID: usize = 128;
+pub(in crate::enforce) const LONGEST_HEADER: usize = 512;
+pub(in crate::enforce) const LONGEST_ID: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -82,7 +82,7 @@ async fn without_an_address_a_request_passes_unchecked_unless_configured_otherwi
     }
     let seen = echo.seen().pop().unwrap();
     assert_eq!(seen.client.unwrap().source(), ClientIpSource::Missing);
-    assert_eq!(seen.decision.unwrap().source, DecisionSource::Exempt);
+    assert_eq!(seen.decision.unwrap().source, DecisionSource::NoAddress);
     assert_eq!(rules.stats().missing, 3);
     assert_eq!(sandbox.request_count(), 0, "there is nobody to ask about");
 }

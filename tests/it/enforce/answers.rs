@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::echo::{Echo, guard};
 use super::site::{BROWSER, Site, VISITOR};
 use super::solving::{ENDPOINT, calls};
+use crate::support::thread_log::ThreadLog;
 
 /// What a client sends, and what it gets.
 type Client = (&'static [(&'static str, &'static str)], &'static str);
@@ -168,9 +169,16 @@ async fn a_grpc_web_client_is_answered_in_its_own_type() {
 }
 
 #[tokio::test]
-async fn a_page_for_the_blocked_has_what_finds_the_request() {
+async fn whoever_is_blocked_has_what_finds_the_request_and_so_has_the_log() {
+    let (log, _guard) = ThreadLog::start();
     let site = Site::new().await;
     site.sandbox.block(VISITOR);
+    let program = site.call("/").header("x-request-id", "0198-cd").send().await.unwrap();
+    assert_eq!(program.json::<Value>().await.unwrap()["request_id"], "0198-cd");
+    let line = log.text();
+    let line = line.lines().find(|line| line.contains("a request is refused")).unwrap();
+    assert!(line.contains("action=block source=\"service\""), "{line}");
+    assert!(line.contains("request_id=\"0198-cd\""), "{line}");
     let with = site.visit("/").header("x-request-id", "0198-ab<i>").send().await.unwrap();
     let with = with.text().await.unwrap();
     assert!(with.contains("<code>0198-ab&lt;i&gt;</code>"), "{with}");
