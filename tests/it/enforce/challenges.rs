@@ -8,9 +8,11 @@ use esper_rs_client::enforce::{ClearanceKey, ClearanceKeys, EnforceLayer, Public
 use esper_sandbox::{Fault, Operation, Sandbox};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tracing::Level;
 
 use super::site::{Site, VISITOR, layer, until};
 use super::solving::{Challenge, calls, cookie};
+use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, RawServer};
 
 #[tokio::test]
@@ -295,6 +297,25 @@ async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
         }
     }
     panic!("nobody gave way");
+}
+
+#[tokio::test]
+async fn verifications_that_esper_does_not_answer_are_one_warning_until_it_answers_again() {
+    let (log, _subscribed) = ThreadLog::start_at(Level::INFO);
+    let site = Site::new().await;
+    site.sandbox.challenge(VISITOR);
+    let solution = site.challenge().await.solution();
+    let fault = Fault::status(500).on(Operation::VerifyChallenge);
+    let fault = site.sandbox.faults().add(fault);
+    for _ in 0..7 {
+        let given_up = site.challenge().await.solution();
+        assert_eq!(site.hand_in(&given_up).send().await.unwrap().status(), 503);
+    }
+    let lines = |text: &str| log.text().lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines("WARN esper_rs_client::guard::alarm: esper verifies no answers"), 1);
+    site.sandbox.faults().remove(fault);
+    assert_eq!(site.hand_in(&solution).send().await.unwrap().status(), 200);
+    assert_eq!(lines("esper verifies answers to challenges again"), 1, "{}", log.text());
 }
 
 fn shared_keys() -> ClearanceKeys {
