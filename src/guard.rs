@@ -224,8 +224,8 @@ impl Guard {
         metrics::decision(decision, stopwatch);
     }
 
-    /// Returns the client that is asked, whose queue of events is also that of a layer with this
-    /// guard: [`beacons`](AsyncEsperClient::beacons) can be shut down with it.
+    /// Returns the client that is asked. Its queue of events, with the feature `beacons`, is that of
+    /// a layer with this guard too.
     pub fn client(&self) -> &AsyncEsperClient {
         &self.client
     }
