@@ -6,7 +6,7 @@
 //! JSON, JSON with a charset, text, none, or else what stands on the first line of the rest. What
 //! then remains is the body.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -97,7 +97,13 @@ impl Answer {
     fn read(tcp: &mut TcpStream) -> Self {
         let (mut all, mut part) = (Vec::new(), [0; 4096]);
         let mut more = |all: &mut Vec<u8>| {
-            let read = tcp.read(&mut part).expect("an answer in time");
+            let read = loop {
+                match tcp.read(&mut part) {
+                    // By the alarm clock of the fuzzer.
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    read => break read.expect("an answer in time"),
+                }
+            };
             assert!(read > 0, "no whole answer: {:?}", String::from_utf8_lossy(all));
             all.extend_from_slice(&part[..read]);
         };
