@@ -16,21 +16,19 @@ use crate::EsperError;
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     rejected_key: Condition,
-    no_decisions: Condition,
-    /// Answers in a row that are neither decisions nor failures, as those of a wrong URL are, or of
-    /// a key whose rate limit is too low.
-    undecided: AtomicU32,
+    /// Answers that are neither decisions nor failures, as those of a wrong URL are, or of a key
+    /// whose rate limit is too low.
+    undecided: InARow,
+    /// Verifications that Esper did not answer, so that nobody passes a challenge.
     #[cfg(feature = "tower")]
-    verification: VerificationAlarm,
+    unverified: InARow,
 }
 
-/// What keeps all visitors from passing a challenge.
-#[cfg(feature = "tower")]
+/// A condition that several in a row make, for a single one may be a visitor's doing.
 #[derive(Debug, Default)]
-struct VerificationAlarm {
-    fails: Condition,
-    /// Verifications in a row that Esper did not answer.
-    unanswered: AtomicU32,
+struct InARow {
+    count: AtomicU32,
+    condition: Condition,
 }
 
 /// Whether something is the matter, and when that was last said.
@@ -51,16 +49,14 @@ impl Alarm {
                     "esper rejects the api key: every decision falls back; set a valid ESPER_API_KEY"
                 );
             }
-            FallbackReason::Refused | FallbackReason::Undecodable | FallbackReason::RateLimited => {
-                // A single one may be a visitor's doing.
-                let before = self.undecided.fetch_add(1, Ordering::Relaxed);
-                if before >= UNDECIDED - 1 && self.no_decisions.is_new() {
-                    warn!(
-                        %reason, %error,
-                        "esper answers and does not decide: every decision falls back; check \
-                         ESPER_API_URL, or the key's rate limit"
-                    );
-                }
+            FallbackReason::Refused | FallbackReason::Undecodable | FallbackReason::RateLimited
+                if self.undecided.is_new() =>
+            {
+                warn!(
+                    %reason, %error,
+                    "esper answers and does not decide: every decision falls back; check \
+                     ESPER_API_URL, or the key's rate limit"
+                );
             }
             _ => {}
         }
@@ -69,11 +65,7 @@ impl Alarm {
     /// Learns that the service decides.
     pub(super) fn lower(&self) {
         self.accept_key();
-        // Nearly every time, nothing is written.
-        if self.undecided.load(Ordering::Relaxed) > 0 {
-            self.undecided.store(0, Ordering::Relaxed);
-        }
-        if self.no_decisions.ends() {
+        if self.undecided.ends() {
             info!("esper decides again");
         }
     }
@@ -90,20 +82,33 @@ impl Alarm {
 impl Alarm {
     /// Says that no answer to a challenge is verified, unless that is known.
     pub(super) fn raise_for_verification(&self, error: &dyn fmt::Display) {
-        let alarm = &self.verification;
-        // A single one may be a visitor's doing.
-        let before = alarm.unanswered.fetch_add(1, Ordering::Relaxed);
-        if before >= UNDECIDED - 1 && alarm.fails.is_new() {
+        if self.unverified.is_new() {
             warn!(%error, "esper verifies no answers to challenges: visitors cannot pass them");
         }
     }
 
     /// Learns that Esper verifies, whether the answer was right or not.
     pub(super) fn lower_for_verification(&self) {
-        self.verification.unanswered.store(0, Ordering::Relaxed);
-        if self.verification.fails.ends() {
+        if self.unverified.ends() {
             info!("esper verifies answers to challenges again");
         }
+    }
+}
+
+impl InARow {
+    /// Counts another one. Whether it is to be said, and from now on is known.
+    fn is_new(&self) -> bool {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        before >= ALARMING - 1 && self.condition.is_new()
+    }
+
+    /// Begins anew. Whether it was known until now.
+    fn ends(&self) -> bool {
+        // Nearly every time, nothing is written.
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.condition.ends()
     }
 }
 
@@ -135,8 +140,8 @@ impl Condition {
 
 /// The shortest time between two alarms.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How many answers in a row that are no decisions are an alarm.
-const UNDECIDED: u32 = 5;
+/// How many in a row are an alarm.
+const ALARMING: u32 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -147,13 +152,13 @@ mod tests {
     fn five_verifications_in_a_row_that_fail_are_an_alarm_until_one_does_not() {
         let alarm = Alarm::default();
         let refusal = EsperError::validation("x", String::new());
-        let is_raised = || alarm.verification.fails.raised.load(Ordering::Relaxed);
+        let is_raised = || alarm.unverified.condition.raised.load(Ordering::Relaxed);
         for _ in 0..3 {
-            (1..UNDECIDED).for_each(|_| alarm.raise_for_verification(&refusal));
+            (1..ALARMING).for_each(|_| alarm.raise_for_verification(&refusal));
             assert!(!is_raised());
             alarm.lower_for_verification();
         }
-        (0..UNDECIDED).for_each(|_| alarm.raise_for_verification(&refusal));
+        (0..ALARMING).for_each(|_| alarm.raise_for_verification(&refusal));
         assert!(is_raised());
         alarm.lower_for_verification();
         assert!(!is_raised());
