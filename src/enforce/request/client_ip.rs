@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 mod entry;
 mod forwarded;
+mod list;
 mod networks;
 mod rules;
 mod walk;

@@ -20,7 +20,8 @@ pub(in crate::enforce) fn named<'a>(
     })
 }
 
-fn unquoted(value: &[u8]) -> &[u8] {
+/// A value without its quotes. One with an escape in it means nothing to us, and stays as it is.
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 

@@ -85,10 +85,8 @@ impl RequestFacts {
             _ => uri.path(),
         };
         let disclosed = disclosure.headers.iter().filter_map(|name| {
-            let value = match name == HOST {
-                true => raw_host(parts)?,
-                false => parts.headers.get(name)?.as_bytes(),
-            };
+            let value =
+                if name == HOST { raw_host(parts)? } else { parts.headers.get(name)?.as_bytes() };
             Some((name.clone(), readable(value, LONGEST_HEADER)))
         });
         let session = disclosure.session.as_ref().and_then(|session| session.of(parts));

@@ -1,20 +1,6 @@
-//! An entry of a list of addresses, read as the proxies of this world write them.
+//! An address, read as the proxies of this world write them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use http::header::{HeaderMap, HeaderName};
-
-/// The addresses of a header from the last one to the first, over all of its lines; `None` stands
-/// for an entry that is no address.
-///
-/// Nothing is read before it is asked for.
-pub(super) fn from_the_right<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = Option<IpAddr>> + use<'a> {
-    let lines = headers.get_all(name).iter().rev();
-    lines.flat_map(|line| Entries { rest: Some(line.as_bytes()) }).map(|entry| address(entry?))
-}
 
 /// The address in an entry, if there is one that somebody can have.
 ///
@@ -72,33 +58,8 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// What stands between the commas of a line, from the right. An entry that is too long is `None`
-/// and the last one.
-struct Entries<'a> {
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        let from = rest.len().saturating_sub(WINDOW);
-        match rest[from..].iter().rposition(|byte| *byte == b',') {
-            Some(comma) => {
-                self.rest = Some(&rest[..from + comma]);
-                Some(Some(&rest[from + comma + 1..]))
-            }
-            None if from == 0 => Some(Some(rest)),
-            None => Some(None),
-        }
-    }
-}
-
 /// The longest entry, in bytes, without the blanks around it.
 const LONGEST: usize = 128;
-/// How far to the left a comma is looked for.
-const WINDOW: usize = 2 * LONGEST;
 
 #[cfg(test)]
 mod tests {

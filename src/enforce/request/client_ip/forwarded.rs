@@ -1,23 +1,13 @@
-//! `Forwarded` of RFC 7239, read from the right.
+//! An element of `Forwarded` (RFC 7239).
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap};
-
 use super::entry;
-
-/// The addresses of the `for` parameters from the last one to the first, over all lines; `None`
-/// stands for an element without one.
-///
-/// Nothing is read before it is asked for. What a client wrote is on the left and cannot change
-/// how the part of the proxies is read, not even with a quote that is never closed.
-pub(super) fn from_the_right(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let lines = headers.get_all(FORWARDED).iter().rev();
-    lines.flat_map(|line| Elements { rest: Some(line.as_bytes()) }).map(|element| address(element?))
-}
+use super::list::split_last;
+use crate::enforce::request::cookies::unquoted;
 
 /// The address in an element: that of its `for`, if it has one and no second.
-fn address(element: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(element: &[u8]) -> Option<IpAddr> {
     let mut found = None;
     let mut rest = Some(element);
     while let Some(text) = rest {
@@ -35,68 +25,11 @@ fn address(element: &[u8]) -> Option<IpAddr> {
     found
 }
 
-/// A value without its quotes. One with an escape in it is no address, and need not be one.
-fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-/// The elements of a line, from the right. One that is too long or has half a quote is `None` and
-/// the last one.
-struct Elements<'a> {
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        let from = rest.len().saturating_sub(LONGEST);
-        let Some((before, element)) = split_last(&rest[from..], b',') else { return Some(None) };
-        match before {
-            Some(before) => self.rest = Some(&rest[..from + before.len()]),
-            None if from == 0 => {}
-            None => return Some(None),
-        }
-        Some(Some(element))
-    }
-}
-
-/// What stands before and after the last separator outside of quotes; `None` for half a quote.
-///
-/// From the right, a quote opens a string, and the next one that is not escaped ends it.
-fn split_last(text: &[u8], separator: u8) -> Option<(Option<&[u8]>, &[u8])> {
-    let mut at = text.len();
-    while let Some(index) = at.checked_sub(1) {
-        at = match text[index] {
-            byte if byte == separator => return Some((Some(&text[..index]), &text[index + 1..])),
-            b'"' => opening_quote(&text[..index])?,
-            _ => index,
-        };
-    }
-    Some((None, text))
-}
-
-/// Where the quote is that begins the string at the end of a text.
-fn opening_quote(text: &[u8]) -> Option<usize> {
-    let mut end = text.len();
-    loop {
-        let quote = text[..end].iter().rposition(|byte| *byte == b'"')?;
-        let escapes = text[..quote].iter().rev().take_while(|byte| **byte == b'\\').count();
-        if escapes.is_multiple_of(2) {
-            return Some(quote);
-        }
-        // Past the escapes too, so that a row of them is counted once.
-        end = quote - escapes;
-    }
-}
-
-/// The longest element, in bytes. A proxy may write into its own what a client gave it for a
-/// `Host`; no server takes headers this long.
-const LONGEST: usize = 64 * 1024;
-
 #[cfg(test)]
 mod tests {
+    use http::header::{FORWARDED, HeaderMap};
+
+    use super::super::list;
     use super::*;
 
     fn read(lines: &[&str]) -> Vec<Option<String>> {
@@ -104,7 +37,8 @@ mod tests {
         for line in lines {
             headers.append(FORWARDED, line.parse().unwrap());
         }
-        from_the_right(&headers).map(|ip| ip.map(|ip| ip.to_string())).collect()
+        let elements = list::from_the_right(&headers, &FORWARDED);
+        elements.map(|element| Some(address(element?)?.to_string())).collect()
     }
 
     #[test]
@@ -137,7 +71,7 @@ mod tests {
         ] {
             assert_eq!(read(&[element])[0], None, "{element}");
         }
-        assert_eq!(read(&[&format!("for=1.2.3.4;host={}", "x".repeat(LONGEST))]), [None]);
+        assert_eq!(read(&[&format!("for=1.2.3.4;host={}", "x".repeat(list::LONGEST))]), [None]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use super::networks::Networks;
 use super::watch::{ClientIpStats, Watch};
-use super::{ClientIp, ClientIpSource, entry, forwarded, walk};
+use super::{ClientIp, ClientIpSource, entry, forwarded, list, walk};
 use crate::EsperError;
 
 /// How to find the address of a client.
@@ -141,7 +141,7 @@ impl ClientIpRules {
         header: &str,
         networks: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<Self, EsperError> {
-        let refuse = |what: &str| Err(EsperError::validation("client_ip_header", what.to_owned()));
+        let refuse = |what: &str| Err(EsperError::validation("client_ip_header", what));
         let Ok(header) = HeaderName::try_from(header) else {
             return refuse(
                 "client_ip_header is no name of a header; it looks like cf-connecting-ip",
@@ -209,14 +209,11 @@ impl ClientIpRules {
     fn find_behind(&self, peer: IpAddr, itself: ClientIpSource, headers: &HeaderMap) -> ClientIp {
         let peer = peer.to_canonical();
         let (address, source) = match &self.believed {
-            Believed::Proxies(header, trusted) if trusted.contain(peer) => match header {
-                ForwardingHeader::XForwardedFor => {
-                    walk::from(peer, trusted, entry::from_the_right(headers, &X_FORWARDED_FOR))
-                }
-                ForwardingHeader::Forwarded => {
-                    walk::from(peer, trusted, forwarded::from_the_right(headers))
-                }
-            },
+            Believed::Proxies(header, trusted) if trusted.contain(peer) => {
+                let elements = list::from_the_right(headers, header.name());
+                let addresses = elements.map(|element| header.address(element?));
+                walk::from(peer, trusted, addresses)
+            }
             Believed::Cdn(header, trusted) if trusted.contain(peer) => {
                 match only_address(headers, header) {
                     Some(address) => (address, ClientIpSource::Cdn),
@@ -232,6 +229,22 @@ impl ClientIpRules {
 impl Default for ClientIpRules {
     fn default() -> Self {
         Self::direct()
+    }
+}
+
+impl ForwardingHeader {
+    fn name(self) -> &'static HeaderName {
+        match self {
+            Self::XForwardedFor => &X_FORWARDED_FOR,
+            Self::Forwarded => &FORWARDED,
+        }
+    }
+
+    fn address(self, element: &[u8]) -> Option<IpAddr> {
+        match self {
+            Self::XForwardedFor => entry::address(element),
+            Self::Forwarded => forwarded::address(element),
+        }
     }
 }
 
