@@ -46,11 +46,7 @@ impl Shared {
         let content = signers.envelopes.open(&solution.envelope, &visit.identity(), now)?;
         metrics::stage(Stage::Submitted);
         let call = self.guard.client().verify_challenge(&content.token, &solution.response);
-        match self.verification(call).await {
-            Verification::Right => {}
-            Verification::Wrong => return Err(Refusal::Wrong),
-            Verification::Refused | Verification::Unanswered => return Err(Refusal::Unavailable),
-        }
+        self.verification(call).await.or(Refusal::Wrong)?;
         signers.envelopes.spend(&content, now);
         let facts =
             visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure));
@@ -76,11 +72,8 @@ impl Shared {
         if matches!(outcome, Verification::Right | Verification::Unanswered) {
             self.verifications.forget_proof(facts.address, SystemTime::now());
         }
-        match outcome {
-            Verification::Right => Ok(self.clearance(signers, visit, Some(facts))),
-            Verification::Wrong => Err(Refusal::Unproven),
-            Verification::Refused | Verification::Unanswered => Err(Refusal::Unavailable),
-        }
+        outcome.or(Refusal::Unproven)?;
+        Ok(self.clearance(signers, visit, Some(facts)))
     }
 
     /// Waits for the outcome of a verification, for a while.
@@ -105,9 +98,10 @@ impl Shared {
                 if !status.is_some_and(is_about_the_answer) {
                     self.guard.note_verification(Some(&error));
                 }
-                match status.is_some_and(|status| status.is_client_error()) {
-                    true => Verification::Refused,
-                    false => Verification::Unanswered,
+                if status.is_some_and(|status| status.is_client_error()) {
+                    Verification::Refused
+                } else {
+                    Verification::Unanswered
                 }
             }
         }
@@ -144,6 +138,17 @@ enum Verification {
     Refused,
     /// It was not reached, or failed.
     Unanswered,
+}
+
+impl Verification {
+    /// Nothing where it is right; where it is wrong, this.
+    fn or(self, wrong: Refusal) -> Result<(), Refusal> {
+        match self {
+            Self::Right => Ok(()),
+            Self::Wrong => Err(wrong),
+            Self::Refused | Self::Unanswered => Err(Refusal::Unavailable),
+        }
+    }
 }
 
 /// Whether Esper may answer so because of what was handed in, and not with every answer.

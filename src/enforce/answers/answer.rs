@@ -46,19 +46,13 @@ impl Denial<'_> {
             return plain_problem(StatusCode::SERVICE_UNAVAILABLE, "unchecked", self.detail());
         }
         let status = self.decision.action.http_status().unwrap_or(StatusCode::FORBIDDEN);
-        let mut body = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-        });
-        body["detail"] = self.detail().into();
+        let is_challenge = self.decision.action == MitigationAction::Challenge;
+        let error = if is_challenge { "challenged" } else { "blocked" };
+        let mut body = members(status, error, self.detail());
         if let Some(id) = self.request_id() {
             body["request_id"] = id.into();
         }
-        if status == StatusCode::FORBIDDEN {
-            body["error"] = "blocked".into();
-        } else {
-            body["error"] = "challenged".into();
+        if is_challenge {
             body["challenge"] = json!(self.challenge);
             if self.challenge.is_some() {
                 body["verify"] = self.endpoint.into();
@@ -70,17 +64,11 @@ impl Denial<'_> {
     /// The answer to a gRPC client: trailers alone, which are headers then.
     pub(in crate::enforce) fn grpc(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
+        let status = if self.is_unchecked() { UNAVAILABLE } else { PERMISSION_DENIED };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, audience::grpc_type(&self.request.headers));
-        headers.insert(
-            GRPC_STATUS,
-            HeaderValue::from_static(match self.is_unchecked() {
-                true => UNAVAILABLE,
-                false => PERMISSION_DENIED,
-            }),
-        );
-        let detail = HeaderValue::from_static(self.detail());
-        headers.insert(GRPC_MESSAGE, detail);
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(self.detail()));
         unstored(response)
     }
 
@@ -122,14 +110,18 @@ pub(in crate::enforce) fn plain_problem(
     error: &str,
     detail: &str,
 ) -> Response<Bytes> {
-    let body = json!({
+    problem(status, &members(status, error, detail))
+}
+
+/// The members that every problem has.
+fn members(status: StatusCode, error: &str, detail: &str) -> Value {
+    json!({
         "type": "about:blank",
         "title": status.canonical_reason(),
         "status": status.as_u16(),
         "error": error,
         "detail": detail,
-    });
-    problem(status, &body)
+    })
 }
 
 /// Sends a browser elsewhere, by GET.
