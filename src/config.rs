@@ -13,6 +13,7 @@ use crate::beacons::BeaconOptions;
 use crate::generated::options;
 use crate::key::ApiKey;
 use crate::operation::Server;
+use crate::server_url::{self, is_loopback};
 
 /// How a client reaches Esper and how long it tries.
 ///
@@ -190,7 +191,7 @@ impl EsperConfig {
             Server::Beacon => ("beacon_url", &self.beacon_url),
         };
         let refuse = |what: &str| EsperError::validation(field, format!("{field} {what}"));
-        let url = bare(text).map_err(refuse)?;
+        let url = server_url::parse(text).map_err(refuse)?;
         if url.scheme() == "http" && self.plain_http == PlainHttp::Loopback && !is_loopback(&url) {
             return Err(refuse(
                 "is plain http, which shows the key to everyone on the way; use https, or \
@@ -203,7 +204,7 @@ impl EsperConfig {
     /// A URL for people to see. What does not belong there may be a secret, and is refused only
     /// later.
     fn shown<'a>(&self, url: &'a str) -> Cow<'a, str> {
-        match bare(url) {
+        match server_url::parse(url) {
             Ok(_) => self.key.redacted(url),
             Err(_) => "[redacted]".into(),
         }
@@ -226,29 +227,6 @@ impl fmt::Debug for EsperConfig {
             .field("beacons", &self.beacons)
             .finish()
     }
-}
-
-/// A URL of a server and a path and nothing else, or what is wrong with it.
-fn bare(text: &str) -> Result<Url, &'static str> {
-    let Ok(url) = Url::parse(text) else {
-        return Err("is not a URL; it looks like https://host or http://127.0.0.1:8787");
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("is not an http or https URL; it looks like https://host:port");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user name or a password in it; the key is all that is needed");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment; a base URL ends with its path");
-    }
-    Ok(url)
-}
-
-/// Whether a URL stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn other_url_missing(field: &'static str, variable: &str) -> EsperError {

@@ -42,7 +42,10 @@ pub mod metrics;
 mod metrics;
 mod mitigation;
 mod operation;
+mod server_url;
 mod stats;
+#[cfg(test)]
+mod test_log;
 mod trace_context;
 mod transport;
 
@@ -58,7 +61,8 @@ pub use error::EsperError;
 pub use event::BeaconEvent;
 pub use generated::types::{ChallengeData, ChallengeProof, UsageStats};
 pub use guard::{
-    Decision, DecisionSource, FailurePolicy, FallbackReason, Guard, GuardStats, OnFailure,
+    Decision, DecisionSource, FailurePolicy, FallbackReason, Fallbacks, Guard, GuardStats,
+    OnFailure,
 };
 pub use mitigation::{MitigationAction, MitigationRequest, MitigationResponse};
 pub use reqwest::StatusCode;

@@ -56,7 +56,7 @@ impl Losses {
 
     /// Notes why an event is about to be lost.
     pub(super) fn because(&mut self, reason: DropReason, error: &EsperError) {
-        self.example[reason.index()].get_or_insert_with(|| error.to_string());
+        self.example[reason as usize].get_or_insert_with(|| error.to_string());
     }
 
     /// Tells what was lost since the last time; never waits.
@@ -75,7 +75,7 @@ impl Losses {
             match callback.try_send(BeaconLoss { reason, events }) {
                 Ok(()) => {
                     self.reported.add(reason, events);
-                    self.turn = reason.index() + 1;
+                    self.turn = reason as usize + 1;
                 }
                 // The sum waits for the next time.
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
@@ -109,11 +109,11 @@ impl Losses {
             if events == 0 {
                 continue;
             }
-            let last = &mut self.last[reason.index()];
+            let last = &mut self.last[reason as usize];
             if last.is_none_or(|last| now.duration_since(last) >= PAUSE) {
                 *last = Some(now);
                 self.logged.add(reason, events);
-                let example = self.example[reason.index()].take();
+                let example = self.example[reason as usize].take();
                 let reason = reason.as_str();
                 warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
             }
@@ -135,50 +135,22 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::{Mutex, mpsc};
 
-    use tracing::subscriber::DefaultGuard;
-
     use super::*;
+    use crate::test_log::TestLog;
     use crate::{BeaconEvent, BeaconOptions};
-
-    /// What this thread logs.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        /// Begins for this thread. Each thread that logs needs one: where another has none, it may
-        /// be taken for all that nobody listens.
-        fn start() -> (Self, DefaultGuard) {
-            let log = Self::default();
-            let writer = log.clone();
-            let subscriber =
-                tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-            (log, tracing::subscriber::set_default(subscriber.finish()))
-        }
-    }
 
     #[test]
     fn a_line_a_minute_has_the_sum_since_the_last_and_a_cause_of_its_own() {
-        let (log, _guard) = Log::start();
+        let (log, _guard) = TestLog::start();
         let shared = Arc::new(Shared::new(&BeaconOptions::new()));
         let mut losses = Losses::new(Arc::clone(&shared), None);
         let start = Instant::now();
         let mut lose = |seconds, cause: &str| {
             shared.send(BeaconEvent::new("x"));
             let entry = shared.lock().queue.take(start).unwrap();
-            losses.because(DropReason::Refused, &EsperError::validation("x", cause.to_owned()));
+            losses.because(DropReason::Refused, &EsperError::validation("x", cause));
             shared.lock().queue.dropped(&entry, DropReason::Refused);
             losses.tell(start + Duration::from_secs(seconds));
         };
@@ -189,7 +161,7 @@ mod tests {
         lose(3_601, "at the end");
         losses.tell_at_last();
 
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let text = log.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
         for (line, (events, cause)) in
@@ -201,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_slow_callback_hears_of_each_reason_in_its_turn() {
-        let (_log, _guard) = Log::start();
+        let _log = TestLog::start();
         let (say, heard) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
         let wait = Mutex::new(wait);

@@ -1,11 +1,10 @@
 //! What the tests of everything signed have in common.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::signed::identity::VisitorIdentity;
 use super::{ClearanceKey, ClearanceKeys};
+use crate::test_log::TestLog;
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 
@@ -33,24 +32,7 @@ pub(super) fn visitor() -> VisitorIdentity<'static> {
 
 /// What is logged meanwhile.
 pub(super) fn logged(during: impl FnOnce()) -> String {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    tracing::subscriber::with_default(subscriber, during);
-    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let (log, _guard) = TestLog::start();
+    during();
+    log.text()
 }

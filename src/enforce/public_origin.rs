@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::request::return_to::ReturnTo;
 use crate::EsperError;
-use crate::config::is_loopback;
+use crate::server_url::is_loopback;
 
 /// An origin, such as `https://shop.example`.
 ///

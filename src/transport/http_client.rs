@@ -9,8 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
-use crate::config::is_loopback;
 use crate::operation::Server;
+use crate::server_url::is_loopback;
 use crate::{EsperConfig, EsperError};
 
 /// A client for each server, or the same for both where they are reached in the same way.
@@ -82,9 +82,10 @@ fn client(
         .http2_keep_alive_while_idle(true);
 
     let certificates = certificates(config)?;
-    builder = match kind.tls {
-        true => builder.tls_certs_merge(certificates),
-        false => builder.tls_certs_only(certificates),
+    builder = if kind.tls {
+        builder.tls_certs_merge(certificates)
+    } else {
+        builder.tls_certs_only(certificates)
     };
     builder = match proxy {
         _ if kind.direct => builder.no_proxy(),
@@ -115,7 +116,7 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
 }
 
 fn no_certificate(message: &str) -> EsperError {
-    EsperError::validation("root_certificate", message.to_owned())
+    EsperError::validation("root_certificate", message)
 }
 
 /// Whether the environment may have a proxy for plain http that speaks TLS.
@@ -134,7 +135,7 @@ fn proxy(text: &str) -> Result<Url, EsperError> {
 /// Without the text that is none: it may hold a password.
 fn no_proxy() -> EsperError {
     let message = "proxy is not an http or https URL; it looks like http://host:port";
-    EsperError::validation("proxy", message.to_owned())
+    EsperError::validation("proxy", message)
 }
 
 const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings";
