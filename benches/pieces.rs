@@ -104,10 +104,10 @@ mod guards {
         let request = MitigationRequest::new("203.0.113.7").with_user_agent(BROWSER);
         let guard = guard(nobody());
         assert!(runtime.block_on(guard.decide(&request)).is_allowed());
-        assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
+        assert_eq!(guard.stats().fallbacks.of(FallbackReason::BreakerOpen), 0);
         bencher.bench_local(|| runtime.block_on(guard.decide(&request)));
         let GuardStats { decisions, .. } = guard.stats();
-        assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), decisions - 1);
+        assert_eq!(guard.stats().fallbacks.of(FallbackReason::BreakerOpen), decisions - 1);
     }
 }
 

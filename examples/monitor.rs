@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "Of {} decisions, {} came from the service and {} from the failure policy.",
         stats.decisions,
         stats.by_service,
-        stats.all_fallbacks()
+        stats.fallbacks.total()
     );
     let usage = client.get_usage().await?;
     println!(

@@ -25,7 +25,7 @@ mod stats;
 pub use decision::{Decision, DecisionSource};
 pub use policy::{FailurePolicy, OnFailure};
 pub use reason::FallbackReason;
-pub use stats::GuardStats;
+pub use stats::{Fallbacks, GuardStats};
 
 use alarm::Alarm;
 use last_verdicts::LastVerdicts;

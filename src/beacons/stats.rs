@@ -50,19 +50,6 @@ impl DropReason {
             Self::NoWorker => "no_worker",
         }
     }
-
-    /// Its place in [`ALL`](Self::ALL), where a new one has to be as well.
-    pub(super) fn index(self) -> usize {
-        match self {
-            Self::Full => 0,
-            Self::Invalid => 1,
-            Self::Refused => 2,
-            Self::Failed => 3,
-            Self::Closed => 4,
-            Self::Abandoned => 5,
-            Self::NoWorker => 6,
-        }
-    }
 }
 
 impl fmt::Display for DropReason {
@@ -97,7 +84,7 @@ impl BeaconDrops {
     /// Returns the number of events that were dropped for a reason.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
-        self.0[reason.index()]
+        self.0[reason as usize]
     }
 
     /// Returns the number of events that were dropped for any reason.
@@ -113,7 +100,7 @@ impl BeaconDrops {
     }
 
     pub(super) fn add(&mut self, reason: DropReason, events: u64) {
-        self.0[reason.index()] += events;
+        self.0[reason as usize] += events;
     }
 }
 
@@ -153,7 +140,7 @@ mod tests {
     fn every_reason_has_a_count_of_its_own() {
         let mut drops = BeaconDrops::default();
         for (index, reason) in DropReason::ALL.iter().enumerate() {
-            assert_eq!(reason.index(), index);
+            assert_eq!(*reason as usize, index);
             drops.add(*reason, index as u64 + 1);
         }
         for (number, (reason, events)) in (1..).zip(drops.iter()) {

@@ -97,9 +97,12 @@ impl Shared {
         let refuses = self.client_ip.missing_address() == MissingAddress::Refuse
             || policy.on(FallbackReason::InvalidRequest) == OnFailure::Closed;
         let decision = match rule.mode {
-            Mode::Monitor | Mode::Enforce if refuses => {
-                Decision::unasked(MitigationAction::Block, FallbackReason::InvalidRequest)
-            }
+            Mode::Monitor | Mode::Enforce if refuses => Decision::fallback(
+                MitigationAction::Block,
+                FallbackReason::InvalidRequest,
+                None,
+                None,
+            ),
             Mode::Monitor | Mode::Enforce => Decision::passed(DecisionSource::NoAddress),
             Mode::Exempt => Decision::passed(DecisionSource::Exempt),
         };

@@ -87,12 +87,6 @@ impl Rule {
     }
 }
 
-impl Default for Rule {
-    fn default() -> Self {
-        Self::enforce()
-    }
-}
-
 /// Whether this is the preflight that a browser sends before a request to another origin.
 ///
 /// It has neither credentials nor a body, and so no clearance. What has more is no preflight: a
@@ -144,7 +138,6 @@ mod tests {
         }
         let watched = closed(Rule::monitor());
         assert_eq!(joined(watched, Rule::enforce(), FailurePolicy::open()), Rule::enforce());
-        assert_eq!(Rule::default(), Rule::enforce());
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Guard {
         if !ends_nothing && let Some(visitor) = verdicts.visitor(request) {
             verdicts.note(visitor, &mut response, Instant::now);
         }
-        Decision::of_service(response)
+        response.into()
     }
 
     /// The decision where there is none of the service.

@@ -63,12 +63,7 @@ impl DecisionSource {
 }
 
 impl Decision {
-    pub(crate) fn of_service(response: MitigationResponse) -> Self {
-        let action = response.action;
-        Self { action, source: DecisionSource::Service, response: Some(response), error: None }
-    }
-
-    pub(super) fn fallback(
+    pub(crate) fn fallback(
         action: MitigationAction,
         reason: FallbackReason,
         held: Option<MitigationResponse>,
@@ -147,7 +142,8 @@ impl Decision {
 /// ```
 impl From<MitigationResponse> for Decision {
     fn from(response: MitigationResponse) -> Self {
-        Self::of_service(response)
+        let action = response.action;
+        Self { action, source: DecisionSource::Service, response: Some(response), error: None }
     }
 }
 
@@ -166,11 +162,6 @@ impl Decision {
         self
     }
 
-    /// A decision that could not be asked for.
-    pub(crate) fn unasked(action: MitigationAction, reason: FallbackReason) -> Self {
-        Self::fallback(action, reason, None, None)
-    }
-
     /// Nobody was asked, for one of the reasons for which nobody has to be.
     pub(crate) fn passed(source: DecisionSource) -> Self {
         Self { action: MitigationAction::Allow, source, response: None, error: None }
@@ -187,7 +178,8 @@ mod tests {
             "action": "challenge",
             "challenge": { "type": "proof_of_work", "token": "t" },
         });
-        let decision = Decision::of_service(serde_json::from_value(response).unwrap());
+        let response: MitigationResponse = serde_json::from_value(response).unwrap();
+        let decision = Decision::from(response);
         assert_eq!(decision.open_challenge().unwrap().token, "t");
         let decision = decision.cleared();
         assert!(decision.is_allowed() && decision.response().is_some());

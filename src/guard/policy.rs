@@ -50,14 +50,14 @@ impl FailurePolicy {
 
     /// Sets what to do after one kind of failure.
     pub fn with(mut self, reason: FallbackReason, on: OnFailure) -> Self {
-        self.on[reason.index()] = on;
+        self.on[reason as usize] = on;
         self
     }
 
     /// Returns what to do after a kind of failure.
     #[must_use]
     pub fn on(&self, reason: FallbackReason) -> OnFailure {
-        self.on[reason.index()]
+        self.on[reason as usize]
     }
 }
 

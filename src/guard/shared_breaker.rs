@@ -126,9 +126,10 @@ impl Drop for CallPermit<'_> {
             return;
         }
         let now = Instant::now();
-        match now >= self.failed_at {
-            true => self.breaker.failed(&self.admission, now, FallbackReason::Timeout, None),
-            false => self.breaker.lock().cancelled(&self.admission, now),
+        if now >= self.failed_at {
+            self.breaker.failed(&self.admission, now, FallbackReason::Timeout, None)
+        } else {
+            self.breaker.lock().cancelled(&self.admission, now)
         }
     }
 }

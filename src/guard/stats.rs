@@ -25,31 +25,37 @@ pub struct GuardStats {
     /// Calls under way, as [`Guard::with_max_in_flight`](crate::Guard::with_max_in_flight) limits
     /// them.
     pub in_flight: usize,
-    fallbacks: Fallbacks,
+    /// Decisions that are not the service's, by reason.
+    pub fallbacks: Fallbacks,
 }
 
-/// The number of fallbacks for each reason. Printed, it names those that there were.
+/// A count of fallbacks by reason. Printed, it names those that there were.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Fallbacks([u64; REASONS]);
+pub struct Fallbacks([u64; REASONS]);
 
-impl GuardStats {
+impl Fallbacks {
     /// Returns the number of fallbacks for a reason.
     #[must_use]
-    pub fn fallbacks(&self, reason: FallbackReason) -> u64 {
-        self.fallbacks.0[reason.index()]
+    pub fn of(&self, reason: FallbackReason) -> u64 {
+        self.0[reason as usize]
     }
 
     /// Returns the number of fallbacks for any reason.
     #[must_use]
-    pub fn all_fallbacks(&self) -> u64 {
-        self.fallbacks.0.iter().sum()
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Iterates over every reason with its count, zeros included.
+    pub fn iter(&self) -> impl Iterator<Item = (FallbackReason, u64)> + use<> {
+        FallbackReason::ALL.iter().copied().zip(self.0)
     }
 }
 
 impl fmt::Debug for Fallbacks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = FallbackReason::ALL.iter().map(|reason| reason.as_str()).zip(self.0);
-        f.debug_map().entries(named.filter(|(_, count)| *count > 0)).finish()
+        let named = self.iter().filter(|(_, count)| *count > 0);
+        f.debug_map().entries(named.map(|(reason, count)| (reason.as_str(), count))).finish()
     }
 }
 
@@ -93,7 +99,7 @@ impl<'a> Deciding<'a> {
         match decision.source {
             DecisionSource::Service => self.counters.by_service.add_one(),
             DecisionSource::Fallback { reason, held } => {
-                self.counters.fallbacks[reason.index()].add_one();
+                self.counters.fallbacks[reason as usize].add_one();
                 if held {
                     self.counters.held.add_one();
                 }

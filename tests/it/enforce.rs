@@ -8,7 +8,7 @@ mod challenges;
 mod clearances;
 mod coverage;
 mod disclosure;
-mod echo;
+pub(crate) mod echo;
 mod endpoint;
 mod events;
 mod failures;

@@ -7,18 +7,13 @@ use esper_rs_client::{
     MitigationRequest,
 };
 
-use crate::support::{Answer, ClosedPort, KEY, RawServer, client, sandbox};
+use crate::support::{Answer, ClosedPort, KEY, RawServer, guard, sandbox};
 
 mod alarm;
 mod breaker;
 mod cancellation;
 mod deadline;
 mod load;
-
-/// A guard with so much time that no test misses it by being slow.
-fn guard(url: &str) -> Guard {
-    Guard::new(client(url)).with_deadline(Duration::from_secs(8))
-}
 
 fn request() -> MitigationRequest {
     MitigationRequest::new("192.0.2.1").with_user_agent("a browser")
@@ -39,7 +34,7 @@ fn verdict(action: &str) -> Answer {
 /// Every decision has one end, and nothing is under way.
 fn assert_settled(guard: &Guard) {
     let stats = guard.stats();
-    let ended = stats.by_service + stats.all_fallbacks() + stats.cancelled;
+    let ended = stats.by_service + stats.fallbacks.total() + stats.cancelled;
     assert_eq!((stats.decisions, stats.in_flight), (ended, 0), "{stats:?}");
 }
 
@@ -118,14 +113,14 @@ async fn each_kind_of_failure_has_its_reason_and_the_policy_decides() {
         assert_eq!(server.count(), requests, "{number}: {decision:?}");
         assert!(decision.error().is_some() && decision.response().is_none(), "{decision:?}");
         assert!(!format!("{decision:?} {open:?}").contains(KEY), "{decision:?}");
-        assert_eq!(open.stats().fallbacks(expected), 1, "{number}");
+        assert_eq!(open.stats().fallbacks.of(expected), 1, "{number}");
         assert_settled(&open);
 
         let closed = open.clone().with_failure_policy(FailurePolicy::closed());
         let decision = closed.decide(&request()).await;
         assert_eq!(decision.action, MitigationAction::Block, "{number}");
         assert_eq!(reason(&decision), expected, "{number}: {decision:?}");
-        assert_eq!(open.stats().fallbacks(expected), 2, "clones count together");
+        assert_eq!(open.stats().fallbacks.of(expected), 2, "clones count together");
     }
 }
 

@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use esper_rs_client::enforce::Rule;
-use esper_rs_client::{
-    AsyncEsperClient, BeaconEvent, BeaconOptions, EsperConfig, Guard, MitigationRequest,
-};
+use esper_rs_client::{AsyncEsperClient, BeaconEvent, BeaconOptions, Guard, MitigationRequest};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::enforce::site::{self, Site, VISITOR};
+use crate::enforce::echo::layer;
+use crate::enforce::site::{Site, VISITOR};
 use crate::enforce::solving::ENDPOINT;
-use crate::support::{Answer, RawServer, child, client, config, logs, sandbox};
+use crate::support::{Answer, RawServer, child, client, config, guard, logs, sandbox};
 use exposition::Scrape;
 
 /// Counts what happens on this thread.
@@ -70,11 +69,11 @@ async fn decisions_are_counted_by_verdict_source_and_failure() {
     let recorder = Recorder::install();
     let sandbox = sandbox().await;
     sandbox.block("203.0.113.9");
-    let guard = Guard::new(client(sandbox.url())).with_deadline(site::PATIENT);
+    let guard = guard(sandbox.url());
     for ip in ["203.0.113.7", "203.0.113.9", "203.0.113.9", "no address"] {
         let _ = guard.decide(&MitigationRequest::new(ip)).await;
     }
-    let nowhere = Guard::new(client("http://127.0.0.1:1")).with_breaker(1, site::PATIENT);
+    let nowhere = Guard::new(client("http://127.0.0.1:1")).with_breaker(1, Duration::from_secs(10));
     for _ in 0..2 {
         let _ = nowhere.decide(&MitigationRequest::new("203.0.113.7")).await;
     }
@@ -205,10 +204,7 @@ async fn ten_thousand_random_hosts_paths_and_user_agents_add_no_series() {
     .await;
     // Where nobody listens, so that all of them are answered without waiting.
     let sandbox = Arc::clone(&site.sandbox);
-    let nowhere = EsperConfig::new(sandbox.api_key())
-        .with_api_url("http://127.0.0.1:1")
-        .with_beacon_url("http://127.0.0.1:1");
-    let nowhere = site::layer(nowhere).with_telemetry_share(0.0);
+    let nowhere = layer("http://127.0.0.1:1").with_telemetry_share(0.0);
     let nowhere = Site::before(sandbox, nowhere).await;
     for path in ["/", "/watched", "/healthz"] {
         assert_eq!(site.visit(path).send().await.unwrap().status(), 200);

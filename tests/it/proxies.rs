@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use esper_rs_client::{
-    AsyncEsperClient, BeaconEvent, EsperError, FallbackReason, Guard, MitigationRequest,
+    AsyncEsperClient, BeaconEvent, EsperError, FallbackReason, MitigationRequest,
 };
 
 use crate::support::{
-    Answer, ClosedPort, KEY, RawServer, assert_settled, child, client, config, everything,
+    Answer, ClosedPort, KEY, RawServer, assert_settled, child, client, config, everything, patient,
 };
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_proxy_that_wants_other_credentials_is_a_connection_error_and_costs_no
         let report = beacons.flush(Duration::from_millis(200)).await;
         assert_eq!((report.dropped, report.left), (0, 1), "{target}");
 
-        let guard = Guard::new(client).with_deadline(Duration::from_secs(8));
+        let guard = patient(client);
         let decision = guard.decide(&MitigationRequest::new("192.168.1.1")).await;
         assert_eq!(decision.fallback_reason(), Some(FallbackReason::Connection), "{target}");
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use esper_rs_client::{AsyncEsperClient, EsperConfig, EsperError};
+use esper_rs_client::{AsyncEsperClient, EsperConfig, EsperError, Guard};
 use esper_sandbox::Sandbox;
 
 pub(crate) mod child;
@@ -40,6 +40,16 @@ pub(crate) fn config(url: &str) -> EsperConfig {
 
 pub(crate) fn client(url: &str) -> AsyncEsperClient {
     AsyncEsperClient::new(config(url)).expect("a client")
+}
+
+/// A guard with so much time that no test misses a decision by being slow.
+pub(crate) fn guard(url: &str) -> Guard {
+    patient(client(url))
+}
+
+/// A guard of this client, with as much time.
+pub(crate) fn patient(client: AsyncEsperClient) -> Guard {
+    Guard::new(client).with_deadline(Duration::from_secs(8))
 }
 
 pub(crate) async fn sandbox() -> Sandbox {

@@ -1,15 +1,14 @@
 //! Certificates, with a server that really speaks TLS.
 
 use std::io::{Read, Write};
-use std::time::Duration;
 use std::{env, fs, process};
 
 use esper_rs_client::{
-    AsyncEsperClient, EsperConfig, EsperError, FallbackReason, Guard, MitigationRequest,
+    AsyncEsperClient, EsperConfig, EsperError, FallbackReason, MitigationRequest,
 };
 
 use crate::support::tls::{TlsServer, TlsStream, Validity};
-use crate::support::{assert_settled, child, config};
+use crate::support::{assert_settled, child, config, guard};
 
 /// Says that a verification passed, to whoever trusts the certificate.
 fn verify(_: usize, mut stream: TlsStream) {
@@ -43,8 +42,7 @@ async fn an_untrusted_certificate_is_tried_once_and_called_so() {
 #[tokio::test]
 async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    let client = AsyncEsperClient::new(config(&server.url("localhost"))).unwrap();
-    let guard = Guard::new(client).with_deadline(Duration::from_secs(8));
+    let guard = guard(&server.url("localhost"));
     let decision = guard.decide(&MitigationRequest::new("192.168.1.1")).await;
     assert_eq!(decision.fallback_reason(), Some(FallbackReason::Certificate), "{decision:?}");
     assert_eq!(server.connections(), 1, "it will be no better");

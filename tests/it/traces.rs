@@ -1,10 +1,11 @@
 //! The trace that a call is a part of.
 
-use esper_rs_client::{AsyncEsperClient, MitigationRequest, TraceContext};
+use esper_rs_client::{MitigationRequest, TraceContext};
 use esper_sandbox::Operation;
 
-use crate::enforce::site::{self, Site};
+use crate::enforce::site::Site;
 use crate::enforce::solving::calls;
+use crate::support::client;
 
 #[tokio::test]
 async fn a_decision_is_a_part_of_the_trace_of_its_request() {
@@ -15,7 +16,7 @@ async fn a_decision_is_a_part_of_the_trace_of_its_request() {
     visit("not one").send().await.unwrap();
     let trace = TraceContext::new(PARENT).unwrap().with_state("vendor=1").unwrap();
     let request = MitigationRequest::new("203.0.113.7");
-    let client = AsyncEsperClient::new(site::config(&site.sandbox)).unwrap();
+    let client = client(site.sandbox.url());
     trace.scope(client.check_mitigation(&request)).await.unwrap();
     client.check_mitigation(&request).await.unwrap();
 

@@ -135,20 +135,20 @@ impl Callers {
         println!("{stats:?}\n{:?}", self.client.stats());
         assert_eq!(seen.total(), self.decisions, "every one is there");
         assert_eq!(stats.decisions + seen.answered + seen.failed, self.decisions);
-        assert_eq!(stats.decisions, stats.by_service + stats.all_fallbacks() + stats.cancelled);
+        assert_eq!(stats.decisions, stats.by_service + stats.fallbacks.total() + stats.cancelled);
         assert_eq!(
             (stats.by_service, stats.held, stats.cancelled, stats.in_flight),
             (seen.by_service, seen.held, seen.cancelled, 0)
         );
         for (reason, fallbacks) in &seen.fallbacks {
-            assert_eq!(stats.fallbacks(*reason), *fallbacks, "{reason}");
+            assert_eq!(stats.fallbacks.of(*reason), *fallbacks, "{reason}");
         }
         let calls = self.client.stats();
         assert_eq!(calls.calls, calls.succeeded + calls.failed + calls.cancelled, "{calls:?}");
         assert_eq!(calls.succeeded, seen.by_service + seen.answered, "{calls:?}");
 
         assert!(stats.by_service > stats.decisions / 2, "most are the service's");
-        assert!(stats.fallbacks(FallbackReason::BreakerOpen) > 0, "the endpoint was gone");
+        assert!(stats.fallbacks.of(FallbackReason::BreakerOpen) > 0, "the endpoint was gone");
         assert!(seen.longest < DEADLINE + SLACK, "one took {:?}", seen.longest);
     }
 }
@@ -192,8 +192,8 @@ impl Seen {
 /// The counts, in which nothing ends that has not begun.
 fn stats(guard: &Guard) -> GuardStats {
     let stats = guard.stats();
-    let ended = stats.by_service + stats.all_fallbacks() + stats.cancelled;
-    assert!(ended <= stats.decisions && stats.held <= stats.all_fallbacks(), "{stats:?}");
+    let ended = stats.by_service + stats.fallbacks.total() + stats.cancelled;
+    assert!(ended <= stats.decisions && stats.held <= stats.fallbacks.total(), "{stats:?}");
     stats
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::super::request::facts::Disclosure;
 use super::*;
+use crate::MitigationResponse;
 
 /// What is asked about a visitor's request.
 fn facts(visitor: u32) -> RequestFacts {
@@ -15,7 +16,8 @@ fn facts(visitor: u32) -> RequestFacts {
 }
 
 fn of_service(action: &str) -> Decision {
-    Decision::of_service(serde_json::from_value(json!({ "action": action })).unwrap())
+    let response: MitigationResponse = serde_json::from_value(json!({ "action": action })).unwrap();
+    response.into()
 }
 
 const DEADLINE: Duration = Duration::from_secs(60);

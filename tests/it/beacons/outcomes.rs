@@ -134,9 +134,10 @@ fn a_rejected_key_pauses_the_queue_is_said_once_and_may_be_repaired() {
     let (works, held) = (Arc::clone(&repaired), gate.clone());
     let server = RawServer::start(move |_, _| {
         held.wait();
-        match works.load(Ordering::SeqCst) {
-            true => accept(),
-            false => Answer::json(401, r#"{"message":"the API key is wrong"}"#),
+        if works.load(Ordering::SeqCst) {
+            accept()
+        } else {
+            Answer::json(401, r#"{"message":"the API key is wrong"}"#)
         }
     });
     let beacons = beacons(&server);

@@ -8,9 +8,10 @@ use http::HeaderValue;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use super::echo::{Echo, guard};
+use super::echo::Echo;
 use super::site::{BROWSER, Site, VISITOR};
 use super::solving::{ENDPOINT, calls};
+use crate::support::guard;
 use crate::support::thread_log::ThreadLog;
 
 /// What a client sends, and what it gets.

@@ -22,8 +22,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower::{Layer, Service};
 
+use super::echo::layer;
 use super::frames::Frames;
-use super::site::{Site, VISITOR, config, layer, serve, until};
+use super::site::{Site, VISITOR, serve, until};
 use super::solving::{ENDPOINT, calls};
 
 /// A body of so many pieces, and how many of them were taken.
@@ -69,7 +70,7 @@ async fn a_streamed_upload_arrives_byte_identical_and_with_back_pressure() {
         waits.notified().await;
         checked(body).await.to_string()
     };
-    let app = Router::new().route("/upload", post(upload)).layer(layer(config(&site.sandbox)));
+    let app = Router::new().route("/upload", post(upload)).layer(layer(site.sandbox.url()));
     let (addr, server) = serve(app).await;
 
     for client in clients() {
@@ -99,7 +100,7 @@ async fn a_streamed_upload_arrives_byte_identical_and_with_back_pressure() {
 async fn a_body_is_not_read_before_the_handler_reads_it() {
     let site = Site::new().await;
     let handler = async |body: AxumBody| checked(body).await.to_string();
-    let mut service = layer(config(&site.sandbox)).layer(Router::new().fallback(handler));
+    let mut service = layer(site.sandbox.url()).layer(Router::new().fallback(handler));
     for (blocked, expected) in [(false, 3), (true, 0)] {
         if blocked {
             site.sandbox.block(VISITOR);

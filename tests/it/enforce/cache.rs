@@ -16,7 +16,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::{Layer, Service};
 
-use super::site::{Site, VISITOR, config, layer, until};
+use super::echo::layer;
+use super::site::{Site, VISITOR, until};
 use super::solving::calls;
 
 async fn site(cache: CacheOptions) -> Site {
@@ -35,7 +36,7 @@ async fn status(site: &Site) -> u16 {
 fn crowd(site: &Site, cache: CacheOptions) -> Enforce<Router> {
     let app = Router::new().fallback(async || "from the application");
     // Its events would crowd the calls out of what the sandbox remembers.
-    let quiet = layer(config(&site.sandbox)).with_telemetry_share(0.0);
+    let quiet = layer(site.sandbox.url()).with_telemetry_share(0.0);
     quiet.with_cache(cache).layer(app)
 }
 
@@ -208,14 +209,18 @@ async fn a_fallback_that_is_shared_is_counted_for_each_request() {
     // So slow that all of the crowd wait for it.
     let failure = Fault::status(400).after(Duration::from_millis(100));
     site.sandbox.faults().add(failure.on(Operation::CheckMitigation));
-    let quiet = layer(config(&site.sandbox)).with_telemetry_share(0.0);
+    let quiet = layer(site.sandbox.url()).with_telemetry_share(0.0);
     let quiet = quiet.with_cache(CacheOptions::new());
     let service = quiet.layer(Router::new().fallback(async || "from the application"));
     let crowd: JoinSet<_> = (0..20).map(|_| join(service.clone())).collect();
     assert!(crowd.join_all().await.iter().all(|(status, _)| *status == 200));
     assert_eq!(asked(&site), 1);
     let stats = quiet.guard().stats();
-    assert_eq!((stats.decisions, stats.fallbacks(FallbackReason::Refused)), (20, 20), "{stats:?}");
+    assert_eq!(
+        (stats.decisions, stats.fallbacks.of(FallbackReason::Refused)),
+        (20, 20),
+        "{stats:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

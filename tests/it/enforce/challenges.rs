@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use esper_rs_client::EsperConfig;
 use esper_rs_client::enforce::{ClearanceKey, ClearanceKeys, EnforceLayer, PublicOrigin};
 use esper_sandbox::{Fault, Operation, Sandbox};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tracing::Level;
 
-use super::site::{Site, VISITOR, layer, until};
+use super::echo::layer;
+use super::site::{Site, VISITOR, until};
 use super::solving::{Challenge, calls, cookie};
 use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, RawServer};
@@ -57,8 +57,7 @@ async fn the_token_of_a_challenge_stays_opaque_inside_a_signed_envelope() {
         }
         _ => Answer::json(200, r#"{"valid":true}"#),
     });
-    let config = EsperConfig::new("key").with_api_url(esper.url()).with_beacon_url(esper.url());
-    let site = Site::before(Arc::new(Sandbox::start().await), layer(config)).await;
+    let site = Site::before(Arc::new(Sandbox::start().await), layer(&esper.url())).await;
     let challenge = site.challenge().await;
     assert!(!challenge.problem.to_string().contains("of ours"), "{}", challenge.problem);
     let redeemed = site.hand_in(&challenge.handed_in_with("42")).send().await.unwrap();

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use esper_rs_client::AsyncEsperClient;
 use esper_rs_client::enforce::{EnforceLayer, PublicOrigin, Rule};
-use esper_rs_client::{AsyncEsperClient, Guard};
 use esper_sandbox::{Fault, Operation, Sandbox};
 use reqwest::Client;
 use serde_json::json;
 
 use super::echo::{Echo, asked, events, layer};
 use crate::support::thread_log::ThreadLog;
-use crate::support::{Answer, CANARY, RawServer, config, logs, sandbox};
+use crate::support::{Answer, CANARY, RawServer, config, logs, patient, sandbox};
 
 /// Everything that a visitor sends and nobody else must see.
 fn secrets() -> Vec<(&'static str, String)> {
@@ -78,7 +78,7 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
     let sandbox = sandbox().await;
     let client = AsyncEsperClient::new(config(sandbox.url())).unwrap();
     let beacons = client.beacons();
-    let layer = EnforceLayer::with_guard(Guard::new(client).with_deadline(Duration::from_secs(8)))
+    let layer = EnforceLayer::with_guard(patient(client))
         .with_session_cookie("sid")
         .unwrap()
         .with_path("/watched", Rule::monitor())

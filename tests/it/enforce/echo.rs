@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::routing::{MethodRouter, any};
+use esper_rs_client::Decision;
 use esper_rs_client::enforce::{ClientIp, EnforceLayer};
-use esper_rs_client::{Decision, Guard};
 use esper_sandbox::{Operation, Sandbox};
 use http::{HeaderMap, Method, Response, Uri};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tower::Service;
 
 use super::site::serve;
-use crate::support::client;
+use crate::support::guard;
 
 /// A running application. It ends with this.
 pub(crate) struct Echo {
@@ -149,13 +149,9 @@ pub(crate) async fn call(app: &Router, request: Request) -> Response<Body> {
     app.clone().call(request).await.unwrap_or_else(|never| match never {})
 }
 
-/// A layer with so much time that no test misses a decision by being slow.
+/// A layer that asks whom it finds there.
 pub(crate) fn layer(url: &str) -> EnforceLayer {
     EnforceLayer::with_guard(guard(url))
-}
-
-pub(crate) fn guard(url: &str) -> Guard {
-    Guard::new(client(url)).with_deadline(Duration::from_secs(8))
 }
 
 /// What a sandbox was asked.

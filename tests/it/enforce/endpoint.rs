@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
-use esper_rs_client::EsperConfig;
 use esper_rs_client::enforce::Rule;
 use esper_sandbox::Operation;
 use http::{Request, Response};
@@ -23,9 +22,9 @@ use tokio::time::{Instant, timeout};
 use tower::{Layer, Service, service_fn};
 
 use super::answers::header;
-use super::echo::Echo;
+use super::echo::{Echo, layer};
 use super::frames::Frames;
-use super::site::{Site, VISITOR, config, http, layer, serve};
+use super::site::{Site, VISITOR, http, serve};
 use super::solving::{Challenge, ENDPOINT, calls, cookie};
 use crate::support::paused;
 use crate::support::thread_log::ThreadLog;
@@ -128,7 +127,7 @@ async fn the_endpoint_is_where_it_is_set_and_pages_and_programs_are_told() {
 
 #[tokio::test]
 async fn an_endpoint_that_no_browser_reaches_is_refused_with_the_next_step() {
-    let layer = layer(config(&Site::new().await.sandbox));
+    let layer = layer(Site::new().await.sandbox.url());
     for path in ["/x", "/.well-known/a", "/a/..b/.c", "/A-z/_0"] {
         assert!(layer.clone().with_endpoint(path).is_ok(), "{path}");
     }
@@ -203,7 +202,7 @@ async fn what_a_page_loads_is_served_to_whoever_is_blocked_meanwhile() {
 #[tokio::test]
 async fn the_endpoint_is_never_a_return_path() {
     let sandbox = crate::support::sandbox().await;
-    let echo = Echo::behind(super::echo::layer(sandbox.url())).await;
+    let echo = Echo::behind(layer(sandbox.url())).await;
     let mut challenged = 0;
     for path in [
         "/.well-known/esper/challenge",
@@ -246,7 +245,7 @@ async fn the_endpoint_is_never_a_return_path() {
 #[tokio::test]
 async fn a_nested_layer_has_its_endpoint_in_a_clone_around_the_whole() {
     let site = Site::new().await;
-    let enforce = layer(config(&site.sandbox))
+    let enforce = layer(site.sandbox.url())
         .with_path("/about", Rule::enforce())
         .unwrap()
         .with_path("/shop/cart", Rule::enforce())
@@ -314,8 +313,7 @@ async fn while_an_answer_is_waited_for_no_service_of_the_application_is_held() {
         let _part = Arc::clone(&part);
         async { Ok::<_, Infallible>(Response::new(axum::body::Body::empty())) }
     });
-    let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:9");
-    let mut service = layer(config).layer(application);
+    let mut service = layer("http://127.0.0.1:9").layer(application);
     let request = Request::post(ENDPOINT).header("content-type", "application/json");
     let dribbled = request.body(Frames(|| Poll::Pending)).unwrap();
     let mut answer = service.call(dribbled);
@@ -345,8 +343,7 @@ async fn handed_in<B>(body: B) -> Response<impl Body>
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:9");
-    let mut service = layer(config).layer(Router::new());
+    let mut service = layer("http://127.0.0.1:9").layer(Router::new());
     let request = Request::post(ENDPOINT).header("content-type", "application/json");
     service.call(request.body(body).unwrap()).await.unwrap_or_else(|never| match never {})
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use esper_rs_client::AsyncEsperClient;
 use esper_rs_client::enforce::{EnforceLayer, Rule};
-use esper_rs_client::{AsyncEsperClient, Guard};
 use esper_sandbox::Operation;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::echo::{Echo, asked, events, layer};
 use super::site::until;
-use crate::support::{config, sandbox};
+use crate::support::{config, patient, sandbox};
 
 fn outcome(event: &Value) -> [&Value; 7] {
     let data = &event["data"];
@@ -118,8 +118,8 @@ async fn the_share_of_requests_that_events_tell_of_is_exact() {
         let sandbox = sandbox().await;
         let client = AsyncEsperClient::new(config(sandbox.url())).unwrap();
         let beacons = client.beacons();
-        let guard = Guard::new(client).with_deadline(Duration::from_secs(8));
-        let echo = Echo::behind(EnforceLayer::with_guard(guard).with_telemetry_share(share)).await;
+        let layer = EnforceLayer::with_guard(patient(client)).with_telemetry_share(share);
+        let echo = Echo::behind(layer).await;
         for _ in 0..40 {
             assert_eq!(echo.send("GET /", &[]).await.status(), 200);
         }

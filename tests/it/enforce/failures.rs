@@ -12,10 +12,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::echo::{Echo, guard};
+use super::echo::Echo;
 use crate::support::thread_log::ThreadLog;
 use crate::support::tls::{TlsServer, Validity};
-use crate::support::{Answer, RawServer, SLACK};
+use crate::support::{Answer, RawServer, SLACK, guard};
 
 const BLOCK: &str = r#"{"action":"block"}"#;
 
@@ -63,33 +63,33 @@ async fn assert_cells(guard: Guard, reason: FallbackReason) {
         assert_eq!(decision.fallback_reason(), Some(reason), "{decision:?}");
     }
     let stats = guard.stats();
-    assert_eq!(stats.fallbacks(reason) - before.fallbacks(reason), 5, "{reason}: {stats:?}");
-    assert_eq!(stats.all_fallbacks() - before.all_fallbacks(), 5, "{reason}: {stats:?}");
+    assert_eq!(stats.fallbacks.of(reason) - before.fallbacks.of(reason), 5, "{reason}: {stats:?}");
+    assert_eq!(stats.fallbacks.total() - before.fallbacks.total(), 5, "{reason}: {stats:?}");
     assert_eq!(stats.in_flight, 0);
 }
 
 /// A guard whose breaker stays out of the way.
-fn patient(url: &str) -> Guard {
+fn unbroken(url: &str) -> Guard {
     guard(url).with_breaker(u32::MAX, Duration::from_secs(1))
 }
 
 async fn assert_cells_for(answer: fn() -> Answer, reason: FallbackReason) {
     let server = RawServer::always(answer);
-    assert_cells(patient(&server.url()), reason).await;
+    assert_cells(unbroken(&server.url()), reason).await;
     assert!(server.count() >= 5);
 }
 
 #[tokio::test]
 async fn after_a_timeout_each_route_does_what_its_cell_says() {
     let server = RawServer::always(|| Answer::Silence);
-    let guard = patient(&server.url()).with_deadline(Duration::from_millis(60));
+    let guard = unbroken(&server.url()).with_deadline(Duration::from_millis(60));
     assert_cells(guard, FallbackReason::Timeout).await;
 }
 
 #[tokio::test]
 async fn after_a_refused_or_broken_connection_each_route_does_what_its_cell_says() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_cells(patient(&format!("http://{gone}")), FallbackReason::Connection).await;
+    assert_cells(unbroken(&format!("http://{gone}")), FallbackReason::Connection).await;
     assert_cells_for(|| Answer::Close, FallbackReason::Connection).await;
     assert_cells_for(|| Answer::Reset(b"HTTP/1.1 2".to_vec()), FallbackReason::Connection).await;
 }
@@ -99,7 +99,7 @@ async fn after_a_rejected_certificate_each_route_does_what_its_cell_says() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", |_, mut stream| {
         let _ = std::io::Read::read(&mut stream, &mut [0]);
     });
-    assert_cells(patient(&server.url("localhost")), FallbackReason::Certificate).await;
+    assert_cells(unbroken(&server.url("localhost")), FallbackReason::Certificate).await;
 }
 
 #[tokio::test]
@@ -173,10 +173,10 @@ async fn under_overload_each_route_does_what_its_cell_says() {
 fn black_hole(answer: fn() -> Answer) -> (RawServer, Arc<AtomicBool>) {
     let up = Arc::new(AtomicBool::new(true));
     let is_up = Arc::clone(&up);
-    let server = RawServer::always(move || match is_up.load(Ordering::SeqCst) {
-        true => answer(),
-        false => Answer::Silence,
-    });
+    let server =
+        RawServer::always(
+            move || if is_up.load(Ordering::SeqCst) { answer() } else { Answer::Silence },
+        );
     (server, up)
 }
 
@@ -191,7 +191,7 @@ async fn with_a_black_hole_for_a_service_the_site_answers_in_time_and_recovers_b
     let echo = Echo::behind(quiet(guard.clone())).await;
     up.store(false, Ordering::SeqCst);
     let outage = async {
-        while guard.stats().fallbacks(FallbackReason::BreakerOpen) < 50 {
+        while guard.stats().fallbacks.of(FallbackReason::BreakerOpen) < 50 {
             let sent = Instant::now();
             assert_eq!(echo.send("GET /", &[]).await.status(), 200);
             assert!(sent.elapsed() < DEADLINE + SLACK, "{:?}", sent.elapsed());
@@ -207,11 +207,11 @@ async fn with_a_black_hole_for_a_service_the_site_answers_in_time_and_recovers_b
         }
     };
     timeout(Duration::from_secs(20), recovery).await.expect("a recovery");
-    let fallbacks = guard.stats().all_fallbacks();
+    let fallbacks = guard.stats().fallbacks.total();
     for _ in 0..5 {
         echo.send("GET /", &[]).await;
     }
-    assert_eq!(guard.stats().all_fallbacks(), fallbacks, "all is well again");
+    assert_eq!(guard.stats().fallbacks.total(), fallbacks, "all is well again");
 }
 
 /// Promise 15.
@@ -229,7 +229,7 @@ async fn while_the_service_is_silent_a_visitors_last_block_holds_and_others_pass
     assert_eq!(echo.send("GET /elsewhere", &bot).await.status(), 403, "behind an open breaker");
     assert_eq!(echo.send("GET /", &other).await.status(), 200, "it is one visitor's");
     let stats = guard.stats();
-    assert_eq!((stats.held, stats.fallbacks(FallbackReason::BreakerOpen)), (2, 2), "{stats:?}");
+    assert_eq!((stats.held, stats.fallbacks.of(FallbackReason::BreakerOpen)), (2, 2), "{stats:?}");
 }
 
 /// Promise 15.
@@ -251,8 +251,8 @@ async fn a_rate_limit_neither_opens_the_breaker_nor_is_a_free_pass() {
     }
     assert_eq!(echo.calls(), 0);
     let stats = guard.stats();
-    assert_eq!(stats.fallbacks(FallbackReason::RateLimited), 18, "{stats:?}");
-    assert_eq!(stats.all_fallbacks(), 18, "{stats:?}");
+    assert_eq!(stats.fallbacks.of(FallbackReason::RateLimited), 18, "{stats:?}");
+    assert_eq!(stats.fallbacks.total(), 18, "{stats:?}");
 }
 
 /// Promise 16.
@@ -274,7 +274,7 @@ async fn a_failure_is_never_kept_as_a_decision() {
             let lasting = CacheOptions::new()
                 .with_allow_lifetime(Duration::from_secs(600))
                 .with_block_lifetime(Duration::from_secs(600));
-            let layer = quiet(patient(&server.url())).with_cache(lasting);
+            let layer = quiet(unbroken(&server.url())).with_cache(lasting);
             let closed = Rule::enforce().with_failure_policy(FailurePolicy::closed());
             let echo = Echo::behind(layer.with_path("/closed", closed).unwrap()).await;
             assert_eq!(echo.send("GET /", &[]).await.status(), 200);

@@ -85,8 +85,8 @@ fn the_fail_open_path_lets_every_request_through_and_panics_for_none() {
     result.unwrap();
     let stats = guard.stats();
     assert!(stats.decisions > 200, "{stats:?}");
-    assert_eq!(stats.fallbacks(FallbackReason::InvalidRequest), 0, "{stats:?}");
-    assert_eq!(stats.all_fallbacks(), stats.decisions, "{stats:?}");
+    assert_eq!(stats.fallbacks.of(FallbackReason::InvalidRequest), 0, "{stats:?}");
+    assert_eq!(stats.fallbacks.total(), stats.decisions, "{stats:?}");
 }
 
 /// Promise 16: nothing in a request can make what Esper is asked invalid, which would fail open.

@@ -17,9 +17,9 @@ use http_body::Frame;
 use serde_json::json;
 use tracing::{Instrument, Level, info_span};
 
-use super::echo::{Echo, Wire, call, echoing, events, guard, layer};
+use super::echo::{Echo, Wire, call, echoing, events, layer};
 use crate::support::thread_log::ThreadLog;
-use crate::support::{Answer, RawServer, sandbox};
+use crate::support::{Answer, RawServer, guard, sandbox};
 
 /// An application with answers of several kinds.
 fn application(echo: MethodRouter) -> Router {

@@ -5,8 +5,8 @@ use esper_rs_client::FailurePolicy;
 use esper_rs_client::enforce::{EnforceLayer, PublicOrigin, Rule};
 use serde_json::json;
 
-use super::echo::{Echo, asked, guard, layer};
-use crate::support::sandbox;
+use super::echo::{Echo, asked, layer};
+use crate::support::{guard, sandbox};
 
 /// Ways to write `/admin` that some server or router takes for it.
 const ADMIN: &[&str] = &[

@@ -2,24 +2,24 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use esper_rs_client::AsyncEsperClient;
 use esper_rs_client::enforce::EnforceLayer;
-use esper_rs_client::{AsyncEsperClient, EsperConfig, Guard};
 use esper_sandbox::{Sandbox, SandboxBuilder};
 use reqwest::{Client, RequestBuilder, redirect};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
+use super::echo::{Echo, layer};
+use crate::support::{KEY, config, patient};
+
 /// A running site. It ends with this.
 pub(crate) struct Site {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) http: Client,
-    addr: SocketAddr,
-    calls: Arc<AtomicU64>,
-    server: AbortHandle,
+    application: Echo,
 }
 
 impl Site {
@@ -37,44 +37,39 @@ impl Site {
         sandbox: SandboxBuilder,
         change: impl FnOnce(EnforceLayer) -> EnforceLayer,
     ) -> Self {
-        let sandbox = Arc::new(sandbox.start().await.unwrap());
-        let layer = change(layer(config(&sandbox)));
+        let sandbox = Arc::new(sandbox.api_key(KEY).start().await.unwrap());
+        let layer = change(layer(sandbox.url()));
         Self::before(sandbox, layer).await
     }
 
     /// A site that waits for half a second where others wait for long, though for decisions as
     /// long as they do.
     pub(crate) async fn impatient(change: impl FnOnce(EnforceLayer) -> EnforceLayer) -> Self {
-        let sandbox = Sandbox::builder().challenge_difficulty(4).start().await.unwrap();
-        let config = config(&sandbox)
+        let sandbox =
+            Sandbox::builder().api_key(KEY).challenge_difficulty(4).start().await.unwrap();
+        let config = config(sandbox.url())
             .with_timeout(Duration::from_millis(500))
             .with_retry_delay(Duration::from_millis(1));
-        Self::before(Arc::new(sandbox), change(layer(config))).await
+        let guard = patient(AsyncEsperClient::new(config).unwrap());
+        Self::before(Arc::new(sandbox), change(EnforceLayer::with_guard(guard))).await
     }
 
     /// Another site that asks the sandbox of this one.
     pub(crate) async fn beside(&self, change: impl FnOnce(EnforceLayer) -> EnforceLayer) -> Self {
-        let layer = change(layer(config(&self.sandbox)));
+        let layer = change(layer(self.sandbox.url()));
         Self::before(Arc::clone(&self.sandbox), layer).await
     }
 
     pub(crate) async fn before(sandbox: Arc<Sandbox>, layer: EnforceLayer) -> Self {
-        let calls = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&calls);
-        let handler = async move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-            "from the application"
-        };
-        let (addr, server) = serve(Router::new().fallback(handler).layer(layer)).await;
-        Self { sandbox, http: http(), addr, calls, server }
+        Self { sandbox, http: http(), application: Echo::behind(layer).await }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.application.addr
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr)
+        format!("http://{}{path}", self.addr())
     }
 
     /// A request of a browser that navigates.
@@ -93,20 +88,9 @@ impl Site {
     }
 
     /// How often the application was called.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+    pub(crate) fn calls(&self) -> usize {
+        self.application.calls()
     }
-}
-
-/// A layer that asks, and waits for the answer however busy the machine is.
-pub(crate) fn layer(config: EsperConfig) -> EnforceLayer {
-    let guard = Guard::new(AsyncEsperClient::new(config).unwrap());
-    EnforceLayer::with_guard(guard.with_deadline(PATIENT))
-}
-
-/// Asks a sandbox.
-pub(crate) fn config(sandbox: &Sandbox) -> EsperConfig {
-    EsperConfig::new(sandbox.api_key()).with_api_url(sandbox.url()).with_beacon_url(sandbox.url())
 }
 
 /// Serves an application until it is told to stop.
@@ -134,14 +118,6 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     panic!("it did not come");
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-/// Long enough for any answer of a sandbox.
-pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 pub(crate) const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0";
 /// Whom the sandbox sees: this machine.
 pub(crate) const VISITOR: &str = "127.0.0.1";

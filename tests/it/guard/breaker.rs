@@ -83,7 +83,7 @@ async fn five_failures_in_a_row_open_it_and_no_request_is_sent_while_it_is_open(
         assert!(decision.is_allowed());
     }
     assert_eq!(server.count(), requests);
-    assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 1_000);
+    assert_eq!(guard.stats().fallbacks.of(FallbackReason::BreakerOpen), 1_000);
     assert_settled(&guard);
 }
 

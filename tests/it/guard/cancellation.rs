@@ -58,8 +58,8 @@ async fn a_decision_that_is_dropped_anywhere_gives_everything_back() {
         }
         let stats = guard.stats();
         assert_eq!(stats.cancelled, dropped);
-        assert_eq!(stats.fallbacks(FallbackReason::BreakerOpen), 0, "{stats:?}");
-        assert_eq!(stats.fallbacks(FallbackReason::Overload), 0, "{stats:?}");
+        assert_eq!(stats.fallbacks.of(FallbackReason::BreakerOpen), 0, "{stats:?}");
+        assert_eq!(stats.fallbacks.of(FallbackReason::Overload), 0, "{stats:?}");
     }
 }
 
@@ -73,7 +73,7 @@ fn visitors_who_leave_at_once_do_not_open_the_breaker_and_those_who_waited_do() 
         for _ in 0..10 {
             assert!(polled(1, guard.decide(&request())).await.is_none());
         }
-        assert_eq!(guard.stats().fallbacks(FallbackReason::BreakerOpen), 0);
+        assert_eq!(guard.stats().fallbacks.of(FallbackReason::BreakerOpen), 0);
         // Before the deadline, and after the limit of a first attempt.
         for _ in 0..2 {
             let waited = Duration::from_millis(2_800);

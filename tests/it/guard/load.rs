@@ -43,7 +43,7 @@ async fn ten_thousand_decisions_at_once_stay_within_the_limit() {
     }
     let turned_away = VISITORS - LIMIT as u64;
     let settled = async {
-        while guard.stats().fallbacks(FallbackReason::Overload) < turned_away
+        while guard.stats().fallbacks.of(FallbackReason::Overload) < turned_away
             || server.count() < LIMIT
         {
             assert!(guard.stats().in_flight <= LIMIT);
