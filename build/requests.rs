@@ -109,9 +109,10 @@ fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecErro
     let arguments = arguments(kind);
     Ok(match (outer(kind).as_str(), arguments.as_slice()) {
         ("Option", [inner]) => {
-            let (taken, value) = match is_number(inner) {
-                true => (quote!(#inner), quote!(#ident)),
-                false => (quote!(impl Into<#inner>), quote!(#ident.into())),
+            let (taken, value) = if is_number(inner) {
+                (quote!(#inner), quote!(#ident))
+            } else {
+                (quote!(impl Into<#inner>), quote!(#ident.into()))
             };
             quote! {
                 #[doc = #about]
@@ -185,9 +186,12 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
     let optional = outer(kind) == "Option";
     Ok(calls
         .into_iter()
-        .map(|call| match optional {
-            true => quote! { if let Some(value) = &self.#ident { crate::check::#call?; } },
-            false => quote! { { let value = &self.#ident; crate::check::#call?; } },
+        .map(|call| {
+            if optional {
+                quote! { if let Some(value) = &self.#ident { crate::check::#call?; } }
+            } else {
+                quote! { { let value = &self.#ident; crate::check::#call?; } }
+            }
         })
         .collect())
 }

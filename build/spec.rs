@@ -74,10 +74,7 @@ impl<'a> Node<'a> {
 
     /// The last key on the way to this part, where it is fit to be a name in Rust.
     pub(crate) fn snake_name(&self) -> Result<&str, SpecError> {
-        match is_snake(self.name()) {
-            true => Ok(self.name()),
-            false => Err(self.error(SNAKE)),
-        }
+        if is_snake(self.name()) { Ok(self.name()) } else { Err(self.error(SNAKE)) }
     }
 
     /// A string that is fit to be a name in Rust.

@@ -95,9 +95,10 @@ fn printable(text: &str) -> String {
             line.push('…');
             break;
         }
-        match character.is_control() || is_invisible(character) {
-            true => line.extend(character.escape_unicode()),
-            false => line.push(character),
+        if character.is_control() || is_invisible(character) {
+            line.extend(character.escape_unicode());
+        } else {
+            line.push(character);
         }
     }
     line

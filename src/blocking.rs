@@ -139,9 +139,9 @@ impl Driver {
         thread::Builder::new().name("esper-client".to_owned()).spawn(move || {
             match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => {
-                    _ = ready.send(Ok(runtime.handle().clone()));
+                    let _ = ready.send(Ok(runtime.handle().clone()));
                     // Whether it is told to stop or its teller is gone, it is over.
-                    _ = runtime.block_on(stopped);
+                    let _ = runtime.block_on(stopped);
                 }
                 Err(error) => _ = ready.send(Err(error)),
             }

@@ -124,7 +124,7 @@ impl Call {
             // The generated client refuses what no request can carry. The rest is never returned:
             // `build.rs` leaves no error response and no upgrade in what it generates from.
             Error::InvalidRequest(_) | Error::ErrorResponse(_) | Error::InvalidUpgrade(_) => {
-                EsperError::validation("request", "the request cannot be written".to_owned())
+                EsperError::validation("request", "the request cannot be written")
             }
         }
     }

@@ -151,8 +151,8 @@ impl EsperError {
         }
     }
 
-    pub(crate) fn validation(field: &'static str, message: String) -> Self {
-        Self::Validation { field, message }
+    pub(crate) fn validation(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Validation { field, message: message.into() }
     }
 }
 

@@ -39,7 +39,7 @@ impl ApiKey {
         } else {
             return Ok(());
         };
-        Err(EsperError::validation("api_key", what.to_owned()))
+        Err(EsperError::validation("api_key", what))
     }
 
     /// The value of the header that carries the key, marked so that no log shows it.
@@ -48,9 +48,8 @@ impl ApiKey {
     pub(crate) fn header(&self, prefix: &str) -> Result<HeaderValue, EsperError> {
         self.check()?;
         let text = Bytes::from_owner(Wiped::new(prefix, self.0.expose_secret()));
-        let mut value = HeaderValue::from_maybe_shared(text).map_err(|_| {
-            EsperError::validation("api_key", "esper api key fits no header".to_owned())
-        })?;
+        let mut value = HeaderValue::from_maybe_shared(text)
+            .map_err(|_| EsperError::validation("api_key", "esper api key fits no header"))?;
         value.set_sensitive(true);
         Ok(value)
     }

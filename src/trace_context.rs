@@ -45,7 +45,7 @@ impl TraceContext {
     pub fn new(traceparent: &str) -> Result<Self, EsperError> {
         let refused = || {
             let message = "not a traceparent: version-trace-parent-flags in lower-case hexadecimal";
-            EsperError::validation("traceparent", message.to_owned())
+            EsperError::validation("traceparent", message)
         };
         let fields = fields(traceparent).ok_or_else(refused)?;
         // A later version begins like this one, and what comes behind it is not ours to repeat.

@@ -146,9 +146,10 @@ impl Route {
     /// The URL of a request: the generated path behind the base of its server.
     fn url(&self, generated: &Url) -> Url {
         // A path without parameters is always the same.
-        let mut url = match generated.path() == self.operation.path {
-            true => self.url.clone(),
-            false => join_path(&self.base, generated.path()),
+        let mut url = if generated.path() == self.operation.path {
+            self.url.clone()
+        } else {
+            join_path(&self.base, generated.path())
         };
         if generated.query().is_some() {
             url.set_query(generated.query());

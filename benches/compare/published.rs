@@ -82,9 +82,10 @@ impl Published {
 
 fn run(command: &mut Command) -> Outcome<Vec<u8>> {
     let output = command.output()?;
-    match output.status.success() {
-        true => Ok(output.stdout),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into()),
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned().into())
     }
 }
 

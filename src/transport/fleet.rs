@@ -147,9 +147,10 @@ impl Fleet {
         let config = EsperConfig::new("key").with_api_url("http://127.0.0.1:1");
         let config = config.with_beacon_url("http://127.0.0.1:1");
         let transport = Transport::with_stack(&config, |client| {
-            let retry = match self.budget {
-                true => Retry::new(),
-                false => Retry::within(TpsBudget::new(retry::BUDGET_WINDOW, 1_000_000, 1.0)),
+            let retry = if self.budget {
+                Retry::new()
+            } else {
+                Retry::within(TpsBudget::new(retry::BUDGET_WINDOW, 1_000_000, 1.0))
             };
             ClientBuilder::new(client).with(retry).with_arc(Arc::clone(service) as _)
         });
@@ -178,9 +179,10 @@ async fn replica(fleet: Fleet, client: AsyncEsperClient, service: Arc<Service>, 
             };
             service.note(started, by_service);
         };
-        decisions.push(match fleet.jitter {
-            true => tokio::spawn(decision),
-            false => tokio::spawn(alike(decision)),
+        decisions.push(if fleet.jitter {
+            tokio::spawn(decision)
+        } else {
+            tokio::spawn(alike(decision))
         });
         due += Duration::from_secs(1) / RATE;
     }

@@ -77,9 +77,10 @@ impl Retry {
             // could have an effect that nobody hears of.
             return RetryDecision::Final("the deadline is nearer than the next attempt");
         }
-        match self.budget.withdraw() {
-            true => RetryDecision::Again(wait),
-            false => RetryDecision::Final("the client's retries are used up for now"),
+        if self.budget.withdraw() {
+            RetryDecision::Again(wait)
+        } else {
+            RetryDecision::Final("the client's retries are used up for now")
         }
     }
 }

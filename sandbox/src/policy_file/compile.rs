@@ -222,9 +222,10 @@ impl<'a> Compiler<'a> {
     /// The names of the entities, for people.
     fn known(&self) -> String {
         let names: Vec<_> = self.entities.iter().map(|entity| entity.name.as_str()).collect();
-        match names.is_empty() {
-            true => "those in [[entity]] tables, of which there are none".to_owned(),
-            false => names.join(", "),
+        if names.is_empty() {
+            "those in [[entity]] tables, of which there are none".to_owned()
+        } else {
+            names.join(", ")
         }
     }
 
