@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::proxy::{self, Exchange, Log};
 use super::spec::{Operation, entries, spec};
+use crate::enforce::solving::solve_page;
 use crate::support::{KEY, client};
 
 /// Plays the scenario through proxies that keep what they forward.
@@ -119,16 +120,7 @@ fn solve(challenge: &ChallengeData) -> String {
 /// Solves the page of a managed challenge, as a browser would, and tells the proof.
 async fn proof(page: &str) -> String {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let html = http.get(page).send().await.expect("a page").text().await.expect("a whole page");
-    let data = |name: &str| {
-        let (_, rest) = html.split_once(&format!("data-{name}=\"")).expect(name);
-        rest.split('"').next().expect("a value")
-    };
-    let nonce = solve_proof_of_work(data("salt"), data("difficulty").parse().expect("bits"));
-    let answer = http.post(page).json(&json!({ "response": nonce })).send().await;
-    let answer: Value = answer.expect("an answer").json().await.expect("a location");
-    let location = answer["location"].as_str().and_then(|url| reqwest::Url::parse(url).ok());
-    let location = location.expect("a URL");
+    let location = reqwest::Url::parse(&solve_page(&http, page).await).expect("a URL");
     assert_eq!(location.host_str(), Some("shop.example.net"));
     let proof = location.query_pairs().find(|(name, _)| name == "esper_challenge_proof");
     proof.expect("a proof").1.into_owned()

@@ -169,19 +169,6 @@ async fn a_challenge_is_never_kept() {
     assert_eq!(status(&site).await, 200);
 }
 
-#[tokio::test]
-async fn a_fallback_is_never_kept() {
-    let site = site(CacheOptions::new()).await;
-    site.sandbox.block(VISITOR);
-    // It lets a visitor through of whom nothing is known yet.
-    let failure = Fault::html(200).on(Operation::CheckMitigation).times(2);
-    site.sandbox.faults().add(failure);
-    for expected in [200, 200, 403] {
-        assert_eq!(status(&site).await, expected);
-    }
-    assert_eq!(asked(&site), 3);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_identical_misses_at_once_make_one_call() {
     let cache = CacheOptions::new();

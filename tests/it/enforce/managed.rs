@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use esper_rs_client::enforce::PublicOrigin;
-use esper_sandbox::{Fault, Operation, Visitor, solve_proof_of_work};
+use esper_sandbox::{Fault, Operation, Visitor};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::site::{BROWSER, Site, VISITOR, until};
-use super::solving::{Challenge, calls, cookie};
+use super::solving::{Challenge, calls, cookie, solve_page};
 
 /// A site that browsers find under a public origin.
 async fn site() -> Site {
@@ -32,15 +32,8 @@ async fn return_path(site: &Site, path: &str) -> String {
     let sent = site.visit(path).send().await.unwrap();
     assert_eq!(sent.status(), 303);
     let url = location(&sent).unwrap();
-    let page = site.http.get(&url).send().await.unwrap().text().await.unwrap();
-    let data = |name: &str| {
-        let (_, rest) = page.split_once(&format!("data-{name}=\"")).unwrap();
-        rest.split('"').next().unwrap().to_owned()
-    };
-    let answer = solve_proof_of_work(&data("salt"), data("difficulty").parse().unwrap());
-    let solved = site.http.post(&url).json(&json!({ "response": answer })).send().await.unwrap();
-    let solved: Value = solved.json().await.unwrap();
-    solved["location"].as_str().unwrap().strip_prefix(ORIGIN).unwrap().to_owned()
+    let back = solve_page(&site.http, &url).await;
+    back.strip_prefix(ORIGIN).unwrap().to_owned()
 }
 
 #[tokio::test]
