@@ -153,7 +153,7 @@ impl SandboxBuilder {
     /// Applies the policies in this file instead of the starters, and again when it changes.
     ///
     /// A file that cannot be read or has a mistake is refused at the start. Later the policies
-    /// then stay as they were, and the log and the console say so.
+    /// then stay as they were, and the log and the console say so. A pipe is read once, at the start.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.policies = PolicySource::File(path.into());
         self

@@ -211,8 +211,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Fails when the file cannot be read or has a mistake, or the policies come from no file. The
-    /// policies then stay as they were.
+    /// Fails when the file cannot be read or has a mistake, or the policies come from no file or
+    /// through a pipe. The policies then stay as they were.
     pub fn reload_policies(&self) -> io::Result<()> {
         self.service.reload_policies()
     }

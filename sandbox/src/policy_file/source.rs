@@ -34,6 +34,18 @@ impl PolicySource {
         }
     }
 
+    /// Reads the policies another time, unless they came through a pipe: it has nothing to say twice,
+    /// and whoever opens it may wait for ever.
+    pub(crate) fn read_again(&self, content: &mut Content) -> io::Result<PolicySet> {
+        if let Some(path) = self.file()
+            && path.metadata().is_ok_and(|metadata| !metadata.is_file())
+        {
+            let why = format!("{} is no file that can be read again", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        self.read(content)
+    }
+
     pub(crate) fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),

@@ -72,7 +72,8 @@ impl Service {
                        SandboxBuilder::policies_file";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         };
-        let read = self.source.read(content).map(|policies| lock(&self.analysis).replace(policies));
+        let read = self.source.read_again(content);
+        let read = read.map(|policies| lock(&self.analysis).replace(policies));
         self.note_reload(path, read.as_ref().err());
         self.note_ended();
         read.inspect(|()| info!(file = %path.display(), "the policies are read again"))

@@ -1,11 +1,12 @@
 //! Policies in a file: printed, checked, applied and read again.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use esper_sandbox::{STARTER_POLICIES, Sandbox};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Program, command, decide, refusal};
 
@@ -96,6 +97,28 @@ async fn a_hangup_has_it_read_its_policies_again_and_keep_them_if_they_are_bad()
     let (code, log) = program.end(Signal::TERM);
     assert_eq!(code, Some(0));
     assert!(log.contains("hangup.toml:1:10: "), "{log}");
+}
+
+#[tokio::test]
+async fn a_hangup_leaves_policies_that_came_through_a_pipe_as_they_were() {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    writer.write_all(STARTER_POLICIES.as_bytes()).expect("policies");
+    drop(writer);
+    let mut program = Program::start(command(&["--policies", "/dev/stdin"]).stdin(reader));
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let event = http.post(format!("{}/v1/events", program.url()));
+    let event = event.header("X-Esper-Key", Sandbox::DEFAULT_API_KEY);
+    let event = event.json(&json!({ "type": "x", "ip": "203.0.113.7", "path": "/.env" }));
+    assert_eq!(event.send().await.expect("an answer").status().as_u16(), 202);
+
+    program.signal(Signal::HUP);
+    program.wait_for_log("the policies");
+    let decision = decide(program.url(), Sandbox::DEFAULT_API_KEY).await;
+    let decision: Value = decision.json().await.expect("a decision");
+    assert_eq!(decision["action"], "block");
+    let (code, log) = program.end(Signal::TERM);
+    assert_eq!(code, Some(0));
+    assert!(log.contains("/dev/stdin is no file that can be read again"), "{log}");
 }
 
 #[test]
