@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use esper_sandbox::Sandbox;
+use tokio::task::spawn_blocking;
 use tracing::warn;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -55,11 +56,22 @@ fn run(cli: Cli) -> io::Result<()> {
 
 fn serve(cli: Cli) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // From here on a signal is heard, so that it cannot come between start and stop.
         let mut signals = Signals::listen(&cli)?;
         let has_keys = cli.has_keys();
-        let sandbox = cli.builder().start().await?;
+        // On another thread, since policies may come through a pipe that nobody writes to.
+        let mut starting = spawn_blocking(|| cli.builder().start_blocking());
+        let sandbox = loop {
+            tokio::select! {
+                started = &mut starting => break started??,
+                signal = signals.next() => {
+                    if let SignalEvent::End = signal {
+                        return Ok(());
+                    }
+                }
+            }
+        };
         // Whoever does not read the greeting can still use the sandbox.
         let _ = io::stdout().write_all(greeting(&sandbox, has_keys).as_bytes());
         while let SignalEvent::ReadAgain = signals.next().await {
@@ -69,7 +81,10 @@ fn serve(cli: Cli) -> io::Result<()> {
         }
         sandbox.stop().await;
         Ok(())
-    })
+    });
+    // A start that still waits is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 /// Where the sandbox is and how to call it. A key of the user's is not shown.

@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
 
 use esper_sandbox::{STARTER_POLICIES, Sandbox};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::program::{Program, command, decide, refusal};
+use crate::program::{PATIENCE, Program, command, decide, refusal};
 
 /// A file that is gone with the test.
 pub(crate) struct PolicyFile(PathBuf);
@@ -119,6 +122,25 @@ async fn a_hangup_leaves_policies_that_came_through_a_pipe_as_they_were() {
     let (code, log) = program.end(Signal::TERM);
     assert_eq!(code, Some(0));
     assert!(log.contains("/dev/stdin is no file that can be read again"), "{log}");
+}
+
+#[test]
+fn it_ends_well_on_ctrl_c_while_it_waits_for_its_policies() {
+    let mut waiting = command(&["--policies", "/dev/stdin"]);
+    let waiting = waiting.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = waiting.spawn().expect("the program");
+    let mut policies = child.stdin.take().expect("its input");
+    // More than a pipe holds: once this is written, the program reads.
+    policies.write_all(&[b'\n'; 200 * 1024]).expect("blank lines");
+
+    let pid = Pid::from_child(&child);
+    let (end, ended) = mpsc::channel();
+    thread::spawn(move || end.send(child.wait()));
+    kill_process(pid, Signal::INT).expect("a signal");
+    let status = ended.recv_timeout(PATIENCE).inspect_err(|_| {
+        let _ = kill_process(pid, Signal::KILL);
+    });
+    assert_eq!(status.expect("an end").expect("a status").code(), Some(0));
 }
 
 #[test]
