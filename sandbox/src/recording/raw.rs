@@ -1,7 +1,7 @@
 //! A request as it is kept: little more than its bytes, as most are never looked at.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method};
+use axum::http::HeaderMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ use crate::operation::Operation;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Raw {
     operation: Option<Operation>,
-    method: Method,
+    method: String,
     path: String,
     /// A line `name: value` for each header.
     headers: String,
@@ -30,7 +30,8 @@ impl Raw {
     pub(super) fn replace(&mut self, request: &Request) {
         let path = request.uri().path();
         self.operation = Operation::of(request.method(), path);
-        self.method.clone_from(request.method());
+        self.method.clear();
+        self.method.extend(request.method().as_str().chars().take(LONGEST_METHOD));
         self.path.clear();
         self.path.extend(path.chars().take(LONGEST_PATH));
         self.headers.clear();
@@ -83,6 +84,9 @@ fn write_lines(headers: &HeaderMap, lines: &mut String) {
 /// The headers that carry keys.
 const KEYS: [&str; 3] = ["authorization", "x-esper-key", "x-esper-api-key"];
 
+/// The most characters of a method that are kept. No method that means anything has so many.
+const LONGEST_METHOD: usize = 60;
+
 /// The most characters of a path that are kept.
 const LONGEST_PATH: usize = 1024;
 
@@ -106,6 +110,14 @@ mod tests {
         raw.replace(&request);
         let recorded = raw.read(1);
         assert_eq!(recorded.headers().collect::<Vec<_>>(), [("short", "y")]);
+    }
+
+    #[test]
+    fn a_method_of_any_length_is_kept_short() {
+        let request = Request::builder().method("M".repeat(60_000).as_str());
+        let mut raw = Raw::default();
+        raw.replace(&request.body(Body::empty()).expect("a request"));
+        assert_eq!(raw.read(1).method(), "M".repeat(60));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use axum::http::Method;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,8 +15,7 @@ pub struct RecordedRequest {
     pub(super) number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operation: Option<Operation>,
-    #[serde(serialize_with = "as_text")]
-    pub(super) method: Method,
+    pub(super) method: String,
     pub(super) path: String,
     /// A line `name: value` for each.
     #[serde(serialize_with = "as_pairs")]
@@ -50,10 +48,10 @@ impl RecordedRequest {
         self.operation
     }
 
-    /// Its method, such as `POST`.
+    /// Its method, such as `POST`, up to 60 characters.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.method.as_str()
+        &self.method
     }
 
     /// Its path without the query, up to 1,024 characters.
@@ -106,8 +104,4 @@ fn pairs(lines: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn as_pairs<S: Serializer>(lines: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(pairs(lines))
-}
-
-fn as_text<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(method.as_str())
 }
