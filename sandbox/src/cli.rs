@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use esper_sandbox::{Console, Sandbox, SandboxBuilder};
 
 use self::policies::PoliciesCommand;
@@ -27,9 +27,14 @@ pub(crate) struct Cli {
     #[arg(long = "api-key", value_name = "KEY")]
     api_keys: Vec<String>,
 
-    /// Leading zero bits of a proof of work
-    #[arg(long, value_name = "BITS")]
-    challenge_difficulty: Option<u8>,
+    /// Leading zero bits of a proof of work, where the policy says none; 32 at most
+    #[arg(
+        long,
+        value_name = "BITS",
+        default_value_t = 16,
+        value_parser = value_parser!(u8).range(..=32)
+    )]
+    challenge_difficulty: u8,
 
     /// Requests that each key may send in a minute, without limit if left out
     #[arg(long, value_name = "N")]
@@ -116,6 +121,7 @@ impl Cli {
         let lifetime = Duration::from_secs(self.challenge_lifetime);
         let mut builder = Sandbox::builder()
             .listen(self.listen)
+            .challenge_difficulty(self.challenge_difficulty)
             .challenge_lifetime(lifetime)
             .console(self.console.into());
         for key in self.api_keys {
@@ -132,9 +138,6 @@ impl Cli {
         }
         if let Some(url) = self.public_url {
             builder = builder.public_url(url);
-        }
-        if let Some(bits) = self.challenge_difficulty {
-            builder = builder.challenge_difficulty(bits);
         }
         if let Some(requests) = self.requests_per_minute {
             builder = builder.requests_per_minute(requests);

@@ -120,7 +120,8 @@ fn bad_arguments_are_refused_by_name() {
     for (args, expected) in [
         (&["--listen", "nowhere"][..], "--listen"),
         (&["--api-key", ""], "an api key is empty"),
-        (&["--challenge-difficulty", "33"], "33 bits"),
+        (&["--challenge-difficulty", "33"], "33 is not in 0..=32"),
+        (&["--challenge-difficulty", "300"], "300 is not in 0..=32"),
         (&["--requests-per-minute", "0"], "a rate limit of 0"),
         (&["--admin", "nowhere"], "--admin"),
         (&["--log-format", "xml"], "--log-format"),
