@@ -25,6 +25,8 @@ pub(crate) struct Mitigation {
     until: Option<Moment>,
     /// The most events, or values, that were in the window since it began.
     count: usize,
+    /// Whether there may have been more, as no more is remembered than the policies need.
+    is_bound: bool,
     /// Whom it is about, as far as its entity says.
     scope: Option<Scope>,
 }
@@ -60,8 +62,10 @@ pub(crate) enum Origin {
 
 impl Mitigation {
     /// Holds the mitigation for longer, after a further event in excess.
-    fn renew(&mut self, count: usize, until: Moment) {
+    fn renew(&mut self, policy: &Policy, count: usize, until: Moment) {
         self.count = self.count.max(count);
+        // Noted as it is counted: after a reload there may be other bounds.
+        self.is_bound |= policy.counts_no_further_than(count);
         self.until = Some(until);
     }
 
@@ -108,10 +112,9 @@ impl Mitigation {
         let Trigger::Window(window) = &policy.trigger else {
             return format!("{name}: an event matched");
         };
-        // No more is remembered than the policies need, so the highest count is a bound.
-        let count = match window.most {
-            most if self.count >= most => format!("more than {}", most - 1),
-            _ => self.count.to_string(),
+        let count = match self.is_bound {
+            true => format!("more than {}", self.count - 1),
+            false => self.count.to_string(),
         };
         let counted = match &window.distinct {
             Some(field) => format!("values of {field}"),

@@ -80,6 +80,13 @@ pub(crate) enum Increment {
     Value(u64),
 }
 
+impl Policy {
+    /// Whether a count is the highest that there is, so that it stands for higher ones as well.
+    pub(crate) fn counts_no_further_than(&self, count: usize) -> bool {
+        matches!(&self.trigger, Trigger::Window(window) if count >= window.most)
+    }
+}
+
 impl Counter {
     /// What an event adds, if it counts.
     pub(crate) fn counts(&self, attributes: &Attributes<'_>) -> Option<Increment> {

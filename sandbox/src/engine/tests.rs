@@ -250,6 +250,17 @@ fn other_policies_keep_what_was_learnt_by_those_that_read_the_same() {
 }
 
 #[test]
+fn a_count_that_was_a_bound_stays_one_when_other_policies_count_further() {
+    let mut analysis = analysis(&[BLOCK, MANY]);
+    observe(&mut analysis, &attributes("curl"), 50, at(0));
+    let told = Some("many: more than 2 events in 10 s");
+    assert_eq!(reason(&analysis, "curl", at(0)).as_deref(), told);
+    let more = MANY.replace("many", "more").replace("over = 2", "over = 200");
+    analysis.replace(parse(&[BLOCK, &more, MANY].concat()));
+    assert_eq!(reason(&analysis, "curl", at(0)).as_deref(), told);
+}
+
+#[test]
 fn a_policy_is_shown_as_a_file_of_its_own() {
     let analysis = analysis(&[STARTER_POLICIES]);
     let policies = analysis.policies();

@@ -44,7 +44,7 @@ impl Mitigations {
             mitigations.iter_mut().find(|mitigation| mitigation.order() == Some(policy.order))
         {
             self.index.remove(mitigation);
-            mitigation.renew(count, until);
+            mitigation.renew(policy, count, until);
             self.index.insert(mitigation);
             return None;
         }
@@ -55,6 +55,7 @@ impl Mitigations {
             origin: Origin::Policy(Arc::clone(policy)),
             until: Some(until),
             count,
+            is_bound: policy.counts_no_further_than(count),
             scope: Scope::of(&definition.key, attributes),
         };
         mitigations.push(begun.clone());
@@ -79,6 +80,7 @@ impl Mitigations {
             origin: Origin::Hand(action),
             until: None,
             count: 1,
+            is_bound: false,
             scope: Some(scope),
         };
         self.index.insert(&begun);
