@@ -97,6 +97,7 @@ async fn an_idempotency_key_is_a_uuid_of_version_7_as_uuids_are_written() {
         "1",
         "0192f3c4-5d6e-7f80-91a2-b3c4d5e6f70",
         "0192f3c4-5d6e-4f80-91a2-b3c4d5e6f708",
+        "0192f3c4-5d6e-7f80-01a2-b3c4d5e6f708",
         "0192f3c45d6e7f8091a2b3c4d5e6f708",
         "{0192f3c4-5d6e-7f80-91a2-b3c4d5e6f708}",
         "urn:uuid:0192f3c4-5d6e-7f80-91a2-b3c4d5e6f708",

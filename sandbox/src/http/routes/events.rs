@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use uuid::Uuid;
 use uuid::fmt::Hyphenated;
+use uuid::{Uuid, Variant};
 
 use crate::engine::attributes::{Attributes, scalar};
 use crate::http::auth::BeaconKey;
@@ -39,9 +39,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
         return Err(ApiError::header(NAME, "given more than once"));
     }
     // As strict as the API's description: a client with another kind of UUID is to be noticed.
+    let is_version_7 =
+        |uuid: &Uuid| uuid.get_variant() == Variant::RFC4122 && uuid.get_version_num() == 7;
     let uuid = Uuid::try_parse_ascii(value.as_bytes())
         .ok()
-        .filter(|uuid| value.len() == Hyphenated::LENGTH && uuid.get_version_num() == 7);
+        .filter(|uuid| value.len() == Hyphenated::LENGTH && is_version_7(uuid));
     let why = "not a UUID of version 7 with hyphens";
     uuid.map(Some).ok_or_else(|| ApiError::header(NAME, why))
 }
