@@ -3,6 +3,7 @@
 mod error;
 mod fault;
 mod inject;
+mod kind;
 mod status;
 
 use std::fmt;
@@ -13,8 +14,8 @@ use serde::Serialize;
 
 pub use self::error::FaultError;
 pub use self::fault::Fault;
-pub(crate) use self::fault::Kind;
 pub(crate) use self::inject::inject;
+pub(crate) use self::kind::Kind;
 pub use self::status::FaultStatus;
 use crate::lock::lock;
 use crate::operation::Operation;

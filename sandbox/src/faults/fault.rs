@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 
-use super::FaultError;
+use super::{FaultError, Kind};
 use crate::clock::whole_seconds;
 use crate::operation::Operation;
 
@@ -38,58 +38,6 @@ pub struct Fault {
     share: f64,
     pub(super) delay: Duration,
     headers: Vec<(String, String)>,
-}
-
-/// What goes wrong, named as the admin interface does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Delay,
-    Status,
-    Html,
-    Truncated,
-    Reset,
-    ResetInBody,
-    LostAnswer,
-    Silence,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Delay,
-        Self::Status,
-        Self::Html,
-        Self::Truncated,
-        Self::Reset,
-        Self::ResetInBody,
-        Self::LostAnswer,
-        Self::Silence,
-    ];
-
-    /// The kind of a name such as `lost_answer`.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Delay => "delay",
-            Self::Status => "status",
-            Self::Html => "html",
-            Self::Truncated => "truncated",
-            Self::Reset => "reset",
-            Self::ResetInBody => "reset_in_body",
-            Self::LostAnswer => "lost_answer",
-            Self::Silence => "silence",
-        }
-    }
-
-    /// Whether the call is processed all the same.
-    pub(super) fn is_processed(self) -> bool {
-        match self {
-            Self::Delay | Self::Truncated | Self::ResetInBody | Self::LostAnswer => true,
-            Self::Status | Self::Html | Self::Reset | Self::Silence => false,
-        }
-    }
 }
 
 impl Fault {
