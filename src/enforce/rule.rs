@@ -96,7 +96,7 @@ impl Default for Rule {
 /// Whether this is the preflight that a browser sends before a request to another origin.
 ///
 /// It has neither credentials nor a body, and so no clearance. What has more is no preflight: a
-/// handler of any method could act on it.
+/// handler of any method could act on it, and some applications take the method from a header.
 pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
     let has = |name| parts.headers.contains_key(name);
     parts.method == Method::OPTIONS
@@ -105,11 +105,15 @@ pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
         && !has(header::COOKIE)
         && !has(header::AUTHORIZATION)
         && !has(header::TRANSFER_ENCODING)
+        && !METHODS.iter().any(|name| parts.headers.contains_key(*name))
         && parts.headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0")
         // From HTTP/2 on, a body needs no header. Before, it does, and some types of bodies do not
         // know that they are empty.
         && (body_is_empty || parts.version < Version::HTTP_2)
 }
+
+/// Headers by which applications take a request for one of another method.
+const METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 #[cfg(test)]
 mod tests {
@@ -178,6 +182,7 @@ mod tests {
             ("OPTIONS", with("authorization", "Basic eDp5"), false),
             ("OPTIONS", with("content-length", "1"), false),
             ("OPTIONS", with("transfer-encoding", "chunked"), false),
+            ("OPTIONS", with("x-http-method-override", "POST"), false),
             ("options", BOTH.to_vec(), false),
             ("GET", BOTH.to_vec(), false),
             ("POST", BOTH.to_vec(), false),

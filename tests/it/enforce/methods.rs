@@ -111,6 +111,9 @@ async fn a_preflight_of_cors_passes_a_challenge_and_nothing_does_that_only_looks
         ("authorization", "Basic eDp5"),
         ("content-length", "5"),
         ("transfer-encoding", "chunked"),
+        ("x-http-method-override", "POST"),
+        ("x-http-method", "POST"),
+        ("x-method-override", "POST"),
     ] {
         let headers = [PREFLIGHT, &[more]].concat();
         assert_eq!(echo.send("OPTIONS /x", &headers).await.status(), 429, "{more:?}");
