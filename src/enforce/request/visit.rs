@@ -69,10 +69,11 @@ pub(in crate::enforce) fn host(parts: &Parts) -> &str {
     raw_host(parts).and_then(|host| str::from_utf8(host).ok()).unwrap_or_default()
 }
 
-/// The same, which need be no text.
+/// The same, which need be no text. A user and a password before it are not a part of it.
 pub(in crate::enforce) fn raw_host(parts: &Parts) -> Option<&[u8]> {
     let authority = original(parts).authority().map(|authority| authority.as_str().as_bytes());
-    authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes))
+    let given = authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes))?;
+    given.rsplit(|byte| *byte == b'@').next()
 }
 
 #[cfg(test)]
@@ -86,6 +87,8 @@ mod tests {
             ("/x", Some("a.example"), "a.example"),
             ("http://b.example:8080/x", Some("a.example"), "b.example:8080"),
             ("http://b.example/x", None, "b.example"),
+            ("http://user:password@b.example:8080/x", None, "b.example:8080"),
+            ("/x", Some("user:password@a.example"), "a.example"),
             ("/x", None, ""),
         ] {
             let request = Request::get(uri);

@@ -50,6 +50,9 @@ async fn confide(echo: &Echo) {
     let request =
         secrets.iter().fold(http2.get(url), |request, (name, value)| request.header(*name, value));
     request.send().await.unwrap();
+    // As a URL has them, of a client that leaves them there.
+    let line = format!("GET http://{CANARY}-user:{CANARY}-password@shop.example/pay");
+    echo.send(&line, &pages).await;
     // Whoever solves a challenge sends them as well.
     let solution = json!({ "envelope": "x", "response": "y" }).to_string();
     let length = solution.len();
