@@ -52,9 +52,7 @@ impl Shared {
             Verification::Refused | Verification::Unanswered => return Err(Refusal::Unavailable),
         }
         signers.envelopes.spend(&content, now);
-        let facts =
-            visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure));
-        let clearance = self.clearance(signers, visit, facts.as_ref());
+        let clearance = self.clearance(signers, visit, self.facts_of(visit).as_ref());
         Ok(Redeemed { clearance, return_to: content.return_to })
     }
 
@@ -63,8 +61,9 @@ impl Shared {
         &self,
         visit: Visit<'_>,
         proof: &str,
-        facts: &RequestFacts,
     ) -> Result<HeaderValue, Refusal> {
+        // Nobody without an address is challenged.
+        let facts = self.facts_of(visit).ok_or(Refusal::Unavailable)?;
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
         let _place = self.verifications.proofs.take(Some(facts.address))?;
         self.verifications.admit_proof(facts.address, SystemTime::now())?;
@@ -77,10 +76,15 @@ impl Shared {
             self.verifications.forget_proof(facts.address, SystemTime::now());
         }
         match outcome {
-            Verification::Right => Ok(self.clearance(signers, visit, Some(facts))),
+            Verification::Right => Ok(self.clearance(signers, visit, Some(&facts))),
             Verification::Wrong => Err(Refusal::Unproven),
             Verification::Refused | Verification::Unanswered => Err(Refusal::Unavailable),
         }
+    }
+
+    /// What is asked about a visitor who has an address.
+    fn facts_of(&self, visit: Visit<'_>) -> Option<RequestFacts> {
+        visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure))
     }
 
     /// Waits for the outcome of a verification, for a while.
