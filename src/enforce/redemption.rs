@@ -150,11 +150,11 @@ enum Verification {
     Unanswered,
 }
 
-/// Whether Esper may answer so because of what was handed in, and not with every answer.
+/// Whether Esper may answer so because of what was handed in. With 404, a wrong URL answers whatever
+/// it was.
 fn is_about_the_answer(status: StatusCode) -> bool {
     use StatusCode as S;
-    let is_not = matches!(status, S::UNAUTHORIZED | S::FORBIDDEN | S::TOO_MANY_REQUESTS);
-    status.is_client_error() && !is_not
+    matches!(status, S::BAD_REQUEST | S::PAYLOAD_TOO_LARGE | S::UNPROCESSABLE_ENTITY)
 }
 
 /// How long Esper may take to verify something.
