@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -117,11 +117,27 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    let whole = timeout(PATIENCE, Limited::new(pin!(body), LARGEST).collect()).await;
+    let whole = timeout(PATIENCE, whole(body)).await;
     let whole = whole.map_err(|_| Refusal::TimedOut)?.map_err(|error| {
         if error.is::<LengthLimitError>() { Refusal::TooLarge } else { Refusal::Incomplete }
     })?;
-    serde_json::from_slice(&whole.to_bytes()).map_err(|_| Refusal::MalformedBody)
+    serde_json::from_slice(&whole).map_err(|_| Refusal::MalformedBody)
+}
+
+/// Copies a body, up to its limit: a piece of one byte may keep the whole buffer that it came in.
+async fn whole<B>(body: B) -> Result<Vec<u8>, BoxError>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(Limited::new(body, LARGEST));
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data() {
+            whole.put(piece);
+        }
+    }
+    Ok(whole)
 }
 
 /// Refuses what gives no clearance.

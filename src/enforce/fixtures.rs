@@ -23,7 +23,12 @@ pub(super) fn now() -> SystemTime {
 /// The same visitor at some address.
 pub(super) fn at(address: &str) -> VisitorIdentity<'static> {
     let address = Some(address.parse().unwrap());
-    VisitorIdentity { site: "shop.example", user_agent: b"Mozilla/5.0 Firefox/140.0", address }
+    VisitorIdentity {
+        site: "shop.example",
+        other_name: "",
+        user_agent: b"Mozilla/5.0 Firefox/140.0",
+        address,
+    }
 }
 
 pub(super) fn visitor() -> VisitorIdentity<'static> {

@@ -38,6 +38,7 @@ pub fn path(text: &str) {
 pub fn token(input: &[u8]) {
     let visitor = VisitorIdentity {
         site: "shop.example",
+        other_name: "",
         user_agent: b"Mozilla/5.0",
         address: "192.0.2.1".parse().ok(),
     };

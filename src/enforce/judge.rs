@@ -1,5 +1,6 @@
 //! From a request to what is done about it.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -19,10 +20,19 @@ use crate::metrics::Stopwatch;
 use crate::{Decision, DecisionSource, FallbackReason, Guard, MitigationAction, OnFailure};
 
 /// What is done about a request.
-pub(super) struct Judged {
+pub(super) struct Judged<'a> {
     pub(super) decision: Decision,
-    /// The answer in place of the application's.
-    pub(super) answer: Option<Response<Bytes>>,
+    pub(super) course: Course<'a>,
+}
+
+/// How a request goes on.
+pub(super) enum Course<'a> {
+    /// To the application.
+    On,
+    /// With an answer in place of the application's.
+    Answered(Response<Bytes>),
+    /// It brings the proof of a managed challenge. Whatever comes of that, it does not go on.
+    Returned(Cow<'a, str>),
 }
 
 impl Shared {
@@ -48,12 +58,12 @@ impl Shared {
     }
 
     /// Decides about a request, and about the answer in place of the application's.
-    pub(super) async fn judge(
+    pub(super) async fn judge<'a>(
         &self,
-        visit: Visit<'_>,
+        visit: Visit<'a>,
         facts: Option<&RequestFacts>,
         rule: Rule,
-    ) -> Judged {
+    ) -> Judged<'a> {
         let Some(facts) = facts else { return self.judge_unasked(visit, rule) };
         let span = debug_span!(
             "esper.enforce",
@@ -69,30 +79,35 @@ impl Shared {
     }
 
     /// Judges a request about which Esper is asked.
-    async fn judge_asked(&self, visit: Visit<'_>, facts: &RequestFacts, rule: Rule) -> Judged {
+    async fn judge_asked<'a>(
+        &self,
+        visit: Visit<'a>,
+        facts: &RequestFacts,
+        rule: Rule,
+    ) -> Judged<'a> {
         let decision = self.decide(visit, facts, rule).await;
         let cleared = decision.action == MitigationAction::Challenge && self.is_cleared(visit);
         let decision = if cleared { decision.cleared() } else { decision };
         if rule.mode == Mode::Monitor && !decision.is_allowed() {
             debug!(action = %decision.action, source = decision.source.as_str(), "only monitored");
         }
-        let answer = match (rule.mode, decision.action) {
-            (Mode::Monitor | Mode::Exempt, _) => None,
+        let course = match (rule.mode, decision.action) {
+            (Mode::Monitor | Mode::Exempt, _) => Course::On,
             (Mode::Enforce, MitigationAction::Allow) => without_proof(visit),
-            (Mode::Enforce, MitigationAction::Block) => Some(self.blocked(&decision, visit)),
-            (Mode::Enforce, MitigationAction::Challenge) if visit.is_preflight => None,
-            (Mode::Enforce, MitigationAction::Challenge) => {
-                Some(match visit.proof().and_then(decoded) {
-                    Some(proof) => self.returned(&decision, &proof, facts, visit).await,
-                    None => self.challenged(&decision, visit),
-                })
+            (Mode::Enforce, MitigationAction::Block) => {
+                Course::Answered(self.blocked(&decision, visit))
             }
+            (Mode::Enforce, MitigationAction::Challenge) if visit.is_preflight => Course::On,
+            (Mode::Enforce, MitigationAction::Challenge) => match visit.proof().and_then(decoded) {
+                Some(proof) => Course::Returned(proof),
+                None => Course::Answered(self.challenged(&decision, visit)),
+            },
         };
-        Judged { decision, answer }
+        Judged { decision, course }
     }
 
     /// Judges a request that is exempt, or whose client has no address.
-    fn judge_unasked(&self, visit: Visit<'_>, rule: Rule) -> Judged {
+    fn judge_unasked<'a>(&self, visit: Visit<'a>, rule: Rule) -> Judged<'a> {
         let policy = rule.failure_policy.unwrap_or_else(|| self.guard.failure_policy());
         let refuses = self.client_ip.missing_address() == MissingAddress::Refuse
             || policy.on(FallbackReason::InvalidRequest) == OnFailure::Closed;
@@ -106,9 +121,11 @@ impl Shared {
             Mode::Monitor | Mode::Enforce => Decision::passed(DecisionSource::NoAddress),
             Mode::Exempt => Decision::passed(DecisionSource::Exempt),
         };
-        let refused = rule.mode == Mode::Enforce && !decision.is_allowed();
-        let answer = refused.then(|| self.blocked(&decision, visit));
-        Judged { decision, answer }
+        let course = match rule.mode == Mode::Enforce && !decision.is_allowed() {
+            true => Course::Answered(self.blocked(&decision, visit)),
+            false => Course::On,
+        };
+        Judged { decision, course }
     }
 
     async fn decide(&self, visit: Visit<'_>, facts: &RequestFacts, rule: Rule) -> Decision {
@@ -152,8 +169,8 @@ impl Shared {
     }
 }
 
-/// Sends a browser that needed no proof to the URL without it.
-fn without_proof(visit: Visit<'_>) -> Option<Response<Bytes>> {
+/// Lets a request on, save for a browser that needed no proof, which is sent to the URL without it.
+fn without_proof(visit: Visit<'_>) -> Course<'_> {
     let returns = visit.proof().is_some() && visit.audience() == Audience::Page;
-    returns.then(|| redirect_to(&visit.return_to()))
+    if returns { Course::Answered(redirect_to(&visit.return_to())) } else { Course::On }
 }

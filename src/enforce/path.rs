@@ -66,6 +66,10 @@ impl<T: Copy> PathRules<T> {
 
     /// Does what [`with`](Self::with) does, in place.
     pub(super) fn set(&mut self, pattern: PathPattern, value: T) {
+        if pattern.is_for_all() {
+            self.otherwise = value;
+            return;
+        }
         self.rules.retain(|(known, _)| *known != pattern);
         self.rules.push((pattern, value));
     }
@@ -147,11 +151,13 @@ impl PathPattern {
         Ok(Self { segments, extent })
     }
 
+    fn is_for_all(&self) -> bool {
+        self.segments.is_empty() && self.extent == Extent::AndBelow
+    }
+
     fn matches(&self, path: &str) -> bool {
-        let Some(path) = path.strip_prefix('/') else {
-            // That of CONNECT is empty, that of `OPTIONS *` a star. Only the rule for all has them.
-            return self.segments.is_empty() && self.extent == Extent::AndBelow;
-        };
+        // That of CONNECT is empty, that of `OPTIONS *` a star. Only the rule for all has them.
+        let Some(path) = path.strip_prefix('/') else { return self.is_for_all() };
         // There is no segment in `/`.
         let mut theirs = path.split('/').filter(|_| !path.is_empty());
         self.segments.iter().all(|ours| {

@@ -48,9 +48,7 @@ impl Shared {
         let call = self.guard.client().verify_challenge(&content.token, &solution.response);
         self.verification(call).await.or(Refusal::Wrong)?;
         signers.envelopes.spend(&content, now);
-        let facts =
-            visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure));
-        let clearance = self.clearance(signers, visit, facts.as_ref());
+        let clearance = self.clearance(signers, visit, self.facts_of(visit).as_ref());
         Ok(Redeemed { clearance, return_to: content.return_to })
     }
 
@@ -59,8 +57,9 @@ impl Shared {
         &self,
         visit: Visit<'_>,
         proof: &str,
-        facts: &RequestFacts,
     ) -> Result<HeaderValue, Refusal> {
+        // Nobody without an address is challenged.
+        let facts = self.facts_of(visit).ok_or(Refusal::Unavailable)?;
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
         let _place = self.verifications.proofs.take(Some(facts.address))?;
         self.verifications.admit_proof(facts.address, SystemTime::now())?;
@@ -73,7 +72,12 @@ impl Shared {
             self.verifications.forget_proof(facts.address, SystemTime::now());
         }
         outcome.or(Refusal::Unproven)?;
-        Ok(self.clearance(signers, visit, Some(facts)))
+        Ok(self.clearance(signers, visit, Some(&facts)))
+    }
+
+    /// What is asked about a visitor who has an address.
+    fn facts_of(&self, visit: Visit<'_>) -> Option<RequestFacts> {
+        visit.address.map(|address| RequestFacts::of(visit.parts, address, &self.disclosure))
     }
 
     /// Waits for the outcome of a verification, for a while.
@@ -151,11 +155,11 @@ impl Verification {
     }
 }
 
-/// Whether Esper may answer so because of what was handed in, and not with every answer.
+/// Whether Esper may answer so because of what was handed in. With 404, a wrong URL answers whatever
+/// it was.
 fn is_about_the_answer(status: StatusCode) -> bool {
     use StatusCode as S;
-    let is_not = matches!(status, S::UNAUTHORIZED | S::FORBIDDEN | S::TOO_MANY_REQUESTS);
-    status.is_client_error() && !is_not
+    matches!(status, S::BAD_REQUEST | S::PAYLOAD_TOO_LARGE | S::UNPROCESSABLE_ENTITY)
 }
 
 /// How long Esper may take to verify something.

@@ -90,7 +90,8 @@ impl Rule {
 /// Whether this is the preflight that a browser sends before a request to another origin.
 ///
 /// It has neither credentials nor a body, and so no clearance. What has more is no preflight: a
-/// handler of any method could act on it.
+/// handler of any method could act on it, open a WebSocket or take it for a call of gRPC, and some
+/// applications take the method from a header.
 pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
     let has = |name| parts.headers.contains_key(name);
     parts.method == Method::OPTIONS
@@ -98,12 +99,18 @@ pub(super) fn is_preflight(parts: &Parts, body_is_empty: bool) -> bool {
         && has(header::ACCESS_CONTROL_REQUEST_METHOD)
         && !has(header::COOKIE)
         && !has(header::AUTHORIZATION)
+        && !has(header::UPGRADE)
+        && !has(header::CONTENT_TYPE)
         && !has(header::TRANSFER_ENCODING)
+        && !METHODS.iter().any(|name| parts.headers.contains_key(*name))
         && parts.headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0")
         // From HTTP/2 on, a body needs no header. Before, it does, and some types of bodies do not
         // know that they are empty.
         && (body_is_empty || parts.version < Version::HTTP_2)
 }
+
+/// Headers by which applications take a request for one of another method.
+const METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +178,9 @@ mod tests {
             ("OPTIONS", with("authorization", "Basic eDp5"), false),
             ("OPTIONS", with("content-length", "1"), false),
             ("OPTIONS", with("transfer-encoding", "chunked"), false),
+            ("OPTIONS", with("x-http-method-override", "POST"), false),
+            ("OPTIONS", with("upgrade", "websocket"), false),
+            ("OPTIONS", with("content-type", "application/grpc"), false),
             ("options", BOTH.to_vec(), false),
             ("GET", BOTH.to_vec(), false),
             ("POST", BOTH.to_vec(), false),

@@ -14,7 +14,7 @@ use tower::{BoxError, Service};
 
 use super::answers::body::EnforceBody;
 use super::endpoint;
-use super::judge::Judged;
+use super::judge::{Course, Judged};
 use super::request::visit::Visit;
 use super::rule::is_preflight;
 use super::shared::Shared;
@@ -96,14 +96,19 @@ where
     let facts = shared.facts(&parts, &client, rule);
     let mut event = PendingEvent::of(shared.telemetry.as_deref(), facts, rule.mode, started);
     let judged = shared.judge(visit, event.facts(), rule);
-    let Judged { decision, answer } = TraceContext::scope_if(trace, judged).await;
+    let Judged { decision, course } = TraceContext::scope_if(trace.clone(), judged).await;
     metrics::request(&decision, rule.mode);
     event.note(&decision);
-    let result = match answer {
-        Some(response) => Ok(EnforceBody::own(response)),
-        None => {
+    let result = match course {
+        Course::On => {
             parts.extensions.insert(decision);
             inner.call(Request::from_parts(parts, body)).await.map(EnforceBody::inner)
+        }
+        Course::Answered(answer) => Ok(EnforceBody::own(answer)),
+        Course::Returned(proof) => {
+            drop(inner);
+            let returned = shared.returned(&decision, &proof, visit);
+            Ok(EnforceBody::own(TraceContext::scope_if(trace, returned).await))
         }
     };
     event.end(result.as_ref().ok().map(Response::status));

@@ -1,5 +1,7 @@
 //! Answers in place of the application's: to a block, and to a challenge.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY,
@@ -15,7 +17,9 @@ use crate::{ChallengeData, Decision, DecisionSource, MitigationAction};
 
 /// A request that does not reach the application, for a function of the application's that answers
 /// in its own way: [`EnforceLayer::with_response`](crate::enforce::EnforceLayer::with_response).
-#[derive(Clone, Debug)]
+///
+/// Of the request, `Debug` shows the method alone.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Denial<'a> {
     /// The decision by which it does not.
@@ -84,6 +88,18 @@ impl Denial<'_> {
             MitigationAction::Challenge => "the request needs a solved challenge",
             MitigationAction::Allow | MitigationAction::Block => "the request was blocked",
         }
+    }
+}
+
+/// The head has the visitor's cookies and keys in it, and the challenge a token.
+impl fmt::Debug for Denial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Denial")
+            .field("decision", &self.decision)
+            .field("method", &self.request.method)
+            .field("audience", &self.audience)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 

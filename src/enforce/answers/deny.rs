@@ -14,7 +14,7 @@ use super::answer::{
 use super::audience::Audience;
 use super::pages::{self, Challenge, Task};
 use crate::enforce::refusal::Refusal;
-use crate::enforce::request::facts::{LONGEST_HEADER, RequestFacts, cut};
+use crate::enforce::request::facts::{LONGEST_HEADER, cut};
 use crate::enforce::request::visit::Visit;
 use crate::enforce::shared::Shared;
 use crate::metrics::{self, Stage};
@@ -77,10 +77,9 @@ impl Shared {
         &self,
         decision: &Decision,
         proof: &str,
-        facts: &RequestFacts,
         visit: Visit<'_>,
     ) -> Response<Bytes> {
-        let refusal = match self.redeem_proof(visit, proof, facts).await {
+        let refusal = match self.redeem_proof(visit, proof).await {
             Ok(clearance) => return with_cookie(redirect_to(&visit.return_to()), clearance),
             Err(refusal) => refusal,
         };

@@ -162,6 +162,16 @@ fn the_longest_rule_counts_and_of_equal_ones_the_last() {
 }
 
 #[test]
+fn a_rule_for_all_paths_takes_the_place_of_the_one_before_for_malformed_paths_too() {
+    let below = |path| PathPattern::below(path).unwrap();
+    let rules = PathRules::new(2).with(below("/"), 1).with(below("/health"), 0);
+    let value = |path| rules.strictest(path, u8::max);
+    assert_eq!(["/x", "", "*", "/%ff", "/health/%ff"].map(value), [1; 5]);
+    let rules = rules.clone().with(below("/admin"), 2);
+    assert_eq!(rules.strictest("/%ff", u8::max), 2);
+}
+
+#[test]
 fn a_rule_is_written_as_people_read_it() {
     let rules = PathRules::new(1).with(PathPattern::below("/über uns").unwrap(), 0);
     let value = |path| rules.strictest(path, u8::max);

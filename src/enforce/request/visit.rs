@@ -48,8 +48,13 @@ impl<'a> Visit<'a> {
 
     pub(in crate::enforce) fn identity(self) -> VisitorIdentity<'a> {
         let user_agent = self.parts.headers.get(USER_AGENT);
+        let (site, other_name) = match self.origin {
+            Some(origin) => (origin.authority(), ""),
+            None => (host(self.parts), other_host(self.parts)),
+        };
         VisitorIdentity {
-            site: self.origin.map_or_else(|| host(self.parts), PublicOrigin::authority),
+            site,
+            other_name,
             user_agent: user_agent.map(|value| value.as_bytes()).unwrap_or_default(),
             address: self.address,
         }
@@ -69,10 +74,19 @@ pub(in crate::enforce) fn host(parts: &Parts) -> &str {
     raw_host(parts).and_then(|host| str::from_utf8(host).ok()).unwrap_or_default()
 }
 
-/// The same, which need be no text.
+/// The name in the header, where the URI has another one; empty where it has not. Applications that
+/// tell their sites apart by the header go by it all the same.
+fn other_host(parts: &Parts) -> &str {
+    let Some(_) = original(parts).authority() else { return "" };
+    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if header.eq_ignore_ascii_case(host(parts)) { "" } else { header }
+}
+
+/// The name, which need be no text. A user and a password before it are not a part of it.
 pub(in crate::enforce) fn raw_host(parts: &Parts) -> Option<&[u8]> {
     let authority = original(parts).authority().map(|authority| authority.as_str().as_bytes());
-    authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes))
+    let given = authority.or_else(|| parts.headers.get(HOST).map(HeaderValue::as_bytes))?;
+    given.rsplit(|byte| *byte == b'@').next()
 }
 
 #[cfg(test)]
@@ -86,6 +100,8 @@ mod tests {
             ("/x", Some("a.example"), "a.example"),
             ("http://b.example:8080/x", Some("a.example"), "b.example:8080"),
             ("http://b.example/x", None, "b.example"),
+            ("http://user:password@b.example:8080/x", None, "b.example:8080"),
+            ("/x", Some("user:password@a.example"), "a.example"),
             ("/x", None, ""),
         ] {
             let request = Request::get(uri);
@@ -95,6 +111,8 @@ mod tests {
             };
             let mut parts = request.body(()).unwrap().into_parts().0;
             assert_eq!(host(&parts), name, "{uri}");
+            let other = if uri.contains("//b.example:8080") { "a.example" } else { "" };
+            assert_eq!(other_host(&parts), other, "{uri}");
             // As in a nested router, which leaves the path alone of the URI.
             parts.extensions.insert(OriginalUri(parts.uri.clone()));
             parts.uri = Uri::from_static("/");

@@ -34,6 +34,8 @@ pub enum ClearanceBinding {
 pub(in crate::enforce) struct VisitorIdentity<'a> {
     /// The host, with the port where the request has one. Upper and lower case are the same.
     pub(in crate::enforce) site: &'a str,
+    /// What else the request calls the site, by which the application may go; mostly empty.
+    pub(in crate::enforce) other_name: &'a str,
     /// As it came; empty where there is none.
     pub(in crate::enforce) user_agent: &'a [u8],
     /// The client's, however that was found out.
@@ -60,11 +62,14 @@ pub(in crate::enforce) enum NetworkRelation {
 }
 
 impl VisitorIdentity<'_> {
-    /// The site and the user agent, in a digest of fixed size.
+    /// The site, by all of its names, and the user agent, in a digest of fixed size.
     pub(in crate::enforce) fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::with_capacity(self.site.len() + self.user_agent.len() + 8);
         put_field(&mut bytes, self.site.to_ascii_lowercase().as_bytes());
         put_field(&mut bytes, self.user_agent);
+        if !self.other_name.is_empty() {
+            put_field(&mut bytes, self.other_name.to_ascii_lowercase().as_bytes());
+        }
         Sha256::digest(bytes).into()
     }
 
@@ -133,7 +138,7 @@ mod tests {
 
     fn at(address: &str) -> VisitorIdentity<'static> {
         let address = Some(address.parse().unwrap());
-        VisitorIdentity { site: "shop.example", user_agent: b"Firefox", address }
+        VisitorIdentity { site: "shop.example", other_name: "", user_agent: b"Firefox", address }
     }
 
     #[test]
@@ -203,11 +208,16 @@ mod tests {
 
     #[test]
     fn no_two_visitors_share_a_digest() {
-        let who = |site, user_agent| VisitorIdentity { site, user_agent, address: None }.digest();
+        let named = |site, other_name, user_agent| {
+            VisitorIdentity { site, other_name, user_agent, address: None }.digest()
+        };
+        let who = |site, user_agent| named(site, "", user_agent);
         assert_eq!(who("Shop.Example", b"x"), who("shop.example", b"x"));
         assert_ne!(who("shop.example", b"x"), who("shop.example", b"X"));
         assert_ne!(who("shop.example", b"x"), who("shop.example:8443", b"x"));
         assert_ne!(who("ab", b"c"), who("a", b"bc"));
         assert_ne!(who("a", b""), who("", b"a"));
+        assert_ne!(named("a", "b", b"x"), who("a", b"x"));
+        assert_ne!(named("a", "b", b"x"), named("b", "a", b"x"));
     }
 }

@@ -299,6 +299,22 @@ async fn verifications_at_once_are_bounded_and_do_not_pile_up() {
 }
 
 #[tokio::test]
+async fn a_refusal_to_verify_that_no_answer_brings_about_is_a_warning_too() {
+    for (status, warnings) in [(400, 0), (413, 0), (404, 1), (405, 1), (403, 1), (429, 1)] {
+        let (log, _subscribed) = ThreadLog::start_at(Level::WARN);
+        let site = Site::new().await;
+        site.sandbox.challenge(VISITOR);
+        site.sandbox.faults().add(Fault::status(status).on(Operation::VerifyChallenge));
+        for _ in 0..7 {
+            let solution = site.challenge().await.solution();
+            assert_eq!(site.hand_in(&solution).send().await.unwrap().status(), 503);
+        }
+        let said = log.text().matches("esper verifies no answers").count();
+        assert_eq!(said, warnings, "{status} {}", log.text());
+    }
+}
+
+#[tokio::test]
 async fn verifications_that_esper_does_not_answer_are_one_warning_until_it_answers_again() {
     let (log, _subscribed) = ThreadLog::start_at(Level::INFO);
     let site = Site::new().await;

@@ -8,6 +8,7 @@ use esper_sandbox::{Operation, Visitor};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::echo::{Echo, layer};
 use super::site::{Site, VISITOR};
 use super::solving::{Challenge, ENDPOINT, calls, cookie};
 
@@ -97,6 +98,36 @@ async fn a_clearance_is_bound_to_site_user_agent_and_network() {
             cleared,
             "{address} {user_agent} {host}"
         );
+    }
+}
+
+/// An application may go by the one name or by the other.
+#[tokio::test]
+async fn a_clearance_for_one_name_of_a_site_is_none_for_two_names() {
+    let sandbox = crate::support::sandbox().await;
+    let echo = Echo::behind(layer(sandbox.url())).await;
+    let send = async |line: &str, host: &str, headers: &str, body: &str| {
+        sandbox.challenge(VISITOR);
+        let length = body.len();
+        let head = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}");
+        let request = format!("{head}content-length: {length}\r\n\r\n{body}");
+        echo.exchange(request.as_bytes()).await
+    };
+    let challenge = Challenge { problem: send("GET /", "a.example", "", "").await.json() };
+    let post = format!("POST {ENDPOINT}");
+    let json = "content-type: application/json\r\n";
+    let redeemed = send(&post, "a.example", json, &challenge.solution().to_string()).await;
+    let (_, cookie) = redeemed.0.split_once("set-cookie: ").expect("a clearance");
+    let cookie = format!("cookie: {}\r\n", cookie.split(';').next().unwrap());
+    for (line, host, expected) in [
+        ("GET /", "a.example", 200),
+        ("GET http://a.example/", "a.example", 200),
+        ("GET http://a.example/", "A.Example", 200),
+        ("GET /", "b.example", 429),
+        ("GET http://b.example/", "a.example", 429),
+        ("GET http://a.example/", "b.example", 429),
+    ] {
+        assert_eq!(send(line, host, &cookie, "").await.status(), expected, "{line} {host}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What does not leave the application, and what visitors cannot do to its log.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use esper_rs_client::AsyncEsperClient;
@@ -50,6 +51,9 @@ async fn confide(echo: &Echo) {
     let request =
         secrets.iter().fold(http2.get(url), |request, (name, value)| request.header(*name, value));
     request.send().await.unwrap();
+    // As a URL has them, of a client that leaves them there.
+    let line = format!("GET http://{CANARY}-user:{CANARY}-password@shop.example/pay");
+    echo.send(&line, &pages).await;
     // Whoever solves a challenge sends them as well.
     let solution = json!({ "envelope": "x", "response": "y" }).to_string();
     let length = solution.len();
@@ -78,7 +82,13 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
     let sandbox = sandbox().await;
     let client = AsyncEsperClient::new(config(sandbox.url())).unwrap();
     let beacons = client.beacons();
+    let denials = Arc::<Mutex<Vec<String>>>::default();
+    let noted = Arc::clone(&denials);
     let layer = EnforceLayer::with_guard(patient(client))
+        .with_response(move |denial| {
+            noted.lock().unwrap().push(format!("{denial:?}"));
+            None
+        })
         .with_session_cookie("sid")
         .unwrap()
         .with_path("/watched", Rule::monitor())
@@ -107,6 +117,9 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
         }
     }
     assert!(echo.calls() > 0);
+    let denials = denials.lock().unwrap();
+    assert!(!denials.is_empty());
+    assert!(!denials.iter().any(|denial| denial.contains(CANARY)), "{denials:?}");
     let debug = format!("{layer:?} {:?} {:?}", layer.guard(), layer.guard().stats());
     assert!(!debug.contains(CANARY), "{debug}");
     assert!(logs::seen() > before, "the log was looked at");

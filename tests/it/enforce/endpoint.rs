@@ -293,6 +293,31 @@ async fn a_large_answer_is_read_to_its_limit_and_no_further() {
     assert!(polled.load(Ordering::Relaxed) <= 17, "{polled:?} KiB");
 }
 
+/// Servers hand out parts of the buffers that they read into.
+#[tokio::test]
+async fn an_answer_in_small_pieces_keeps_none_of_the_buffers_that_they_came_in() {
+    struct Buffer {
+        _counted: Arc<()>,
+    }
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &[b' '; 8192]
+        }
+    }
+    let (kept, most) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
+    let (buffer, noted) = (Arc::clone(&kept), Arc::clone(&most));
+    let mut left = 1_000;
+    let pieces = Frames(move || {
+        noted.fetch_max(Arc::strong_count(&buffer) - 2, Ordering::Relaxed);
+        left -= 1;
+        let piece = Bytes::from_owner(Buffer { _counted: Arc::clone(&buffer) }).slice(..1);
+        Poll::Ready((left > 0).then_some(piece))
+    });
+    assert_eq!(handed_in(pieces).await.status(), 400);
+    assert!(most.load(Ordering::Relaxed) <= 1, "{most:?} of them");
+    assert_eq!(Arc::strong_count(&kept), 1);
+}
+
 #[test]
 fn an_answer_that_does_not_arrive_is_waited_for_no_longer_than_ten_seconds() {
     paused::run(async {

@@ -1,15 +1,22 @@
 //! Managed challenges: a browser is sent to a page of Esper's, and comes back with a proof.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::extract::ConnectInfo;
 use esper_rs_client::enforce::PublicOrigin;
 use esper_sandbox::{Fault, Operation, Visitor};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::select;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tower::{Layer, Service, service_fn};
 
+use super::echo::layer;
 use super::site::{BROWSER, Site, VISITOR, until};
 use super::solving::{Challenge, calls, cookie, solve_page};
 
@@ -292,6 +299,32 @@ async fn without_a_public_origin_there_is_no_managed_challenge_and_no_proof() {
     let asked = calls(&site.sandbox, Operation::CheckMitigation);
     assert_eq!(asked[0].body().unwrap().get("return_url"), None);
     assert_eq!(calls(&site.sandbox, Operation::VerifyChallengeProof).len(), 0);
+}
+
+/// The application may be behind a limit, of which each service that is ready holds a part.
+#[tokio::test]
+async fn while_a_proof_is_verified_no_service_of_the_application_is_held() {
+    let site = site().await;
+    site.sandbox.challenge(VISITOR);
+    site.sandbox.faults().add(Fault::silence().on(Operation::VerifyChallengeProof));
+    let held = Arc::new(());
+    let part = Arc::clone(&held);
+    let application = service_fn(move |_| {
+        let _part = Arc::clone(&part);
+        async { Ok::<_, Infallible>(http::Response::new(Body::empty())) }
+    });
+    let layer = layer(site.sandbox.url()).with_public_origin(origin());
+    let mut service = layer.layer(application);
+    let mut request = http::Request::get("/?esper_challenge_proof=x").body(Body::empty()).unwrap();
+    let peer: SocketAddr = format!("{VISITOR}:1").parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let mut answer = service.call(request);
+    assert_eq!(Arc::strong_count(&held), 3);
+    select! {
+        _ = &mut answer => panic!("nobody verifies it"),
+        () = until(|| calls(&site.sandbox, Operation::VerifyChallengeProof).len() == 1) => {}
+    }
+    assert_eq!(Arc::strong_count(&held), 2, "the next one's, and the test's");
 }
 
 /// Loopback, as a test has no certificate. The port is not the site's, so nothing takes the one for

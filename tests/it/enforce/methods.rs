@@ -111,10 +111,18 @@ async fn a_preflight_of_cors_passes_a_challenge_and_nothing_does_that_only_looks
         ("authorization", "Basic eDp5"),
         ("content-length", "5"),
         ("transfer-encoding", "chunked"),
+        ("x-http-method-override", "POST"),
+        ("x-http-method", "POST"),
+        ("x-method-override", "POST"),
+        ("content-type", "text/plain"),
     ] {
         let headers = [PREFLIGHT, &[more]].concat();
         assert_eq!(echo.send("OPTIONS /x", &headers).await.status(), 429, "{more:?}");
     }
+    let opening = [PREFLIGHT, WEB_SOCKET].concat();
+    assert_eq!(echo.send("OPTIONS /x", &opening).await.status(), 429);
+    let calling = [PREFLIGHT, GRPC].concat();
+    assert!(echo.send("OPTIONS /x", &calling).await.0.contains("grpc-status: 7\r\n"));
     let overriding = [PREFLIGHT, &[("x-http-method-override", "OPTIONS")]].concat();
     assert_eq!(echo.send("POST /x", &overriding).await.status(), 429);
     assert_eq!(echo.calls(), 1);

@@ -81,6 +81,7 @@ const REQUESTS: &[&str] = &[
     "BREW /echo",
     "GET /echo?esper_challenge_proof=x",
     "GET //echo/../%65cho",
+    "GET /nowhere/%ff",
 ];
 const HEADERS: &[(&str, &str)] =
     &[("accept", "text/html"), ("te", "trailers"), ("cookie", "__Host-esper_challenge=x")];
