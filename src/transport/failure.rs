@@ -40,6 +40,11 @@ pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str 
         PROXY_WANTS_CREDENTIALS
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
         "the connection was refused, there or by a proxy on the way"
+    } else if let Some(error) = cause::<rustls::Error>(error) {
+        match error {
+            rustls::Error::InvalidMessage(_) => NO_TLS,
+            _ => "TLS was not agreed on, there or with a proxy on the way",
+        }
     } else {
         "there was no connection, or a proxy on the way made none"
     }
@@ -85,6 +90,9 @@ fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
     }
 }
 
+/// As of a server that speaks plain http.
+const NO_TLS: &str = "what answers does not speak TLS, there or as a proxy on the way; check the \
+                      scheme and the port of its URL";
 /// A proxy answers 407, for a tunnel or in the place of the service.
 pub(crate) const PROXY_WANTS_CREDENTIALS: &str =
     "a proxy on the way asks for credentials; set the right ones in its URL";

@@ -1,12 +1,14 @@
 //! Certificates, with a server that really speaks TLS.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
-use std::{env, fs, process};
+use std::{env, fs, process, thread};
 
 use esper_rs_client::{
     AsyncEsperClient, EsperConfig, EsperError, FallbackReason, Guard, MitigationRequest,
 };
+use esper_sandbox::Sandbox;
 
 use crate::support::tls::{TlsServer, TlsStream, Validity};
 use crate::support::{assert_settled, child, config};
@@ -71,6 +73,37 @@ async fn a_certificate_of_ones_own_can_be_trusted() {
     let config = config.with_root_certificate(server.certificate.clone());
     let client = AsyncEsperClient::new(config).unwrap();
     assert!(client.verify_challenge("token", "1").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_or_proxy_without_tls_is_called_so() {
+    // As one that is left over from http, or the wrong port.
+    let sandbox = Sandbox::start().await;
+    let url = sandbox.url().replace("http:", "https:");
+    let of_a_proxy = config("https://esper.test").with_proxy(&url);
+    for (config, at) in [(config(&url), url.as_str()), (of_a_proxy, "https://esper.test")] {
+        let client = AsyncEsperClient::new(config.with_max_retries(0)).unwrap();
+        let error = client.verify_challenge("token", "1").await.unwrap_err().to_string();
+        let what = "what answers does not speak TLS, there or as a proxy on the way; check the \
+                    scheme and the port of its URL";
+        assert_eq!(error, format!("could not reach esper at {at}: {what}"));
+    }
+}
+
+#[tokio::test]
+async fn a_tls_that_is_not_agreed_on_is_called_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+        // The alert of a failed handshake.
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
+    });
+    let client = AsyncEsperClient::new(config(&url).with_max_retries(0)).unwrap();
+    let error = client.verify_challenge("token", "1").await.unwrap_err().to_string();
+    assert!(error.ends_with("TLS was not agreed on, there or with a proxy on the way"), "{error}");
+    server.join().unwrap();
 }
 
 #[test]
