@@ -101,7 +101,10 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
         let bundle = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let bundle = bundle.unwrap_or_default();
         if bundle.is_empty() {
-            return Err(no_certificate("root_certificate holds no certificate in PEM form"));
+            return Err(no_certificate(
+                "root_certificate holds no certificate in PEM form; pass the text of a file, not \
+                 its name",
+            ));
         }
         for der in bundle {
             // reqwest looks at it later, and its error does not tell whose it is.
