@@ -19,7 +19,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        if has_untrusted_certificate(error) {
+        if untrusted_certificate(error).is_some() {
             Self::UntrustedCertificate
         } else if error.is_connect() {
             Self::NotConnected
@@ -50,15 +50,43 @@ pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str 
     }
 }
 
+/// What is wrong with a certificate, by the kinds that are mended in different ways.
+pub(crate) fn why_the_certificate_was_rejected(error: &reqwest::Error) -> &'static str {
+    use rustls::CertificateError as Kind;
+    match untrusted_certificate(error) {
+        Some(Kind::UnknownIssuer) => {
+            "the certificate was rejected, as nobody who is trusted has issued it; \
+             EsperConfig::with_root_certificate can trust your own"
+        }
+        Some(Kind::Expired | Kind::ExpiredContext { .. }) => {
+            "the certificate was rejected, as it has expired by the clock of this machine"
+        }
+        Some(Kind::NotValidYet | Kind::NotValidYetContext { .. }) => {
+            "the certificate was rejected, as it is not valid yet by the clock of this machine"
+        }
+        Some(Kind::NotValidForName | Kind::NotValidForNameContext { .. }) => {
+            "the certificate was rejected, as it is for another host; check the host of the URL"
+        }
+        // Its type is webpki's own.
+        Some(Kind::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate was rejected, as it is that of a CA; make one for the server, with \
+             basicConstraints=CA:FALSE"
+        }
+        _ => "the certificate was rejected; EsperConfig::with_root_certificate can trust your own",
+    }
+}
+
 /// Whether a proxy answered 407 where a tunnel was asked for.
 fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
     // Its type is hyper-util's own.
     causes(error).any(|cause| cause.to_string().contains("proxy authorization required"))
 }
 
-fn has_untrusted_certificate(error: &reqwest::Error) -> bool {
-    let cause = cause::<rustls::Error>(error);
-    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+fn untrusted_certificate(error: &reqwest::Error) -> Option<&rustls::CertificateError> {
+    match cause::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(what)) => Some(what),
+        _ => None,
+    }
 }
 
 /// The two ways of HTTP/2 to say so: a connection that ends in good order before it came to this

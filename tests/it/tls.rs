@@ -24,13 +24,13 @@ fn verify(_: usize, mut stream: TlsStream) {
     }
 }
 
-async fn rejected(server: &TlsServer, config: EsperConfig) {
+async fn rejected(server: &TlsServer, config: EsperConfig, why: &str) {
     let client = AsyncEsperClient::new(config).unwrap();
     let error = client.verify_challenge("token", "1").await.unwrap_err();
     let EsperError::Connection { permanent: true, attempts: 1, .. } = error else {
         panic!("{error:?}")
     };
-    assert!(error.to_string().contains("certificate was rejected"), "{error}");
+    assert!(error.to_string().contains(&format!("certificate was rejected, {why}")), "{error}");
     assert!(!error.is_retryable(), "{error:?}");
     assert_eq!(server.connections(), 1);
     assert_settled(&client, 1, 1);
@@ -39,7 +39,8 @@ async fn rejected(server: &TlsServer, config: EsperConfig) {
 #[tokio::test]
 async fn an_untrusted_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    rejected(&server, config(&server.url("localhost"))).await;
+    let why = "as nobody who is trusted has issued it; EsperConfig::with_root_certificate";
+    rejected(&server, config(&server.url("localhost")), why).await;
 }
 
 #[tokio::test]
@@ -56,14 +57,25 @@ async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
 async fn an_expired_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::LongAgo, b"http/1.1", verify);
     let config = config(&server.url("localhost"));
-    rejected(&server, config.with_root_certificate(server.certificate.clone())).await;
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it has expired").await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_ca_is_tried_once_and_called_so() {
+    // Such is the one of `openssl req -x509`, which no trust mends.
+    let server = TlsServer::start(Validity::Never, b"http/1.1", verify);
+    let config = config(&server.url("localhost"));
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it is that of a CA").await;
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
     let config = config(&server.url("127.0.0.1"));
-    rejected(&server, config.with_root_certificate(server.certificate.clone())).await;
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it is for another host").await;
 }
 
 #[tokio::test]
