@@ -36,8 +36,12 @@ pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str 
     let refused = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_dns() {
         "a name does not resolve, its own or that of a proxy on the way"
-    } else if is_refused_by_proxy(error) {
+    } else if says(error, "proxy authorization required") {
         PROXY_WANTS_CREDENTIALS
+    } else if says(error, "tunnel error: unsuccessful") {
+        "a proxy on the way made no connection; see whether it allows and reaches this host"
+    } else if says(error, "unsupported scheme") {
+        "the environment names a proxy that is not http or https, such as one of socks5"
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
         "the connection was refused, there or by a proxy on the way"
     } else if let Some(error) = cause::<rustls::Error>(error) {
@@ -76,10 +80,9 @@ pub(crate) fn why_the_certificate_was_rejected(error: &reqwest::Error) -> &'stat
     }
 }
 
-/// Whether a proxy answered 407 where a tunnel was asked for.
-fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
-    // Its type is hyper-util's own.
-    causes(error).any(|cause| cause.to_string().contains("proxy authorization required"))
+/// Whether a cause of an error, whose type is hyper-util's own, says so.
+fn says(error: &reqwest::Error, what: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().contains(what))
 }
 
 fn untrusted_certificate(error: &reqwest::Error) -> Option<&rustls::CertificateError> {

@@ -140,7 +140,8 @@ fn no_proxy() -> EsperError {
     EsperError::validation("proxy", message.to_owned())
 }
 
-const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings";
+const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings; in a \
+                      container, install the package ca-certificates";
 /// The variables in which reqwest looks for one.
 const PLAIN_HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
