@@ -181,9 +181,7 @@ fn unreached(error: reqwest::Error, cost: CallCost) -> EsperError {
 
 fn what_went_wrong(failure: Failure, error: &reqwest::Error) -> &'static str {
     match failure {
-        Failure::UntrustedCertificate => {
-            "the certificate was rejected; EsperConfig::with_root_certificate can trust your own"
-        }
+        Failure::UntrustedCertificate => failure::why_the_certificate_was_rejected(error),
         Failure::NotConnected if error.is_timeout() => "there was no connection in time",
         Failure::NotConnected => failure::what_kept_from_connecting(error),
         Failure::NotProcessed | Failure::Unknown => "the connection broke",

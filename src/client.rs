@@ -19,6 +19,11 @@ use crate::{
 /// A clone is cheap and shares the connections of its original. Dropping the future of a call
 /// cancels the call.
 ///
+/// # Panics
+///
+/// The future of a call panics when it is polled outside of a tokio runtime, or in one without IO
+/// and time. Code that has no runtime takes the synchronous client, `EsperClient`.
+///
 /// ```no_run
 /// use esper_rs_client::{AsyncEsperClient, EsperConfig, MitigationAction, MitigationRequest};
 ///

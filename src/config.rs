@@ -115,7 +115,8 @@ impl EsperConfig {
     /// Sets the base URL for decisions, verifications and usage; `https://api.esperr.com` unless
     /// set.
     ///
-    /// It is https, or http to `localhost` or a loopback address.
+    /// It is https, or http to `localhost` or a loopback address. The paths of the API, such as
+    /// `/v1/mitigate`, are added to it.
     pub fn with_api_url(mut self, url: impl Into<String>) -> Self {
         self.api_url = url.into();
         self
@@ -123,7 +124,8 @@ impl EsperConfig {
 
     /// Sets the base URL for beacon events; `https://beacon.esperr.com` unless set.
     ///
-    /// It is https, or http to `localhost` or a loopback address.
+    /// It is https, or http to `localhost` or a loopback address. The path of the API, `/v1/events`,
+    /// is added to it.
     pub fn with_beacon_url(mut self, url: impl Into<String>) -> Self {
         self.beacon_url = url.into();
         self
@@ -170,6 +172,8 @@ impl EsperConfig {
     }
 
     /// Trusts the certificates of a PEM file in addition to those of the operating system.
+    ///
+    /// Takes what is in the file, as `std::fs::read` returns it, and not its name.
     pub fn with_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(pem.into());
         self

@@ -87,8 +87,12 @@ use stats::Deciding;
 /// # }
 /// ```
 ///
-/// The future of a decision spawns no task. It needs a tokio runtime with IO and time; dropping it
-/// cancels the call.
+/// The future of a decision spawns no task; dropping it cancels the call.
+///
+/// # Panics
+///
+/// The future of a decision panics when it is polled outside of a tokio runtime, or in one without
+/// IO and time.
 #[derive(Clone)]
 #[must_use = "a guard does nothing until it is asked"]
 pub struct Guard {

@@ -139,7 +139,7 @@ impl EnforceLayer {
     /// # Errors
     ///
     /// Fails if `path` does not begin with `/`, ends with one, or contains `%`, `\`, `;`, `?`, `#`,
-    /// a wildcard, an empty segment, `.` or `..`.
+    /// a wildcard (`*`, `{id}`, `:id`), an empty segment, `.` or `..`.
     pub fn with_path(self, path: &str, rule: Rule) -> Result<Self, EsperError> {
         let pattern = PathPattern::exactly(path)?;
         Ok(self.with(|shared| shared.paths.set(pattern, rule)))

@@ -137,7 +137,8 @@ impl PathPattern {
                  query",
             ));
         }
-        if path.contains(['{', '}', '*']) {
+        // `/:id` is one to many routers, and to axum before 0.8.
+        if path.contains(['{', '}', '*']) || path.contains("/:") {
             return Err(invalid(
                 "has a wildcard in it; give the segments before it, for all that is below them",
             ));

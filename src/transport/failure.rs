@@ -19,7 +19,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn of(error: &reqwest::Error) -> Self {
-        if has_untrusted_certificate(error) {
+        if untrusted_certificate(error).is_some() {
             Self::UntrustedCertificate
         } else if error.is_connect() {
             Self::NotConnected
@@ -36,24 +36,60 @@ pub(crate) fn what_kept_from_connecting(error: &reqwest::Error) -> &'static str 
     let refused = cause::<io::Error>(error).map(io::Error::kind);
     if error.is_dns() {
         "a name does not resolve, its own or that of a proxy on the way"
-    } else if is_refused_by_proxy(error) {
+    } else if says(error, "proxy authorization required") {
         PROXY_WANTS_CREDENTIALS
+    } else if says(error, "tunnel error: unsuccessful") {
+        "a proxy on the way made no connection; see whether it allows and reaches this host"
+    } else if says(error, "unsupported scheme") {
+        "the environment names a proxy that is not http or https, such as one of socks5"
     } else if refused == Some(io::ErrorKind::ConnectionRefused) {
         "the connection was refused, there or by a proxy on the way"
+    } else if let Some(error) = cause::<rustls::Error>(error) {
+        match error {
+            rustls::Error::InvalidMessage(_) => NO_TLS,
+            _ => "TLS was not agreed on, there or with a proxy on the way",
+        }
     } else {
         "there was no connection, or a proxy on the way made none"
     }
 }
 
-/// Whether a proxy answered 407 where a tunnel was asked for.
-fn is_refused_by_proxy(error: &reqwest::Error) -> bool {
-    // Its type is hyper-util's own.
-    causes(error).any(|cause| cause.to_string().contains("proxy authorization required"))
+/// What is wrong with a certificate, by the kinds that are mended in different ways.
+pub(crate) fn why_the_certificate_was_rejected(error: &reqwest::Error) -> &'static str {
+    use rustls::CertificateError as Kind;
+    match untrusted_certificate(error) {
+        Some(Kind::UnknownIssuer) => {
+            "the certificate was rejected, as nobody who is trusted has issued it; \
+             EsperConfig::with_root_certificate can trust your own"
+        }
+        Some(Kind::Expired | Kind::ExpiredContext { .. }) => {
+            "the certificate was rejected, as it has expired by the clock of this machine"
+        }
+        Some(Kind::NotValidYet | Kind::NotValidYetContext { .. }) => {
+            "the certificate was rejected, as it is not valid yet by the clock of this machine"
+        }
+        Some(Kind::NotValidForName | Kind::NotValidForNameContext { .. }) => {
+            "the certificate was rejected, as it is for another host; check the host of the URL"
+        }
+        // Its type is webpki's own.
+        Some(Kind::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate was rejected, as it is that of a CA; make one for the server, with \
+             basicConstraints=CA:FALSE"
+        }
+        _ => "the certificate was rejected; EsperConfig::with_root_certificate can trust your own",
+    }
 }
 
-fn has_untrusted_certificate(error: &reqwest::Error) -> bool {
-    let cause = cause::<rustls::Error>(error);
-    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+/// Whether a cause of an error, whose type is hyper-util's own, says so.
+fn says(error: &reqwest::Error, what: &str) -> bool {
+    causes(error).any(|cause| cause.to_string().contains(what))
+}
+
+fn untrusted_certificate(error: &reqwest::Error) -> Option<&rustls::CertificateError> {
+    match cause::<rustls::Error>(error) {
+        Some(rustls::Error::InvalidCertificate(what)) => Some(what),
+        _ => None,
+    }
 }
 
 /// The two ways of HTTP/2 to say so: a connection that ends in good order before it came to this
@@ -85,6 +121,9 @@ fn source<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError +
     }
 }
 
+/// As of a server that speaks plain http.
+const NO_TLS: &str = "what answers does not speak TLS, there or as a proxy on the way; check the \
+                      scheme and the port of its URL";
 /// A proxy answers 407, for a tunnel or in the place of the service.
 pub(crate) const PROXY_WANTS_CREDENTIALS: &str =
     "a proxy on the way asks for credentials; set the right ones in its URL";

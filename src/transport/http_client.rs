@@ -102,7 +102,10 @@ fn certificates(config: &EsperConfig) -> Result<Vec<Certificate>, EsperError> {
         let bundle = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let bundle = bundle.unwrap_or_default();
         if bundle.is_empty() {
-            return Err(no_certificate("root_certificate holds no certificate in PEM form"));
+            return Err(no_certificate(
+                "root_certificate holds no certificate in PEM form; pass the text of a file, not \
+                 its name",
+            ));
         }
         for der in bundle {
             // reqwest looks at it later, and its error does not tell whose it is.
@@ -138,7 +141,8 @@ fn no_proxy() -> EsperError {
     EsperError::validation("proxy", message)
 }
 
-const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings";
+const NO_TLS: &str = "no https client can be made of this host's certificates and TLS settings; in a \
+                      container, install the package ca-certificates";
 /// The variables in which reqwest looks for one.
 const PLAIN_HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -32,7 +32,7 @@ fn a_client_that_cannot_work_is_not_made() {
         (new("key").with_beacon_url("http://beacon.example"), "beacon_url is plain http"),
         (new("key").with_beacon_url("https://u:secret@b.example"), "a password"),
         (loopback().with_timeout(Duration::ZERO), "timeout is zero"),
-        (loopback().with_root_certificate("secret"), "no certificate in PEM form"),
+        (loopback().with_root_certificate("/etc/secret.pem"), "not its name"),
         (
             loopback().with_root_certificate(DAMAGED),
             "root_certificate holds a certificate that is damaged",

@@ -94,6 +94,38 @@ async fn a_proxy_that_is_not_there_is_not_taken_for_esper() {
     }
 }
 
+#[tokio::test]
+async fn a_proxy_that_refuses_to_connect_is_called_so() {
+    for status in [403, 502] {
+        let proxy = RawServer::always(move || Answer::html(status, "not allowed"));
+        let config = config("https://esper.test").with_proxy(proxy.url()).with_max_retries(0);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let error = client.verify_challenge("token", "1").await.unwrap_err().to_string();
+        let what =
+            "a proxy on the way made no connection; see whether it allows and reaches this host";
+        assert_eq!(error, format!("could not reach esper at https://esper.test: {what}"));
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_is_of_another_kind_is_called_so() {
+    if child::is_one() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = config("https://esper.test").with_max_retries(0);
+        let client = AsyncEsperClient::new(config).unwrap();
+        let error = runtime.block_on(client.verify_challenge("token", "1")).unwrap_err();
+        let what = "the environment names a proxy that is not http or https, such as one of socks5";
+        assert!(error.to_string().ends_with(what), "{error}");
+        return;
+    }
+    for url in ["socks5://127.0.0.1:1", "socks5h://127.0.0.1:1"] {
+        let mut variables = child::PROXIES.map(|name| (name, "")).to_vec();
+        variables.push(("HTTPS_PROXY", url));
+        let test = "proxies::a_proxy_of_the_environment_that_is_of_another_kind_is_called_so";
+        child::run(test, &variables);
+    }
+}
+
 #[test]
 fn a_proxy_of_the_environment_is_never_used_for_loopback() {
     if child::is_one() {

@@ -1,11 +1,14 @@
 //! Certificates, with a server that really speaks TLS.
 
 use std::io::{Read, Write};
-use std::{env, fs, process};
+use std::net::TcpListener;
+use std::time::Duration;
+use std::{env, fs, process, thread};
 
 use esper_rs_client::{
     AsyncEsperClient, EsperConfig, EsperError, FallbackReason, MitigationRequest,
 };
+use esper_sandbox::Sandbox;
 
 use crate::support::tls::{TlsServer, TlsStream, Validity};
 use crate::support::{assert_settled, child, config, guard};
@@ -21,13 +24,13 @@ fn verify(_: usize, mut stream: TlsStream) {
     }
 }
 
-async fn rejected(server: &TlsServer, config: EsperConfig) {
+async fn rejected(server: &TlsServer, config: EsperConfig, why: &str) {
     let client = AsyncEsperClient::new(config).unwrap();
     let error = client.verify_challenge("token", "1").await.unwrap_err();
     let EsperError::Connection { permanent: true, attempts: 1, .. } = error else {
         panic!("{error:?}")
     };
-    assert!(error.to_string().contains("certificate was rejected"), "{error}");
+    assert!(error.to_string().contains(&format!("certificate was rejected, {why}")), "{error}");
     assert!(!error.is_retryable(), "{error:?}");
     assert_eq!(server.connections(), 1);
     assert_settled(&client, 1, 1);
@@ -36,7 +39,8 @@ async fn rejected(server: &TlsServer, config: EsperConfig) {
 #[tokio::test]
 async fn an_untrusted_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    rejected(&server, config(&server.url("localhost"))).await;
+    let why = "as nobody who is trusted has issued it; EsperConfig::with_root_certificate";
+    rejected(&server, config(&server.url("localhost")), why).await;
 }
 
 #[tokio::test]
@@ -52,14 +56,25 @@ async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
 async fn an_expired_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::LongAgo, b"http/1.1", verify);
     let config = config(&server.url("localhost"));
-    rejected(&server, config.with_root_certificate(server.certificate.clone())).await;
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it has expired").await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_ca_is_tried_once_and_called_so() {
+    // Such is the one of `openssl req -x509`, which no trust mends.
+    let server = TlsServer::start(Validity::Never, b"http/1.1", verify);
+    let config = config(&server.url("localhost"));
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it is that of a CA").await;
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
     let config = config(&server.url("127.0.0.1"));
-    rejected(&server, config.with_root_certificate(server.certificate.clone())).await;
+    let config = config.with_root_certificate(server.certificate.clone());
+    rejected(&server, config, "as it is for another host").await;
 }
 
 #[tokio::test]
@@ -69,6 +84,37 @@ async fn a_certificate_of_ones_own_can_be_trusted() {
     let config = config.with_root_certificate(server.certificate.clone());
     let client = AsyncEsperClient::new(config).unwrap();
     assert!(client.verify_challenge("token", "1").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_or_proxy_without_tls_is_called_so() {
+    // As one that is left over from http, or the wrong port.
+    let sandbox = Sandbox::start().await;
+    let url = sandbox.url().replace("http:", "https:");
+    let of_a_proxy = config("https://esper.test").with_proxy(&url);
+    for (config, at) in [(config(&url), url.as_str()), (of_a_proxy, "https://esper.test")] {
+        let client = AsyncEsperClient::new(config.with_max_retries(0)).unwrap();
+        let error = client.verify_challenge("token", "1").await.unwrap_err().to_string();
+        let what = "what answers does not speak TLS, there or as a proxy on the way; check the \
+                    scheme and the port of its URL";
+        assert_eq!(error, format!("could not reach esper at {at}: {what}"));
+    }
+}
+
+#[tokio::test]
+async fn a_tls_that_is_not_agreed_on_is_called_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+        // The alert of a failed handshake.
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
+    });
+    let client = AsyncEsperClient::new(config(&url).with_max_retries(0)).unwrap();
+    let error = client.verify_challenge("token", "1").await.unwrap_err().to_string();
+    assert!(error.ends_with("TLS was not agreed on, there or with a proxy on the way"), "{error}");
+    server.join().unwrap();
 }
 
 #[test]

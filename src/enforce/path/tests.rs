@@ -186,6 +186,8 @@ fn a_rule_that_would_not_mean_what_it_says_is_refused() {
         "*",
         "/health/*",
         "/users/{id}",
+        "/users/:id",
+        "/:tenant/orders",
         "/a//b",
         "//",
         "//a",

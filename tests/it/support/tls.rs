@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -25,6 +25,8 @@ pub(crate) struct TlsServer {
 pub(crate) enum Validity {
     Now,
     LongAgo,
+    /// Not for a server, being that of a CA.
+    Never,
 }
 
 impl TlsServer {
@@ -36,9 +38,13 @@ impl TlsServer {
     ) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
-        if matches!(validity, Validity::LongAgo) {
-            params.not_before = date_time_ymd(2001, 1, 1);
-            params.not_after = date_time_ymd(2002, 1, 1);
+        match validity {
+            Validity::Now => {}
+            Validity::LongAgo => {
+                params.not_before = date_time_ymd(2001, 1, 1);
+                params.not_after = date_time_ymd(2002, 1, 1);
+            }
+            Validity::Never => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         }
         let certificate = params.self_signed(&key).expect("a certificate");
         let provider = rustls::crypto::aws_lc_rs::default_provider();
