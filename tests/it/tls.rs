@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use esper_rs_client::{
