@@ -214,7 +214,7 @@ mod layer {
     }
 
     fn layer(guard: Guard) -> EnforceLayer {
-        EnforceLayer::with_guard(guard).with_telemetry_share(0.0)
+        EnforceLayer::new(guard).with_telemetry_share(0.0)
     }
 
     fn site(layer: EnforceLayer) -> Site {

@@ -242,6 +242,12 @@ impl Guard {
     }
 }
 
+impl From<AsyncEsperClient> for Guard {
+    fn from(client: AsyncEsperClient) -> Self {
+        Self::new(client)
+    }
+}
+
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")

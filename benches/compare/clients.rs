@@ -128,7 +128,7 @@ impl Kind {
                 let client = AsyncEsperClient::new(sdk())?;
                 let beacons = client.beacons();
                 let share = if self == Self::Layer { 0.0 } else { 1.0 };
-                let layer = EnforceLayer::with_guard(guard(client)).with_telemetry_share(share);
+                let layer = EnforceLayer::new(guard(client)).with_telemetry_share(share);
                 let inner = service_fn(application as fn(_) -> _);
                 Client::Layer { service: layer.layer(inner), beacons }
             }

@@ -73,7 +73,7 @@ async fn send(url: &str, esper: Esper, request: Request<Full<Bytes>>) {
     let guard = Guard::new(AsyncEsperClient::new(config).expect("a client"));
     let guard = guard.with_deadline(PATIENCE).with_breaker(u32::MAX, PATIENCE);
     let proxies = ClientIpRules::behind_proxies(["127.0.0.1"]).expect("rules");
-    let layer = EnforceLayer::with_guard(guard)
+    let layer = EnforceLayer::new(guard)
         .with_client_ip(proxies)
         .with_cache(CacheOptions::new())
         .with_query_strings()

@@ -23,7 +23,7 @@ use super::signed::keys::ClearanceKeys;
 use super::signed::secrets::Secrets;
 use super::telemetry::Telemetry;
 use super::verifications::Verifications;
-use crate::{AsyncEsperClient, EsperError, Guard};
+use crate::{EsperError, Guard};
 
 /// Asks Esper about every request to a service, and acts on what it says.
 ///
@@ -72,12 +72,11 @@ pub struct EnforceLayer {
 
 impl EnforceLayer {
     /// Enforces the decisions about every request, with the defaults of all options.
-    pub fn new(client: AsyncEsperClient) -> Self {
-        Self::with_guard(Guard::new(client))
-    }
-
-    /// Enforces the decisions of a guard, with its deadline, its breaker and its failure policy.
-    pub fn with_guard(guard: Guard) -> Self {
+    ///
+    /// Of an [`AsyncEsperClient`](crate::AsyncEsperClient), it makes a guard with the defaults; a [`Guard`]
+    /// keeps its deadline, its breaker and its failure policy.
+    pub fn new(guard: impl Into<Guard>) -> Self {
+        let guard = guard.into();
         let telemetry = Telemetry::new(guard.client().beacons(), 1.0);
         let shared = Shared {
             rule: None,

@@ -265,7 +265,7 @@ const CLIENTS: &[Client] = &[
 #[tokio::test]
 async fn a_visitor_who_cannot_be_checked_is_told_so_and_not_taken_for_a_bot() {
     let closed = guard("http://127.0.0.1:1").with_failure_policy(FailurePolicy::closed());
-    let echo = Echo::behind(EnforceLayer::with_guard(closed)).await;
+    let echo = Echo::behind(EnforceLayer::new(closed)).await;
 
     let page = echo.send("GET /", &[("accept", "text/html"), ("sec-fetch-dest", "document")]).await;
     assert_eq!(page.status(), 503);

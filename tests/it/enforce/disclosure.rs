@@ -84,7 +84,7 @@ async fn a_visitors_secrets_are_in_no_decision_request_event_log_line_debug_or_e
     let beacons = client.beacons();
     let denials = Arc::<Mutex<Vec<String>>>::default();
     let noted = Arc::clone(&denials);
-    let layer = EnforceLayer::with_guard(patient(client))
+    let layer = EnforceLayer::new(patient(client))
         .with_response(move |denial| {
             noted.lock().unwrap().push(format!("{denial:?}"));
             None

@@ -151,7 +151,7 @@ pub(crate) async fn call(app: &Router, request: Request) -> Response<Body> {
 
 /// A layer that asks whom it finds there.
 pub(crate) fn layer(url: &str) -> EnforceLayer {
-    EnforceLayer::with_guard(guard(url))
+    EnforceLayer::new(guard(url))
 }
 
 /// What a sandbox was asked.

@@ -118,7 +118,7 @@ async fn the_share_of_requests_that_events_tell_of_is_exact() {
         let sandbox = sandbox().await;
         let client = AsyncEsperClient::new(config(sandbox.url())).unwrap();
         let beacons = client.beacons();
-        let layer = EnforceLayer::with_guard(patient(client)).with_telemetry_share(share);
+        let layer = EnforceLayer::new(patient(client)).with_telemetry_share(share);
         let echo = Echo::behind(layer).await;
         for _ in 0..40 {
             assert_eq!(echo.send("GET /", &[]).await.status(), 200);

@@ -21,7 +21,7 @@ const BLOCK: &str = r#"{"action":"block"}"#;
 
 /// A layer without events, so that a server sees decisions alone.
 fn quiet(guard: Guard) -> EnforceLayer {
-    EnforceLayer::with_guard(guard).with_telemetry_share(0.0)
+    EnforceLayer::new(guard).with_telemetry_share(0.0)
 }
 
 /// The routes of an application, by what they do after one kind of failure.

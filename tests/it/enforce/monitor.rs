@@ -129,7 +129,7 @@ async fn a_monitored_answer_is_byte_for_byte_that_of_an_application_without_the_
 async fn a_monitored_answer_is_the_same_when_esper_fails_and_the_guard_fails_closed() {
     let server = RawServer::always(|| Answer::Http(501, vec![], String::new()));
     let guard = guard(&server.url()).with_failure_policy(FailurePolicy::closed());
-    let watched = assert_unseen(watching(EnforceLayer::with_guard(guard))).await;
+    let watched = assert_unseen(watching(EnforceLayer::new(guard))).await;
     for seen in watched.seen() {
         let decision = seen.decision.unwrap();
         assert_eq!(decision.action, MitigationAction::Block, "it says what would have been done");

@@ -104,7 +104,7 @@ async fn a_path_below_one_that_fails_closed_fails_closed_however_it_is_written()
 async fn no_way_to_write_a_path_makes_a_guard_that_fails_closed_fail_open() {
     let closed = guard("http://127.0.0.1:1").with_failure_policy(FailurePolicy::closed());
     let open = Rule::enforce().with_failure_policy(FailurePolicy::open());
-    let layer = EnforceLayer::with_guard(closed).with_telemetry_share(0.0);
+    let layer = EnforceLayer::new(closed).with_telemetry_share(0.0);
     let echo = Echo::behind(layer.with_paths_below("/public", open).unwrap()).await;
     assert_eq!(echo.send("GET /public", &[]).await.status(), 200);
     for path in ["/zpay", "/public/../zpay", "/public/%2e%2e/zpay", "/public/..;/zpay"] {

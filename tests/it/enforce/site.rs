@@ -51,7 +51,7 @@ impl Site {
             .with_timeout(Duration::from_millis(500))
             .with_retry_delay(Duration::from_millis(1));
         let guard = patient(AsyncEsperClient::new(config).unwrap());
-        Self::before(Arc::new(sandbox), change(EnforceLayer::with_guard(guard))).await
+        Self::before(Arc::new(sandbox), change(EnforceLayer::new(guard))).await
     }
 
     /// Another site that asks the sandbox of this one.
