@@ -43,7 +43,7 @@ use crate::{
 pub struct AsyncEsperClient {
     transport: Arc<Transport>,
     #[cfg_attr(not(feature = "beacons"), expect(dead_code, reason = "there is no queue then"))]
-    beacons: beacons::Slot,
+    queue: beacons::Slot,
 }
 
 impl AsyncEsperClient {
@@ -60,7 +60,7 @@ impl AsyncEsperClient {
 
     /// Makes a client whose calls go this way.
     pub(crate) fn over(transport: Transport, config: EsperConfig) -> Result<Self, EsperError> {
-        Ok(Self { transport: Arc::new(transport), beacons: beacons::Slot::new(config)? })
+        Ok(Self { transport: Arc::new(transport), queue: beacons::Slot::new(config)? })
     }
 
     /// Asks what to do with a request.
@@ -147,7 +147,7 @@ impl AsyncEsperClient {
     #[cfg(feature = "beacons")]
     #[must_use]
     pub fn beacons(&self) -> beacons::Beacons {
-        self.beacons.beacons()
+        self.queue.beacons()
     }
 
     /// Reads how many decisions the key has received.

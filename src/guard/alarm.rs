@@ -42,7 +42,7 @@ impl Alarm {
     /// Says that the key is rejected or that the answers are no decisions, unless that is known.
     pub(super) fn raise(&self, reason: FallbackReason, error: &EsperError) {
         match reason {
-            FallbackReason::Unauthorized if self.rejected_key.is_new() => {
+            FallbackReason::Unauthorized if self.rejected_key.raise() => {
                 let status = error.status().map(|status| status.as_u16());
                 error!(
                     status,
@@ -50,7 +50,7 @@ impl Alarm {
                 );
             }
             FallbackReason::Refused | FallbackReason::Undecodable | FallbackReason::RateLimited
-                if self.undecided.is_new() =>
+                if self.undecided.raise() =>
             {
                 warn!(
                     %reason, %error,
@@ -65,14 +65,14 @@ impl Alarm {
     /// Learns that the service decides.
     pub(super) fn lower(&self) {
         self.accept_key();
-        if self.undecided.ends() {
+        if self.undecided.lower() {
             info!("esper decides again");
         }
     }
 
     /// Learns that the key is accepted, if only by an operation that decides nothing.
     pub(super) fn accept_key(&self) {
-        if self.rejected_key.ends() {
+        if self.rejected_key.lower() {
             info!("esper accepts the api key again");
         }
     }
@@ -82,53 +82,53 @@ impl Alarm {
 impl Alarm {
     /// Says that no answer to a challenge is verified, unless that is known.
     pub(super) fn raise_for_verification(&self, error: &dyn fmt::Display) {
-        if self.unverified.is_new() {
+        if self.unverified.raise() {
             warn!(%error, "esper verifies no answers to challenges: visitors cannot pass them");
         }
     }
 
     /// Learns that Esper verifies, whether the answer was right or not.
     pub(super) fn lower_for_verification(&self) {
-        if self.unverified.ends() {
+        if self.unverified.lower() {
             info!("esper verifies answers to challenges again");
         }
     }
 }
 
 impl InARow {
-    /// Counts another one. Whether it is to be said, and from now on is known.
-    fn is_new(&self) -> bool {
+    /// Counts another one. Returns whether it is to be said, and from now on is known.
+    fn raise(&self) -> bool {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
-        before >= ALARMING - 1 && self.condition.is_new()
+        before >= ALARMING - 1 && self.condition.raise()
     }
 
-    /// Begins anew. Whether it was known until now.
-    fn ends(&self) -> bool {
+    /// Begins anew. Returns whether it was known until now.
+    fn lower(&self) -> bool {
         // Nearly every time, nothing is written.
         if self.count.load(Ordering::Relaxed) > 0 {
             self.count.store(0, Ordering::Relaxed);
         }
-        self.condition.ends()
+        self.condition.lower()
     }
 }
 
 impl Condition {
-    /// Whether it is to be said, and from now on is known.
-    fn is_new(&self) -> bool {
-        let new = !self.raised.load(Ordering::Relaxed) && self.is_due(Instant::now());
+    /// Returns whether it is to be said, and from now on is known.
+    fn raise(&self) -> bool {
+        let new = !self.raised.load(Ordering::Relaxed) && self.takes_turn(Instant::now());
         if new {
             self.raised.store(true, Ordering::Relaxed);
         }
         new
     }
 
-    /// Whether it was known until now.
-    fn ends(&self) -> bool {
+    /// Returns whether it was known until now.
+    fn lower(&self) -> bool {
         self.raised.load(Ordering::Relaxed) && self.raised.swap(false, Ordering::Relaxed)
     }
 
-    /// What comes and goes must not fill the log either.
-    fn is_due(&self, now: Instant) -> bool {
+    /// Takes the turn to say something, if it has come: what comes and goes must not fill the log either.
+    fn takes_turn(&self, now: Instant) -> bool {
         let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= PAUSE);
         if due {
