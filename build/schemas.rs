@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::generated::{types, wire_name};
+use crate::generated::{plain, types, wire_name};
 use crate::spec::{Node, Spec, SpecError};
 
 /// Looks at every schema and every parameter, before anything is generated of them.
@@ -65,9 +65,6 @@ fn members<'a>(node: &Node<'a>, names: &[&str]) -> Option<Node<'a>> {
 
 /// What to say of two schemas of which the same type is made.
 fn name_collision(spec: &Spec, ident: &str) -> SpecError {
-    let plain = |name: &str| {
-        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
-    };
     let schemas = named(spec).unwrap_or_default();
     let mut alike = schemas.iter().filter(|schema| plain(schema.name()) == plain(ident));
     let (first, last) = (alike.next(), alike.next_back());
