@@ -77,6 +77,16 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         from: "operationId: get_usage\n",
+        to: "operationId: match # here\n",
+        words: &["/v1/usage > get > operationId", "a word of Rust"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
+        to: "operationId: get__usage # here\n",
+        words: &["/v1/usage > get > operationId", "an underscore too many"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
         to: "operationId: 7 # here\n",
         words: &["must be a string"],
     },
@@ -229,6 +239,16 @@ const MISTAKES: &[Mistake] = &[
         from: "info:\n  title: Esper\n",
         to: "info:\n  true: Esper # here\n  title: Esper\n",
         words: &["a key must be a string"],
+    },
+    Mistake {
+        from: "servers:\n  - url: https://api.esperr.com\n",
+        to: "servers:\n  - url: https://{region}.esperr.com # here\n",
+        words: &["servers > 0 > url", "without variables"],
+    },
+    Mistake {
+        from: "servers:\n  - url: https://api.esperr.com\n",
+        to: "servers:\n  - url: /api # here\n",
+        words: &["servers > 0 > url", "must be an http or https URL"],
     },
     Mistake {
         from: "servers:\n  - url: https://api.esperr.com\n",
