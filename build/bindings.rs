@@ -24,6 +24,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<syn::File, SpecError> {
     schemas::check_names(spec, &code)?;
     remove_api_version_header(&mut code);
     leave_open(&mut code);
+    take_null_for_nothing(&mut code);
     derive_json_schema(&mut code);
     Ok(code)
 }
@@ -144,13 +145,12 @@ fn drop_header_capacity(statement: &mut syn::Stmt) {
 /// Leaves room for members and alternatives that are yet to come. An enumeration of names is closed
 /// on purpose: a new action fails to compile wherever it has to be handled.
 fn leave_open(code: &mut syn::File) {
+    let has_content = |variant: &syn::Variant| !variant.fields.is_empty();
     for item in types_mut(code) {
         match item {
             syn::Item::Struct(structure) => structure.attrs.push(non_exhaustive()),
-            syn::Item::Enum(enumeration) => {
-                if enumeration.variants.iter().any(|variant| !variant.fields.is_empty()) {
-                    enumeration.attrs.push(non_exhaustive());
-                }
+            syn::Item::Enum(alternatives) if alternatives.variants.iter().any(has_content) => {
+                alternatives.attrs.push(non_exhaustive());
             }
             _ => {}
         }
@@ -159,6 +159,32 @@ fn leave_open(code: &mut syn::File) {
 
 fn non_exhaustive() -> syn::Attribute {
     syn::parse_quote! { #[non_exhaustive] }
+}
+
+/// Reads `null` as no entries, as the generator reads it as no value elsewhere: many a server writes it
+/// for what is absent, and a decision must not get lost over it.
+fn take_null_for_nothing(code: &mut syn::File) {
+    for item in types_mut(code) {
+        let syn::Item::Struct(structure) = item else { continue };
+        for field in &mut structure.fields {
+            // What is left out where it is empty.
+            if field.attrs.iter().any(|it| it.to_token_stream().to_string().contains("is_empty")) {
+                field.attrs.push(syn::parse_quote! {
+                    #[serde(deserialize_with = "super::null_as_nothing")]
+                });
+            }
+        }
+    }
+    code.items.push(syn::parse_quote! {
+        fn null_as_nothing<'de, D, T>(deserializer: D) -> ::std::result::Result<T, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+            T: ::serde::Deserialize<'de> + ::std::default::Default,
+        {
+            <::std::option::Option<T> as ::serde::Deserialize>::deserialize(deserializer)
+                .map(::std::option::Option::unwrap_or_default)
+        }
+    });
 }
 
 /// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.
