@@ -125,6 +125,13 @@ async fn a_success_that_is_no_decision_is_never_read_as_one() {
         Answer::html(200, r#"{"action":"allow"}"#),
         Answer::Http(200, vec![], r#"{"action":"allow"}"#.into()),
         Answer::html(200, "<html>log in to this network</html>"),
+        Answer::json(200, r#"{"action""#),
+        // It came to its end.
+        Answer::Bytes(
+            b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+              9\r\n{\"action\"\r\n0\r\n\r\n"
+                .to_vec(),
+        ),
     ];
     let all = bodies.len();
     let server = RawServer::start(move |number, _| bodies[number].clone());
