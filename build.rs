@@ -4,6 +4,8 @@
 
 #[path = "build/bindings.rs"]
 mod bindings;
+#[path = "build/document.rs"]
+mod document;
 #[path = "build/generated.rs"]
 mod generated;
 #[path = "build/operations.rs"]

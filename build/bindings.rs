@@ -3,10 +3,10 @@
 use std::panic;
 
 use openapiv3::{AnySchema, OpenAPI, PathItem, ReferenceOr, Schema, SchemaData, SchemaKind};
-use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle, TypePatch};
+use progenitor::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
 use quote::{ToTokens, quote};
-use serde_json::Value;
 
+use crate::document;
 use crate::generated::types_mut;
 use crate::operations::operations;
 use crate::schemas;
@@ -15,44 +15,36 @@ use crate::spec::{Node, Spec, SpecError};
 /// Generates the client and its types.
 pub(crate) fn generate(spec: &Spec) -> Result<syn::File, SpecError> {
     check_parts(spec)?;
-    let mut document = spec.root().value().clone();
-    strip_constraints(&mut document);
-    drop_error_responses(&mut document);
-    let document = serde_json::from_value(document)
+    let document = serde_json::from_value(document::for_generator(spec))
         .map_err(|error| spec.root().error(format!("is not OpenAPI 3.0: {error}")))?;
 
-    let mut code = run(&settings(spec)?, &document).map_err(|what| {
+    let mut code = run(&document).map_err(|what| {
         failing_part(spec, &document).error(format!("cannot be generated: {what}"))
     })?;
     schemas::check_names(spec, &code)?;
     remove_api_version_header(&mut code);
+    leave_open(&mut code);
+    take_null_for_nothing(&mut code);
     derive_json_schema(&mut code);
     Ok(code)
 }
 
-fn settings(spec: &Spec) -> Result<GenerationSettings, SpecError> {
+fn settings() -> GenerationSettings {
     let mut settings = GenerationSettings::new();
     settings
         .with_interface(InterfaceStyle::Positional)
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote! { ::std::sync::Arc<crate::call::CallState> });
-    for schema in schemas::named(spec)? {
-        // A structure may grow without breaking its users. An enumeration is closed on purpose:
-        // a new action fails to compile wherever it has to be handled.
-        if schema.find("enum").is_none() {
-            let mut patch = TypePatch::default();
-            patch.with_attr("#[non_exhaustive]").with_derive("PartialEq");
-            settings.with_patch(schema.name(), &patch);
-        }
-    }
-    Ok(settings)
+        .with_inner_type(quote! { ::std::sync::Arc<crate::call::CallState> })
+        .with_derive("PartialEq");
+    settings
 }
 
 /// Runs the generator, which reports some mistakes as errors and others as panics.
-fn run(settings: &GenerationSettings, document: &OpenAPI) -> Result<syn::File, String> {
+fn run(document: &OpenAPI) -> Result<syn::File, String> {
+    let settings = settings();
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(|| Generator::new(settings).generate_tokens(document));
+    let result = panic::catch_unwind(|| Generator::new(&settings).generate_tokens(document));
     panic::set_hook(hook);
     let tokens = result.map_err(panic_message)?.map_err(|error| error.to_string())?;
     syn::parse2(tokens).map_err(|error| error.to_string())
@@ -100,7 +92,6 @@ fn parsed<T: serde::de::DeserializeOwned>(node: &Node<'_>) -> Result<(), SpecErr
 
 /// The smallest part without which the document can be generated, or else the document.
 fn failing_part<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
-    let settings = settings(spec).unwrap_or_default();
     let schemas = schemas::named(spec).unwrap_or_default().into_iter();
     let paths = spec.root().get("paths").and_then(|paths| paths.entries()).unwrap_or_default();
     let without = |node: &Node<'_>| {
@@ -110,7 +101,7 @@ fn failing_part<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
             *schema = ReferenceOr::Item(anything());
         }
         document.paths.paths.shift_remove(node.name());
-        run(&settings, &document).is_ok()
+        run(&document).is_ok()
     };
     schemas.chain(paths).find(without).unwrap_or_else(|| spec.root())
 }
@@ -118,40 +109,6 @@ fn failing_part<'a>(spec: &'a Spec, document: &OpenAPI) -> Node<'a> {
 fn anything() -> Schema {
     let schema_kind = SchemaKind::Any(AnySchema::default());
     Schema { schema_data: SchemaData::default(), schema_kind }
-}
-
-/// Leaves limits and formats to the checks: as types they would be newtypes, `IpAddr`s and
-/// `NonZero`s, which no literal converts to. A default is what the server takes for a member that
-/// is absent; as a type, it would be a member that is always sent.
-fn strip_constraints(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            let stripped: &[&str] = match map.get("type").and_then(Value::as_str) {
-                Some("string") => &["default", "format", "minLength", "maxLength", "pattern"],
-                Some(_) => &["default", "minimum", "maximum"],
-                None => &[],
-            };
-            for key in stripped {
-                map.remove(*key);
-            }
-            map.values_mut().for_each(strip_constraints);
-        }
-        Value::Array(list) => list.iter_mut().for_each(strip_constraints),
-        _ => {}
-    }
-}
-
-/// Hands every answer that is no success to the facade as it came, with its status and headers:
-/// the generator's own errors lose them where the body is not the documented JSON.
-fn drop_error_responses(document: &mut Value) {
-    let Some(paths) = document["paths"].as_object_mut() else { return };
-    for operation in
-        paths.values_mut().filter_map(Value::as_object_mut).flat_map(|p| p.values_mut())
-    {
-        if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
-            responses.retain(|status, _| status.starts_with('2'));
-        }
-    }
 }
 
 /// Takes off the header that the generator adds to every request; Esper knows nothing of it.
@@ -183,6 +140,51 @@ fn drop_header_capacity(statement: &mut syn::Stmt) {
     if text.contains("HeaderMap") && text.contains("with_capacity") {
         *init.expr = syn::parse_quote! { ::reqwest::header::HeaderMap::new() };
     }
+}
+
+/// Leaves room for members and alternatives that are yet to come. An enumeration of names is closed
+/// on purpose: a new action fails to compile wherever it has to be handled.
+fn leave_open(code: &mut syn::File) {
+    let has_content = |variant: &syn::Variant| !variant.fields.is_empty();
+    for item in types_mut(code) {
+        match item {
+            syn::Item::Struct(structure) => structure.attrs.push(non_exhaustive()),
+            syn::Item::Enum(alternatives) if alternatives.variants.iter().any(has_content) => {
+                alternatives.attrs.push(non_exhaustive());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn non_exhaustive() -> syn::Attribute {
+    syn::parse_quote! { #[non_exhaustive] }
+}
+
+/// Reads `null` as no entries, as the generator reads it as no value elsewhere: many a server writes it
+/// for what is absent, and a decision must not get lost over it.
+fn take_null_for_nothing(code: &mut syn::File) {
+    for item in types_mut(code) {
+        let syn::Item::Struct(structure) = item else { continue };
+        for field in &mut structure.fields {
+            // What is left out where it is empty.
+            if field.attrs.iter().any(|it| it.to_token_stream().to_string().contains("is_empty")) {
+                field.attrs.push(syn::parse_quote! {
+                    #[serde(deserialize_with = "super::null_as_nothing")]
+                });
+            }
+        }
+    }
+    code.items.push(syn::parse_quote! {
+        fn null_as_nothing<'de, D, T>(deserializer: D) -> ::std::result::Result<T, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+            T: ::serde::Deserialize<'de> + ::std::default::Default,
+        {
+            <::std::option::Option<T> as ::serde::Deserialize>::deserialize(deserializer)
+                .map(::std::option::Option::unwrap_or_default)
+        }
+    });
 }
 
 /// Derives JSON Schemas for whoever asks for them by a feature: nobody else compiles what that takes.

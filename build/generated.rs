@@ -45,11 +45,21 @@ pub(crate) fn types_mut(bindings: &mut syn::File) -> &mut [Item] {
     types.map_or(&mut [], |(_, items)| items)
 }
 
-pub(crate) fn structure<'a>(bindings: &'a syn::File, name: &str) -> Option<&'a ItemStruct> {
-    types(bindings).iter().find_map(|item| match item {
-        Item::Struct(structure) if structure.ident == name => Some(structure),
-        _ => None,
-    })
+/// The structure that is made of a schema; of `IPReport`, that is `IpReport`.
+pub(crate) fn structure<'a>(bindings: &'a syn::File, schema: &str) -> Option<&'a ItemStruct> {
+    let structures = || {
+        types(bindings).iter().filter_map(|item| match item {
+            Item::Struct(structure) => Some(structure),
+            _ => None,
+        })
+    };
+    let named = structures().find(|structure| structure.ident == schema);
+    named.or_else(|| structures().find(|it| plain(&it.ident.to_string()) == plain(schema)))
+}
+
+/// A name without what its spelling in Rust may change.
+pub(crate) fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
 /// The member that has this name in JSON.

@@ -17,17 +17,17 @@ pub(crate) fn table(spec: &Spec) -> Result<syn::File, SpecError> {
     let mut rows = Vec::new();
     for operation in operations(spec)? {
         let id = operation.node.get("operationId")?;
-        if !seen.insert(id.snake_string()?) {
+        let name = method_name(&id)?;
+        if !seen.insert(name) {
             return Err(id.error("names a second operation; an operationId is unique"));
         }
-        let id = id.string()?;
         let server = server(&operation, &root, &mut servers)?;
         let path = operation.item.name();
         let key = key(&operation, &root)?;
         let repeat = repeat(&operation.node)?;
         let answer = answers_with_json(&operation.node)?;
         rows.push(quote! {
-            Operation { id: #id, path: #path, server: #server, key: #key, repeat: #repeat, answers_with_json: #answer }
+            Operation { id: #name, path: #path, server: #server, key: #key, repeat: #repeat, answers_with_json: #answer }
         });
     }
 
@@ -74,6 +74,18 @@ pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, SpecError> {
     Ok(operations)
 }
 
+/// An `operationId` that is a method as it is: by another name, the table would not know the operation.
+fn method_name<'a>(id: &Node<'a>) -> Result<&'a str, SpecError> {
+    let name = id.snake_string()?;
+    if name.split('_').any(str::is_empty) {
+        return Err(id.error("has an underscore too many"));
+    }
+    if syn::parse_str::<syn::Ident>(name).is_err() {
+        return Err(id.error("is a word of Rust; an operation needs another name"));
+    }
+    Ok(name)
+}
+
 /// The nearest `servers` wins: the operation's, the path's, the document's.
 fn server(
     operation: &Operation<'_>,
@@ -93,6 +105,9 @@ fn server(
     let known = servers
         .entry(name.string()?.to_owned())
         .or_insert_with(|| url.value().as_str().unwrap_or_default().to_owned());
+    if !is_whole(url.string()?) {
+        return Err(url.error("must be an http or https URL without variables, query and fragment"));
+    }
     if known != url.string()? {
         return Err(url.error(format!("server `{}` has another url elsewhere", name.string()?)));
     }
@@ -104,6 +119,15 @@ fn server(
     }
     let variant = variant(name.string()?);
     Ok(quote! { Server::#variant })
+}
+
+/// Whether a URL is one that a client can be made of.
+fn is_whole(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.contains(|letter: char| "{}?#@".contains(letter) || letter.is_whitespace())
+    })
 }
 
 /// How the key is sent: the operation's `security`, or the document's.

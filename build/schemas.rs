@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::generated::{types, wire_name};
+use crate::generated::{plain, types, wire_name};
 use crate::spec::{Node, Spec, SpecError};
 
-/// Looks at every schema and every parameter, before anything is generated of them.
+/// Looks at every schema, parameter and description, before anything is generated of them.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
+    check_prose(&spec.root())?;
     for schema in named(spec)? {
         check_type(&schema)?;
     }
@@ -65,9 +66,6 @@ fn members<'a>(node: &Node<'a>, names: &[&str]) -> Option<Node<'a>> {
 
 /// What to say of two schemas of which the same type is made.
 fn name_collision(spec: &Spec, ident: &str) -> SpecError {
-    let plain = |name: &str| {
-        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
-    };
     let schemas = named(spec).unwrap_or_default();
     let mut alike = schemas.iter().filter(|schema| plain(schema.name()) == plain(ident));
     let (first, last) = (alike.next(), alike.next_back());
@@ -76,6 +74,36 @@ fn name_collision(spec: &Spec, ident: &str) -> SpecError {
         _ => format!("has the same name in Rust, `{ident}`, as a schema within another"),
     };
     last.or(first).cloned().unwrap_or_else(|| spec.root()).error(what)
+}
+
+/// Refuses examples that the tests of the documentation would compile as Rust.
+fn check_prose(node: &Node<'_>) -> Result<(), SpecError> {
+    match (node.name(), node.string()) {
+        ("description" | "summary", Ok(text)) if has_nameless_code(text) => {
+            Err(node
+                .error("has code without a language, which is taken for Rust; put it in ```text"))
+        }
+        // They say nothing of the API.
+        ("example" | "examples", _) => Ok(()),
+        _ => node.children().iter().try_for_each(check_prose),
+    }
+}
+
+/// Whether a text in Markdown has a block of code that does not say of what.
+fn has_nameless_code(text: &str) -> bool {
+    let (mut within, mut after_blank) = (false, true);
+    text.lines().any(|line| {
+        let content = line.trim();
+        let fence = content.starts_with("```") || content.starts_with("~~~");
+        let nameless = match fence {
+            true => content.trim_matches(['`', '~']).is_empty(),
+            false => after_blank && !content.is_empty() && line.starts_with("    "),
+        };
+        let found = nameless && !within;
+        within ^= fence;
+        after_blank = content.is_empty();
+        found
+    })
 }
 
 fn check_operations(node: &Node<'_>) -> Result<(), SpecError> {

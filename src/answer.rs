@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
+use serde_json::Value;
 
 use crate::EsperError;
 use crate::generated::types::ErrorBody;
@@ -74,13 +75,24 @@ fn undocumented(status: StatusCode, body: &[u8], key: &ApiKey) -> String {
         return format!("{name}; redirects are not followed, so check the configured URL");
     }
     // The key goes before anything is cut: half a key would no longer be recognised.
-    let text = String::from_utf8_lossy(body);
-    let words = key.redacted(&text).split_whitespace().take(EXCERPT).collect::<Vec<_>>().join(" ");
+    let text = without_key(body, key);
+    let words = text.split_whitespace().take(EXCERPT).collect::<Vec<_>>().join(" ");
     if words.is_empty() {
         return name.to_owned();
     }
     let excerpt = words.chars().take(EXCERPT).collect::<String>();
     format!("{name}; the answer is not esper's and begins with {excerpt:?}")
+}
+
+/// A body without the key, also where JSON spells it otherwise, such as with `\/`.
+fn without_key(body: &[u8], key: &ApiKey) -> String {
+    if body.contains(&b'\\')
+        && let Ok(mut json) = serde_json::from_slice::<Value>(body)
+    {
+        key.redact_json(&mut json);
+        return json.to_string();
+    }
+    key.redacted(&String::from_utf8_lossy(body)).into_owned()
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -156,6 +168,17 @@ mod tests {
         assert_eq!(undocumented(StatusCode::BAD_GATEWAY, " \n"), "Bad Gateway");
         assert!(undocumented(StatusCode::FOUND, "").contains("not followed"));
         assert_eq!(undocumented(StatusCode::NOT_MODIFIED, ""), "Not Modified");
+    }
+
+    #[test]
+    fn a_key_is_taken_out_however_json_spells_it() {
+        let key = ApiKey::new("sk/test/0123456789".to_owned());
+        for spelled in ["sk/test/0123456789", r"sk\/test\/0123456789", r"\u0073k/test/0123456789"] {
+            let body = format!(r#"{{"error": "no such key: {spelled}"}}"#);
+            let text = undocumented(StatusCode::FORBIDDEN, body.as_bytes(), &key);
+            assert!(text.contains("no such key: [redacted]"), "{text}");
+            assert!(!text.contains("0123"), "{text}");
+        }
     }
 
     #[test]

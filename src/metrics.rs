@@ -136,8 +136,10 @@ const CANCELLED: &str = "cancelled";
 const OPENED: &str = "opened";
 const CLOSED: &str = "closed";
 const KINDS: [&str; 7] = [NONE, "api", "connection", "timeout", "validation", "decode", CANCELLED];
-const VERDICTS: [&str; 3] = [
-    MitigationAction::Allow.as_str(),
-    MitigationAction::Challenge.as_str(),
-    MitigationAction::Block.as_str(),
-];
+const VERDICTS: [&str; 3] = {
+    use MitigationAction::{Allow, Block, Challenge};
+    // A new action does not compile here, so that it is listed too.
+    match Allow {
+        Allow | Challenge | Block => [Allow.as_str(), Challenge.as_str(), Block.as_str()],
+    }
+};

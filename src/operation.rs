@@ -14,6 +14,22 @@ pub(crate) struct Operation {
     pub(crate) answers_with_json: bool,
 }
 
+impl Operation {
+    /// Whether a path is one of this operation: a parameter such as `..` leads to another one.
+    pub(crate) fn has_path(&self, path: &str) -> bool {
+        if path == self.path {
+            return true;
+        }
+        let (parts, found) = (self.path.split('/'), path.split('/'));
+        parts.clone().count() == found.clone().count()
+            && parts.zip(found).all(|(part, found)| match part.contains('{') {
+                // A backslash is as good as a slash where the server's URL is http.
+                true => !found.is_empty() && !found.contains('\\'),
+                false => part == found,
+            })
+    }
+}
+
 /// How a request carries the key.
 #[derive(Debug)]
 pub(crate) struct KeyHeader {
@@ -28,4 +44,35 @@ pub(crate) enum Repeat {
     Always,
     /// Only when the service certainly did not process it.
     Unprocessed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_parameter_leads_to_the_path_of_another_operation() {
+        let key = KeyHeader { name: "authorization", prefix: "" };
+        let operation = Operation {
+            id: "get_x",
+            path: "/v1/x/{id}/usage",
+            server: Server::Api,
+            key,
+            repeat: Repeat::Always,
+            answers_with_json: true,
+        };
+        // As the generated client writes it.
+        let path = |id: &str| {
+            let id = progenitor_client::encode_path(id);
+            let url = reqwest::Url::parse(&format!("esper://api/v1/x/{id}/usage")).unwrap();
+            operation.has_path(url.path())
+        };
+        for id in ["abc", "a b/c?d#e%41", "ä", "...", "{id}", "%2e%2e", "..%2f", "a;b", "'\"<>|^`"]
+        {
+            assert!(path(id), "{id}");
+        }
+        for id in ["", ".", "..", r"..\..\..\v1\mitigate", r"a\b"] {
+            assert!(!path(id), "{id}");
+        }
+    }
 }

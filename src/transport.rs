@@ -119,6 +119,11 @@ impl Transport {
         self.limits
     }
 
+    fn route(&self, info: &OperationInfo) -> &Route {
+        let route = self.routes.iter().find(|route| route.operation.id == info.operation_id);
+        route.expect("build.rs makes the bindings and the table from one document")
+    }
+
     async fn send(
         &self,
         mut request: Request,
@@ -159,11 +164,19 @@ impl Route {
 }
 
 impl ClientHooks<Arc<CallState>> for Client {
+    /// Refuses a request that a parameter leads to another operation.
+    async fn pre<E>(&self, request: &mut Request, info: &OperationInfo) -> Result<(), Error<E>> {
+        let operation = self.inner().transport.route(info).operation;
+        match operation.has_path(request.url().path()) {
+            true => Ok(()),
+            false => Err(Error::InvalidRequest("a parameter is no part of a path".to_owned())),
+        }
+    }
+
     async fn exec(&self, request: Request, info: &OperationInfo) -> reqwest::Result<Response> {
         let call = self.inner();
         let transport = &call.transport;
-        let route = transport.routes.iter().find(|route| route.operation.id == info.operation_id);
-        let route = route.expect("build.rs makes the bindings and the table from one document");
+        let route = transport.route(info);
         call.note_operation(route.operation);
         let span = debug_span!("esper.call", operation = info.operation_id);
         // Pinned here, it is not moved into the span: it is large.

@@ -7,8 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Response, ResponseBuilderExt};
+use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
 /// Reads an answer's body. Unless it `has_meaning`, it is read for a moment only, and may break.
@@ -27,9 +28,18 @@ pub(super) async fn read(mut response: Response, has_meaning: bool) -> reqwest::
         return Ok(unread(response, Unread::Compressed));
     }
     let json = is_json(response.headers().get(CONTENT_TYPE));
+    let length = length(&response);
     match whole(&mut response).await {
         Ok(None) => Ok(unread(response, Unread::TooLong)),
         Ok(Some(_)) if success && !json => Ok(unread(response, Unread::NotJson)),
+        Ok(Some(body)) if success && is_cut_off(&body, length) => {
+            let url = response.url().clone();
+            // An error of reqwest's kind is made by reqwest alone.
+            match rebuilt(response, Some(body)).json::<IgnoredAny>().await {
+                Ok(_) => unreachable!("its JSON has no end"),
+                Err(error) => Err(error.with_url(url)),
+            }
+        }
         Ok(body) => Ok(rebuilt(response, body)),
         // Unlike that of a request, such an error does not know whose it is.
         Err(error) if success => Err(error.with_url(response.url().clone())),
@@ -77,6 +87,34 @@ async fn whole(response: &mut Response) -> reqwest::Result<Option<Bytes>> {
         body.extend_from_slice(&chunk);
     }
     Ok((body.len() <= LIMIT).then(|| body.freeze()))
+}
+
+/// What is known of the end of a body, before it is read.
+#[derive(Clone, Copy)]
+enum Length {
+    Bytes(u64),
+    /// It has an end that shows where it is missing.
+    Chunks,
+    Unknown,
+}
+
+fn length(response: &Response) -> Length {
+    match response.content_length() {
+        Some(bytes) => Length::Bytes(bytes),
+        None if response.headers().contains_key(TRANSFER_ENCODING) => Length::Chunks,
+        None => Length::Unknown,
+    }
+}
+
+/// Whether a body ends in the middle as if all was well. One of unknown length can do so over
+/// HTTP/1, and any over HTTP/2, where hyper takes a stream that is cancelled for one that has ended.
+fn is_cut_off(body: &[u8], length: Length) -> bool {
+    let may_be = match length {
+        Length::Bytes(bytes) => (body.len() as u64) < bytes,
+        Length::Chunks => false,
+        Length::Unknown => !body.is_empty(),
+    };
+    may_be && serde_json::from_slice::<IgnoredAny>(body).is_err_and(|error| error.is_eof())
 }
 
 /// Whether a body would have to be decoded, whatever way the answer names.

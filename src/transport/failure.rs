@@ -93,13 +93,15 @@ fn untrusted_certificate(error: &reqwest::Error) -> Option<&rustls::CertificateE
 }
 
 /// The two ways of HTTP/2 to say so: a connection that ends in good order before it came to this
-/// stream, and a stream that is refused.
+/// stream, and a stream that is refused. Where an answer has begun, it is not true.
 fn is_not_processed(error: &reqwest::Error) -> bool {
-    cause::<h2::Error>(error).is_some_and(|error| {
-        let ended = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        error.is_remote() && (ended || refused)
-    })
+    let has_begun = error.is_decode();
+    !has_begun
+        && cause::<h2::Error>(error).is_some_and(|error| {
+            let ended = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            error.is_remote() && (ended || refused)
+        })
 }
 
 /// The first error of a type on the way to the root.

@@ -101,6 +101,21 @@ async fn unknown_members_are_ignored_and_missing_optional_ones_are_fine() {
 }
 
 #[tokio::test]
+async fn an_optional_member_that_is_null_is_as_good_as_absent() {
+    let body = r#"{
+        "action": "challenge", "reason": null, "score": null, "redirect_url": null, "metadata": null,
+        "challenge": { "type": "turnstile", "token": "t", "params": null }
+    }"#;
+    let server = RawServer::always(|| Answer::json(200, body));
+    let response = once(&server).await.unwrap();
+    let challenge = response.open_challenge().expect("a challenge");
+    assert!(response.metadata.is_empty() && challenge.params.is_empty(), "{response:?}");
+
+    let server = RawServer::always(|| Answer::json(200, r#"{"action":"block","challenge":null}"#));
+    assert_eq!(once(&server).await.unwrap().challenge, None);
+}
+
+#[tokio::test]
 async fn a_success_that_is_no_decision_is_never_read_as_one() {
     let bodies = [
         Answer::json(200, "not json"),
@@ -110,6 +125,13 @@ async fn a_success_that_is_no_decision_is_never_read_as_one() {
         Answer::html(200, r#"{"action":"allow"}"#),
         Answer::Http(200, vec![], r#"{"action":"allow"}"#.into()),
         Answer::html(200, "<html>log in to this network</html>"),
+        Answer::json(200, r#"{"action""#),
+        // It came to its end.
+        Answer::Bytes(
+            b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n\
+              9\r\n{\"action\"\r\n0\r\n\r\n"
+                .to_vec(),
+        ),
     ];
     let all = bodies.len();
     let server = RawServer::start(move |number, _| bodies[number].clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use esper_rs_client::AsyncEsperClient;
+use esper_rs_client::{AsyncEsperClient, EsperError};
 
 use crate::support::tls::{TlsServer, TlsStream, Validity};
 use crate::support::{assert_settled, config};
@@ -17,6 +17,10 @@ enum Behaviour {
     Refuse,
     GoAway,
     Fail,
+    /// Begins to answer, and gives up.
+    CutOff,
+    /// Begins to answer, and then says that it did not look at the request.
+    RefuseLate,
 }
 
 /// What a server saw.
@@ -67,13 +71,20 @@ fn serve(
             (HEADERS | DATA, true) => match behaviours(seen.streams.fetch_add(1, Ordering::SeqCst))
             {
                 Behaviour::Answer => {
-                    let mut headers = vec![STATUS_200, 0, 12];
-                    headers.extend(b"content-type\x10application/json");
-                    write(stream, HEADERS, END_HEADERS, id, &headers)?;
+                    write(stream, HEADERS, END_HEADERS, id, &json_headers())?;
                     write(stream, DATA, END_STREAM, id, br#"{"valid":true}"#)?;
                 }
                 Behaviour::Refuse => {
                     write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes())?
+                }
+                Behaviour::CutOff => {
+                    write(stream, HEADERS, END_HEADERS, id, &json_headers())?;
+                    write(stream, DATA, 0, id, br#"{"valid""#)?;
+                    write(stream, RST_STREAM, 0, id, &CANCEL.to_be_bytes())?;
+                }
+                Behaviour::RefuseLate => {
+                    write(stream, HEADERS, END_HEADERS, id, &json_headers())?;
+                    write(stream, RST_STREAM, 0, id, &REFUSED_STREAM.to_be_bytes())?;
                 }
                 Behaviour::Fail => write(stream, RST_STREAM, 0, id, &INTERNAL_ERROR.to_be_bytes())?,
                 // The last stream that was looked at is number 0, and all is well.
@@ -82,6 +93,12 @@ fn serve(
             _ => {}
         }
     }
+}
+
+fn json_headers() -> Vec<u8> {
+    let mut headers = vec![STATUS_200, 0, 12];
+    headers.extend(b"content-type\x10application/json");
+    headers
 }
 
 fn write(
@@ -131,6 +148,22 @@ async fn a_stream_that_fails_may_have_been_processed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_ends_in_the_middle_is_a_connection_that_broke() {
+    for behaviour in [Behaviour::CutOff, Behaviour::RefuseLate] {
+        let (server, seen) = server(move |_| behaviour);
+        let client = client(&server);
+        let error = client.verify_challenge("token", "1").await.unwrap_err();
+        assert!(matches!(error, EsperError::Connection { permanent: false, .. }), "{error:?}");
+        assert_eq!(seen.streams.load(Ordering::SeqCst), 1);
+        let message = client.get_usage().await.unwrap_err().to_string();
+        assert!(message.ends_with(" began to answer, and the connection broke"), "{message}");
+        assert!(message.contains(&server.url("localhost")), "{message}");
+        assert_eq!(seen.streams.load(Ordering::SeqCst), 1 + 4);
+        assert_settled(&client, 2, 1 + 4);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_whose_other_end_is_gone_without_a_word_is_found_by_a_ping() {
     let (server, seen) = server(|_| Behaviour::Answer);
     let client = client(&server);
@@ -161,3 +194,4 @@ const END_HEADERS: u8 = 4;
 const STATUS_200: u8 = 0x88;
 const INTERNAL_ERROR: u32 = 2;
 const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;

@@ -44,6 +44,8 @@ fn broken_answers() -> Vec<fn() -> Answer> {
             )
         },
         || Answer::Bytes(format!("{HEAD}transfer-encoding: chunked\r\n\r\nxx\r\n").into_bytes()),
+        // Its end is that of the connection, wherever that is.
+        || Answer::Bytes(format!("{HEAD}\r\n{{\"action\"").into_bytes()),
     ]
 }
 

@@ -16,12 +16,20 @@ fn an_edit_of_the_spec_changes_what_is_sent_and_what_can_be_read() {
     copy.write("examples/probe.rs", include_str!("spec_edit/probe.rs"));
 
     let server = RawServer::start(|_, request| match request.target.as_str() {
-        "/v2/decide" => Answer::json(200, r#"{"action":"allow","case_number":7}"#),
+        "/v2/decide" => Answer::json(200, ANSWER),
         _ => Answer::status(202),
     });
     let outcome = copy.run_example("probe", &server.url());
     assert!(outcome.success, "{}", outcome.text);
-    assert!(outcome.text.contains("the case is Some(7)"), "{}", outcome.text);
+    for said in [
+        "the case is Some(7)",
+        "from CH by None",
+        "otherwise None",
+        "at risk of ASN 64500",
+        "ip is not an IP address",
+    ] {
+        assert!(outcome.text.contains(said), "{said}: {}", outcome.text);
+    }
 
     let [decision, event] = server.received().try_into().expect("two requests");
     assert_eq!((decision.method.as_str(), decision.target.as_str()), ("POST", "/v2/decide"));
@@ -41,6 +49,12 @@ fn edited(edits: &[(&str, &str)]) -> String {
     })
 }
 
+/// With a member that the edited spec does not know.
+const ANSWER: &str = r#"{
+    "action": "allow", "case_number": 7, "geo": { "country": "CH" }, "risk": { "asn": 64500 },
+    "yet_to_come": 1
+}"#;
+
 const EDITS: &[(&str, &str)] = &[
     ("\n  /v1/mitigate:\n", "\n  /v2/decide:\n"),
     ("      name: X-Esper-Key\n", "      name: X-Other-Key\n"),
@@ -58,6 +72,35 @@ const EDITS: &[(&str, &str)] = &[
     (
         "        score:\n          description:",
         "        case_number:\n          description: Where to ask.\n          type: integer\n          \
-         format: int64\n        score:\n          description:",
+         format: int64\n        geo:\n          type: object\n          properties:\n            \
+         country:\n              type: string\n            provider:\n              oneOf:\n                \
+         - type: string\n                - type: integer\n        risk:\n          $ref: \
+         '#/components/schemas/ASNRisk'\n        otherwise:\n          allOf:\n            - $ref: \
+         '#/components/schemas/MitigationAction'\n          default: allow\n        score:\n          \
+         description:",
+    ),
+    (
+        "\n    UsageStats:\n",
+        "\n    ASNRisk:\n      type: object\n      properties:\n        asn:\n          type: integer\n    \
+         Address:\n      $ref: '#/components/schemas/IPAddress'\n    IPAddress:\n      type: string\n      \
+         format: ip\n    UsageStats:\n",
+    ),
+    (
+        "      description: A decision.\n      type: object\n",
+        "      description: A decision.\n      type: object\n      additionalProperties: false\n",
+    ),
+    (
+        "        ip:\n          description: Address of the visitor, IPv4 or IPv6, without a port.\n          \
+         type: string\n          format: ip\n          example: 203.0.113.7\n        user_agent:\n          \
+         description: The request's `User-Agent` header.\n",
+        "        ip:\n          $ref: '#/components/schemas/Address'\n        hints:\n          default: {}\n        \
+         user_agent:\n          description: The request's `User-Agent` header.\n",
+    ),
+    (
+        "\n  /v1/events:\n",
+        "\n  /v1/reports:\n    post:\n      operationId: report\n      x-esper-retry: always\n      \
+         requestBody:\n        content:\n          application/json:\n            schema:\n              \
+         $ref: '#/components/schemas/ASNRisk'\n      responses:\n        '204':\n          \
+         description: Noted.\n\n  /v1/events:\n",
     ),
 ];

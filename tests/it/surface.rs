@@ -8,8 +8,7 @@ use std::fmt::Write as _;
 
 use quote::ToTokens;
 use syn::{
-    Attribute, Expr, ExprStruct, Fields, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct,
-    Stmt,
+    Attribute, Expr, ExprStruct, FnArg, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, Stmt,
 };
 
 #[test]
@@ -45,9 +44,8 @@ fn types(listing: &mut String) {
 
 fn structure(listing: &mut String, item: &ItemStruct) {
     head(listing, "struct", &item.ident.to_string(), &item.attrs);
-    let Fields::Named(fields) = &item.fields else { panic!("{}", compact(item)) };
-    for field in &fields.named {
-        let (name, kind) = (field.ident.as_ref().expect("a name"), compact(&field.ty));
+    for (field, member) in item.fields.iter().zip(item.fields.members()) {
+        let (name, kind) = (compact(&member), compact(&field.ty));
         let visible = compact(&field.vis);
         line(listing, format!("{visible} {name}: {kind}{}", on_the_wire(&field.attrs)));
     }

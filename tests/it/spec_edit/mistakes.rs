@@ -77,6 +77,16 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         from: "operationId: get_usage\n",
+        to: "operationId: match # here\n",
+        words: &["/v1/usage > get > operationId", "a word of Rust"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
+        to: "operationId: get__usage # here\n",
+        words: &["/v1/usage > get > operationId", "an underscore too many"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
         to: "operationId: 7 # here\n",
         words: &["must be a string"],
     },
@@ -201,6 +211,16 @@ const MISTAKES: &[Mistake] = &[
         words: &["session-id"],
     },
     Mistake {
+        from: "        return_url:\n          description: |\n",
+        to: "        return_url:\n          description: | # here\n            ```json\n            {}\n            ```\n\n            ```\n            a: b\n            ```\n",
+        words: &["return_url > description", "code without a language"],
+    },
+    Mistake {
+        from: "    description: How often a call is repeated at most, beyond its first attempt.\n",
+        to: "    description: | # here\n      How often:\n\n          max_retries: 3\n",
+        words: &["max_retries > description", "code without a language"],
+    },
+    Mistake {
         from: "    unit: attempts\n",
         to: "    unit: tries # here\n",
         words: &["max_retries > unit", "`milliseconds` or `attempts`"],
@@ -229,6 +249,16 @@ const MISTAKES: &[Mistake] = &[
         from: "info:\n  title: Esper\n",
         to: "info:\n  true: Esper # here\n  title: Esper\n",
         words: &["a key must be a string"],
+    },
+    Mistake {
+        from: "servers:\n  - url: https://api.esperr.com\n",
+        to: "servers:\n  - url: https://{region}.esperr.com # here\n",
+        words: &["servers > 0 > url", "without variables"],
+    },
+    Mistake {
+        from: "servers:\n  - url: https://api.esperr.com\n",
+        to: "servers:\n  - url: /api # here\n",
+        words: &["servers > 0 > url", "must be an http or https URL"],
     },
     Mistake {
         from: "servers:\n  - url: https://api.esperr.com\n",

@@ -10,5 +10,11 @@ async fn main() {
     let request = MitigationRequest::new("203.0.113.7").with_tenant("acme");
     let response = client.check_mitigation(&request).await.expect("a decision");
     println!("the case is {:?}", response.case_number);
+    let geo = response.geo.clone().expect("a place");
+    println!("from {} by {:?}", geo.country.expect("a country"), geo.provider);
+    println!("otherwise {:?}", response.otherwise);
+    println!("at risk of ASN {}", response.risk.and_then(|risk| risk.asn).expect("a risk"));
+    let request = MitigationRequest::new("no address");
+    println!("{}", client.check_mitigation(&request).await.expect_err("a refusal"));
     client.send_beacon_event(&BeaconEvent::new("http_request")).await.expect("accepted");
 }
