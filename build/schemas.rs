@@ -95,9 +95,10 @@ fn has_nameless_code(text: &str) -> bool {
     text.lines().any(|line| {
         let content = line.trim();
         let fence = content.starts_with("```") || content.starts_with("~~~");
-        let nameless = match fence {
-            true => content.trim_matches(['`', '~']).is_empty(),
-            false => after_blank && !content.is_empty() && line.starts_with("    "),
+        let nameless = if fence {
+            content.trim_matches(['`', '~']).is_empty()
+        } else {
+            after_blank && !content.is_empty() && line.starts_with("    ")
         };
         let found = nameless && !within;
         within ^= fence;

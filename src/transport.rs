@@ -167,9 +167,10 @@ impl ClientHooks<Arc<CallState>> for Client {
     /// Refuses a request that a parameter leads to another operation.
     async fn pre<E>(&self, request: &mut Request, info: &OperationInfo) -> Result<(), Error<E>> {
         let operation = self.inner().transport.route(info).operation;
-        match operation.has_path(request.url().path()) {
-            true => Ok(()),
-            false => Err(Error::InvalidRequest("a parameter is no part of a path".to_owned())),
+        if operation.has_path(request.url().path()) {
+            Ok(())
+        } else {
+            Err(Error::InvalidRequest("a parameter is no part of a path".to_owned()))
         }
     }
 

@@ -121,9 +121,10 @@ impl Shared {
             Mode::Monitor | Mode::Enforce => Decision::passed(DecisionSource::NoAddress),
             Mode::Exempt => Decision::passed(DecisionSource::Exempt),
         };
-        let course = match rule.mode == Mode::Enforce && !decision.is_allowed() {
-            true => Course::Answered(self.blocked(&decision, visit)),
-            false => Course::On,
+        let course = if rule.mode == Mode::Enforce && !decision.is_allowed() {
+            Course::Answered(self.blocked(&decision, visit))
+        } else {
+            Course::On
         };
         Judged { decision, course }
     }

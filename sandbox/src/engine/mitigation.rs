@@ -112,9 +112,10 @@ impl Mitigation {
         let Trigger::Window(window) = &policy.trigger else {
             return format!("{name}: an event matched");
         };
-        let count = match self.is_bound {
-            true => format!("more than {}", self.count - 1),
-            false => self.count.to_string(),
+        let count = if self.is_bound {
+            format!("more than {}", self.count - 1)
+        } else {
+            self.count.to_string()
         };
         let counted = match &window.distinct {
             Some(field) => format!("values of {field}"),
