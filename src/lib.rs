@@ -44,7 +44,7 @@ mod mitigation;
 mod operation;
 mod server_url;
 mod stats;
-#[cfg(test)]
+#[cfg(all(test, feature = "beacons"))]
 mod test_log;
 mod trace_context;
 mod transport;
