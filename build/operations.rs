@@ -65,6 +65,9 @@ pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, SpecError> {
         if !item.name().starts_with('/') {
             return Err(item.error("a path begins with a slash"));
         }
+        if !is_plain(item.name()) {
+            return Err(item.error("a path has neither a query nor what a URL spells otherwise"));
+        }
         for node in item.entries()? {
             if METHODS.contains(&node.name()) {
                 operations.push(Operation { item: item.clone(), node });
@@ -72,6 +75,14 @@ pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, SpecError> {
         }
     }
     Ok(operations)
+}
+
+/// Whether a path is in a URL as it stands here: by another one, a request is taken for one that a
+/// parameter leads astray.
+fn is_plain(path: &str) -> bool {
+    let stays =
+        |letter: char| letter.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/{}".contains(letter);
+    path.chars().all(stays) && !path.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 /// An `operationId` that is a method as it is: by another name, the table would not know the operation.

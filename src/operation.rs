@@ -22,10 +22,13 @@ impl Operation {
         }
         let (parts, found) = (self.path.split('/'), path.split('/'));
         parts.clone().count() == found.clone().count()
-            && parts.zip(found).all(|(part, found)| match part.contains('{') {
-                // A backslash is as good as a slash where the server's URL is http.
-                true => !found.is_empty() && !found.contains('\\'),
-                false => part == found,
+            && parts.zip(found).all(|(part, found)| {
+                if part.contains('{') {
+                    // A backslash is as good as a slash where the server's URL is http.
+                    !found.is_empty() && !found.contains('\\')
+                } else {
+                    part == found
+                }
             })
     }
 }

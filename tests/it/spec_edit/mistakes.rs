@@ -61,6 +61,16 @@ const MISTAKES: &[Mistake] = &[
         words: &["v1/usage", "begins with a slash"],
     },
     Mistake {
+        from: "  /v1/usage:\n",
+        to: "  /v1/usage?of=key: # here\n",
+        words: &["/v1/usage?of=key", "neither a query"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n",
+        to: "  /v1/./usage: # here\n",
+        words: &["/v1/./usage", "a URL spells otherwise"],
+    },
+    Mistake {
         from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
         to: "  /v1/usage:\n    get: # here\n",
         words: &["/v1/usage > get", "`operationId` is missing"],
