@@ -180,12 +180,13 @@ fn a_service_that_asks_to_wait_pauses_the_whole_queue() {
 fn a_service_that_is_down_gets_one_probe_at_a_time() {
     let (gate, probing) = (Gate::default(), Arc::new(AtomicBool::new(false)));
     let (held, up) = (gate.clone(), Arc::clone(&probing));
-    let server = RawServer::start(move |_, _| match up.load(Ordering::SeqCst) {
-        true => {
+    let server = RawServer::start(move |_, _| {
+        if up.load(Ordering::SeqCst) {
             held.wait();
             accept()
+        } else {
+            Answer::Close
         }
-        false => Answer::Close,
     });
     let config = config(&server.url()).with_retry_delay(Duration::from_secs(2));
     let beacons = AsyncEsperClient::new(config).unwrap().beacons();
