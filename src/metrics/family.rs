@@ -12,7 +12,7 @@ use super::catalogue::Metric;
 /// Another series cannot be made, and to find one allocates nothing.
 pub(super) struct Family<const N: usize> {
     /// Those of each label, for the documentation.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "tower"))]
     pub(super) values: [Vec<&'static str>; N],
     keys: HashMap<[&'static str; N], Key>,
 }
@@ -42,7 +42,7 @@ impl<const N: usize> Family<N> {
         };
         Self {
             keys: combinations.into_iter().map(key).collect(),
-            #[cfg(test)]
+            #[cfg(all(test, feature = "tower"))]
             values,
         }
     }
