@@ -89,40 +89,11 @@ fn check_prose(node: &Node<'_>) -> Result<(), SpecError> {
     }
 }
 
-/// Whether a text in Markdown has a block of code that does not say of what.
+/// Whether a text in Markdown has a fenced block of code that does not say of what.
 fn has_nameless_code(text: &str) -> bool {
-    // How far the text of a list's item is from the left: what is indented like it goes on with it.
-    let mut margin = 0;
-    let (mut within, mut after_blank) = (false, true);
-    text.lines().any(|line| {
-        let content = line.trim();
-        let indent = line.len() - line.trim_start().len();
-        let fence = content.starts_with("```") || content.starts_with("~~~");
-        let nameless = if fence {
-            content.trim_matches(['`', '~']).is_empty()
-        } else {
-            after_blank && !content.is_empty() && indent >= margin + 4
-        };
-        let found = nameless && !within;
-        within ^= fence;
-        after_blank = content.is_empty();
-        if let Some(marker) = marker(content) {
-            margin = indent + marker;
-        } else if !after_blank {
-            margin = margin.min(indent);
-        }
-        found
-    })
-}
-
-/// How long the mark is with which an item of a list begins, up to its text.
-fn marker(line: &str) -> Option<usize> {
-    let number = line.trim_start_matches(|letter: char| letter.is_ascii_digit());
-    let text = match line.len() - number.len() {
-        0 => line.strip_prefix(['-', '*', '+']),
-        _ => number.strip_prefix(['.', ')']),
-    }?;
-    text.starts_with(' ').then(|| line.len() - text.trim_start().len())
+    let fences = text.lines().map(str::trim).filter(|line| line.starts_with("```"));
+    // Every other one is the end of a block.
+    fences.step_by(2).any(|fence| fence.trim_matches('`').is_empty())
 }
 
 fn check_operations(node: &Node<'_>) -> Result<(), SpecError> {

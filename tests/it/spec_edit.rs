@@ -60,8 +60,7 @@ const EDITS: &[(&str, &str)] = &[
     ("      name: X-Esper-Key\n", "      name: X-Other-Key\n"),
     (
         "        return_url:\n          description:",
-        "        tenant:\n          description: |\n            Whose application it is:\n\n            \
-         1. A name.\n\n                As people write it.\n\n            - An abbreviation.\n          \
+        "        tenant:\n          description: Whose application it is.\n          \
          type: string\n        tree:\n          $ref: '#/components/schemas/Tree'\n        \
          return_url:\n          description:",
     ),

@@ -226,16 +226,6 @@ const MISTAKES: &[Mistake] = &[
         words: &["return_url > description", "code without a language"],
     },
     Mistake {
-        from: "    description: How often a call is repeated at most, beyond its first attempt.\n",
-        to: "    description: | # here\n      How often:\n\n          max_retries: 3\n",
-        words: &["max_retries > description", "code without a language"],
-    },
-    Mistake {
-        from: "    description: How often a call is repeated at most, beyond its first attempt.\n",
-        to: "    description: | # here\n      - How often:\n\n            max_retries: 3\n",
-        words: &["max_retries > description", "code without a language"],
-    },
-    Mistake {
         from: "    unit: attempts\n",
         to: "    unit: tries # here\n",
         words: &["max_retries > unit", "`milliseconds` or `attempts`"],
