@@ -16,7 +16,8 @@ use tokio::time::timeout;
 ///
 /// # Errors
 ///
-/// Fails when the body of a success breaks. An error's status and headers say what to do without.
+/// Fails when the body of a success breaks. An error's status and headers say what to do without its
+/// body, which is waited for no longer than a second.
 pub(super) async fn read(mut response: Response, has_meaning: bool) -> reqwest::Result<Response> {
     let success = response.status().is_success();
     if success && !has_meaning {
@@ -29,7 +30,13 @@ pub(super) async fn read(mut response: Response, has_meaning: bool) -> reqwest::
     }
     let json = is_json(response.headers().get(CONTENT_TYPE));
     let length = length(&response);
-    match whole(&mut response).await {
+    let whole = whole(&mut response);
+    let body = if success {
+        whole.await
+    } else {
+        timeout(EXPLANATION, whole).await.unwrap_or_else(|_| Ok(Some(Bytes::new())))
+    };
+    match body {
         Ok(None) => Ok(unread(response, Unread::TooLong)),
         Ok(Some(_)) if success && !json => Ok(unread(response, Unread::NotJson)),
         Ok(Some(body)) if success && is_cut_off(&body, length) => {
@@ -161,6 +168,8 @@ fn rebuilt(mut response: Response, body: Option<Bytes>) -> Response {
 
 /// The largest body of an answer, in bytes.
 const LIMIT: usize = 1024 * 1024;
+/// How long the words of an error may take after its head.
+const EXPLANATION: Duration = Duration::from_secs(1);
 /// How long a body without a meaning may take.
 const DRAIN: Duration = Duration::from_millis(250);
 

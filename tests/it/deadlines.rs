@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use esper_rs_client::{
     AsyncEsperClient, BeaconEvent, ChallengeProof, EsperConfig, EsperError, MitigationRequest,
+    StatusCode,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::time::{Instant, timeout};
 
 use crate::support::paused::{LATE, PausedServer, run};
+use crate::support::raw::DRIBBLE;
 use crate::support::{Answer, ClosedPort, config};
 
 const JSON: &str = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\n";
@@ -134,6 +136,20 @@ fn with(config: EsperConfig, options: &Options) -> EsperConfig {
         .with_attempt_timeout(Duration::from_millis(options.attempt_timeout))
         .with_retry_delay(Duration::from_millis(options.retry_delay))
         .with_max_retries(options.max_retries)
+}
+
+#[test]
+fn an_error_is_told_soon_after_its_head_whatever_its_body_does() {
+    run(async {
+        let head =
+            "HTTP/1.1 401 X\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n";
+        let server = PausedServer::always(Answer::Dribble(head.into())).await;
+        let started = Instant::now();
+        let error = AsyncEsperClient::new(config(&server.url())).unwrap().get_usage().await;
+        assert_eq!(error.unwrap_err().status(), Some(StatusCode::UNAUTHORIZED));
+        let in_time = DRIBBLE * u32::try_from(head.len()).unwrap() + Duration::from_secs(1);
+        assert!(started.elapsed() <= in_time + LATE, "{:?}", started.elapsed());
+    });
 }
 
 #[test]
