@@ -135,8 +135,15 @@ test("a worker that does not load can be started again", async (context) => {
 
 test("a browser without cookies is told so before it works", async (context) => {
   const { esper, shop, visitor, page } = await challenged(context, { challenge: PROOF_OF_WORK });
-  await visitor.context.addInitScript(() =>
-    Object.defineProperty(navigator, "cookieEnabled", { get: () => false }));
+  // As Firefox has it: with the cookies goes all that could keep something.
+  await visitor.context.addInitScript(() => {
+    const insecure = () => {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    };
+    Object.defineProperty(navigator, "cookieEnabled", { get: () => false });
+    Object.defineProperty(window, "sessionStorage", { get: insecure });
+    window.BroadcastChannel = insecure;
+  });
   await page.goto(shop.url);
   await says(page, "Cookies are off");
   assert.ok(esper.asked.every(({ path }) => path !== "/v1/verify"));

@@ -18,8 +18,7 @@ const task = work.dataset;
 const posted = task.posted === "true";
 const status = document.getElementById("status");
 const again = document.getElementById("again");
-// Pages of this site in other tabs.
-const others = "BroadcastChannel" in window ? new BroadcastChannel("esper-challenge") : undefined;
+const others = otherTabs();
 
 let answer;
 let tried = false;
@@ -186,6 +185,16 @@ function hasJustPassed() {
     return age >= 0 && age < RECENT;
   } catch {
     return false;
+  }
+}
+
+// Pages of this site in other tabs.
+function otherTabs() {
+  try {
+    return new BroadcastChannel("esper-challenge");
+  } catch {
+    // Old browsers have none, and some none where nothing may be kept.
+    return undefined;
   }
 }
 
