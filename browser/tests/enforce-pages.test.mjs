@@ -187,6 +187,26 @@ test("a tab that was asleep for long, or was left and comes back, asks for a fre
   await isFresh(before);
 });
 
+test("a form whose check was refused is gone back to when another tab has passed one", async (context) => {
+  const { esper, shop, visitor, page } = await challenged(context, { challenge: PROOF_OF_WORK });
+  esper.decision = { action: "allow" };
+  await page.goto("data:text/html,before");
+  await page.goto(shop.url);
+  await page.getByLabel("Loaves").fill("7");
+  esper.decision = { action: "challenge", challenge: PROOF_OF_WORK };
+  esper.verdict = false;
+  await page.getByRole("button", { name: "Order" }).click();
+  await says(page, "was not accepted");
+  esper.verdict = true;
+  const other = await visitor.open();
+  await other.goto(shop.url);
+  await cleared(other);
+  await says(page, "What you sent before the check has not arrived");
+  await page.getByRole("button", { name: "Go back" }).click();
+  await cleared(page);
+  assert.equal(await page.getByLabel("Loaves").inputValue(), "7");
+});
+
 test("in a window of its own, a form that was lost has nothing to go back to", async (context) => {
   const { esper, shop, visitor, page } = await challenged(context, { challenge: PROOF_OF_WORK });
   esper.decision = { action: "allow" };

@@ -133,7 +133,8 @@ function fail(failure) {
 function choose(location) {
   const back = document.getElementById("back");
   const open = document.getElementById("open");
-  back.addEventListener("click", () => history.back());
+  // One listener, also where a refused answer is followed by another tab that passed.
+  back.onclick = () => history.back();
   // In a window of its own, there is nothing to go back to.
   back.hidden = history.length < 2;
   // The status says what it said.
