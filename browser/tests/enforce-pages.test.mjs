@@ -79,6 +79,19 @@ test("a Turnstile that does not load can be tried again", async (context) => {
   await cleared(page);
 });
 
+test("a Turnstile that a network drops in silence is not waited for", async (context) => {
+  const { shop, visitor, page } = await challenged(context, { challenge: TURNSTILE });
+  let asked;
+  const isAsked = new Promise((resolve) => (asked = resolve));
+  await visitor.context.route(`${WIDGET}/**`, asked);
+  await page.clock.install();
+  await page.goto(shop.url, { waitUntil: "commit" });
+  await isAsked;
+  await page.clock.runFor(20_000);
+  await says(page, "did not load");
+  await page.getByRole("button", { name: "Try again" }).waitFor();
+});
+
 test("a check that the layer cannot show is named", async (context) => {
   const riddle = { type: "riddle", token: "a-token", params: {} };
   const { shop, page } = await challenged(context, { challenge: riddle });
