@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::proxy::{self, Exchange, Log};
 use super::spec::{Operation, entries, spec};
-use crate::enforce::solving::solve_page;
-use crate::support::{KEY, client};
+use crate::support::{KEY, client, solve_page};
 
 /// Plays the scenario through proxies that keep what they forward.
 pub(super) async fn play() -> Vec<Exchange> {

@@ -18,7 +18,8 @@ use tower::{Layer, Service, service_fn};
 
 use super::echo::layer;
 use super::site::{BROWSER, Site, VISITOR, until};
-use super::solving::{Challenge, calls, cookie, solve_page};
+use super::solving::{Challenge, calls, cookie};
+use crate::support::solve_page;
 
 /// A site that browsers find under a public origin.
 async fn site() -> Site {

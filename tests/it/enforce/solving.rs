@@ -1,7 +1,7 @@
 //! Challenges, as those who are challenged see them.
 
 use esper_sandbox::{Operation, RecordedRequest, Sandbox, solve_proof_of_work};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::site::Site;
@@ -55,19 +55,6 @@ impl Site {
         let solution = self.challenge().await.solution();
         cookie(&self.hand_in(&solution).send().await.unwrap()).expect("a clearance")
     }
-}
-
-/// Solves the page of a managed challenge, as a browser would: the URL that leads back, with the proof.
-pub(crate) async fn solve_page(http: &Client, page: &str) -> String {
-    let html = http.get(page).send().await.unwrap().text().await.unwrap();
-    let data = |name: &str| {
-        let (_, rest) = html.split_once(&format!("data-{name}=\"")).expect(name);
-        rest.split('"').next().unwrap()
-    };
-    let nonce = solve_proof_of_work(data("salt"), data("difficulty").parse().unwrap());
-    let answer = http.post(page).json(&json!({ "response": nonce })).send().await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    answer["location"].as_str().unwrap().to_owned()
 }
 
 /// The cookie that an answer sets, as a browser sends it back.
