@@ -3,6 +3,10 @@
 
 script=${PWD##*/}/run
 
+# Cargo is run in more than one folder; below each, a relative path would be another.
+[[ -z ${CARGO_TARGET_DIR:-} ]] ||
+  CARGO_TARGET_DIR=$(cd "$OLDPWD" && realpath -m "$CARGO_TARGET_DIR")
+
 fail() {
   printf '%s: %s\n' "$script" "$1" >&2
   exit 1

@@ -6,7 +6,9 @@ shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never
 
-target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+# Wherever the environment or a configuration of cargo's puts it.
+target=$(cargo metadata --no-deps --format-version 1 |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # What could not be checked here, to be said again at the end.
 unchecked=()

@@ -333,6 +333,14 @@ test("it looks as it should with a day's traffic", async (context) => {
   await takeScreenshots(page, "console");
 });
 
+test("the plot keeps its legend in a contrast theme", async (context) => {
+  const { page } = await watched(context);
+  await page.emulateMedia({ forcedColors: "active" });
+  const colours = await page.locator(".usage dt").evaluateAll((names) =>
+    names.map((name) => getComputedStyle(name, "::before").backgroundColor));
+  assert.equal(new Set(colours).size, 4, String(colours));
+});
+
 test("a fault that is on is shown with its hits, until it is used up", async (context) => {
   const { sandbox, viewer, page } = await watched(context, { options: ["--admin", "0"] });
   await page.getByText("Every operation answers as it should").waitFor();

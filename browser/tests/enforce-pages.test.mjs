@@ -79,6 +79,19 @@ test("a Turnstile that does not load can be tried again", async (context) => {
   await cleared(page);
 });
 
+test("a Turnstile that a network drops in silence is not waited for", async (context) => {
+  const { shop, visitor, page } = await challenged(context, { challenge: TURNSTILE });
+  let asked;
+  const isAsked = new Promise((resolve) => (asked = resolve));
+  await visitor.context.route(`${WIDGET}/**`, asked);
+  await page.clock.install();
+  await page.goto(shop.url, { waitUntil: "commit" });
+  await isAsked;
+  await page.clock.runFor(20_000);
+  await says(page, "did not load");
+  await page.getByRole("button", { name: "Try again" }).waitFor();
+});
+
 test("a check that the layer cannot show is named", async (context) => {
   const riddle = { type: "riddle", token: "a-token", params: {} };
   const { shop, page } = await challenged(context, { challenge: riddle });
@@ -135,8 +148,15 @@ test("a worker that does not load can be started again", async (context) => {
 
 test("a browser without cookies is told so before it works", async (context) => {
   const { esper, shop, visitor, page } = await challenged(context, { challenge: PROOF_OF_WORK });
-  await visitor.context.addInitScript(() =>
-    Object.defineProperty(navigator, "cookieEnabled", { get: () => false }));
+  // As Firefox has it: with the cookies goes all that could keep something.
+  await visitor.context.addInitScript(() => {
+    const insecure = () => {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    };
+    Object.defineProperty(navigator, "cookieEnabled", { get: () => false });
+    Object.defineProperty(window, "sessionStorage", { get: insecure });
+    window.BroadcastChannel = insecure;
+  });
   await page.goto(shop.url);
   await says(page, "Cookies are off");
   assert.ok(esper.asked.every(({ path }) => path !== "/v1/verify"));
@@ -178,6 +198,26 @@ test("a tab that was asleep for long, or was left and comes back, asks for a fre
     window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
   });
   await isFresh(before);
+});
+
+test("a form whose check was refused is gone back to when another tab has passed one", async (context) => {
+  const { esper, shop, visitor, page } = await challenged(context, { challenge: PROOF_OF_WORK });
+  esper.decision = { action: "allow" };
+  await page.goto("data:text/html,before");
+  await page.goto(shop.url);
+  await page.getByLabel("Loaves").fill("7");
+  esper.decision = { action: "challenge", challenge: PROOF_OF_WORK };
+  esper.verdict = false;
+  await page.getByRole("button", { name: "Order" }).click();
+  await says(page, "was not accepted");
+  esper.verdict = true;
+  const other = await visitor.open();
+  await other.goto(shop.url);
+  await cleared(other);
+  await says(page, "What you sent before the check has not arrived");
+  await page.getByRole("button", { name: "Go back" }).click();
+  await cleared(page);
+  assert.equal(await page.getByLabel("Loaves").inputValue(), "7");
 });
 
 test("in a window of its own, a form that was lost has nothing to go back to", async (context) => {

@@ -188,6 +188,22 @@ test("the page of a challenge shows its progress, and no script that came into i
   await assertNoScriptRuns(visitor, page);
 });
 
+test("the bar and the buttons of a page can be seen in a contrast theme", async (context) => {
+  const { visitor, page } = await challenged(context);
+  await calculateForEver(visitor);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector("progress").value > 40);
+  await page.emulateMedia({ forcedColors: "active", reducedMotion: "reduce" });
+  const bar = page.getByRole("progressbar", { name: "Calculation" });
+  const at = async (value) => {
+    await bar.evaluate((bar, value) => (bar.value = value), value);
+    return bar.screenshot();
+  };
+  assert.notDeepEqual(await at(0), await at(100));
+  const border = await page.locator("#again").evaluate((button) => getComputedStyle(button).borderTopWidth);
+  assert.notEqual(border, "0px");
+});
+
 test("an answer that is not accepted, or does not get through, can be tried again", async (context) => {
   const { visitor, page } = await challenged(context);
   visitor.expect(/ERR_FAILED/);

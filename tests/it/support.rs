@@ -12,6 +12,7 @@ pub(crate) mod child;
 pub(crate) mod closed_port;
 pub(crate) mod gate;
 pub(crate) mod logs;
+pub(crate) mod managed_page;
 pub(crate) mod paused;
 pub(crate) mod raw;
 pub(crate) mod thread_log;
@@ -19,6 +20,7 @@ pub(crate) mod tls;
 
 pub(crate) use closed_port::ClosedPort;
 pub(crate) use gate::Gate;
+pub(crate) use managed_page::solve_page;
 pub(crate) use raw::{Answer, RawServer};
 
 /// Long enough to be found wherever it leaks.

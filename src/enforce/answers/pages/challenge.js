@@ -18,8 +18,7 @@ const task = work.dataset;
 const posted = task.posted === "true";
 const status = document.getElementById("status");
 const again = document.getElementById("again");
-// Pages of this site in other tabs.
-const others = "BroadcastChannel" in window ? new BroadcastChannel("esper-challenge") : undefined;
+const others = otherTabs();
 
 let answer;
 let tried = false;
@@ -134,7 +133,8 @@ function fail(failure) {
 function choose(location) {
   const back = document.getElementById("back");
   const open = document.getElementById("open");
-  back.addEventListener("click", () => history.back());
+  // One listener, also where a refused answer is followed by another tab that passed.
+  back.onclick = () => history.back();
   // In a window of its own, there is nothing to go back to.
   back.hidden = history.length < 2;
   // The status says what it said.
@@ -186,6 +186,16 @@ function hasJustPassed() {
     return age >= 0 && age < RECENT;
   } catch {
     return false;
+  }
+}
+
+// Pages of this site in other tabs.
+function otherTabs() {
+  try {
+    return new BroadcastChannel("esper-challenge");
+  } catch {
+    // Old browsers have none, and some none where nothing may be kept.
+    return undefined;
   }
 }
 

@@ -51,9 +51,20 @@ impl Policy<'_> {
     }
 }
 
-/// The hash of what may stand in a page, as policies spell it.
+/// The hash of what may stand in a page, as policies spell it. A browser reads the line ends of
+/// Windows, which a checkout may have, as line feeds.
 pub(super) fn hash(text: &str) -> String {
-    STANDARD.encode(Sha256::digest(text))
+    STANDARD.encode(Sha256::digest(text.replace("\r\n", "\n")))
 }
 
 const NOTHING: &str = "default-src 'none'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_style_has_one_hash_whatever_its_line_ends() {
+        assert_eq!(hash("p {\r\n  margin: 0;\r\n}\r\n"), hash("p {\n  margin: 0;\n}\n"));
+    }
+}

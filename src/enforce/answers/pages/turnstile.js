@@ -32,12 +32,18 @@ function stop() {
 function load() {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = "https://challenges.cloudflare.com/turnstile/v0/api.js?render=explicit";
-    script.onload = resolve;
-    script.onerror = () => {
+    const stuck = () => {
       script.remove();
       reject(new Failure("stuck"));
     };
+    // What a network drops in silence fails by itself after minutes only.
+    const late = setTimeout(stuck, PATIENCE);
+    script.src = "https://challenges.cloudflare.com/turnstile/v0/api.js?render=explicit";
+    script.onload = () => {
+      clearTimeout(late);
+      resolve();
+    };
+    script.onerror = stuck;
     document.head.append(script);
   });
 }
