@@ -76,28 +76,28 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
         runtime.block_on(worker.run());
         Ok(())
     }));
-    let reason = match result {
-        Ok(Ok(())) => DropReason::Abandoned,
-        Ok(Err::<(), String>(error)) => {
-            error!(%error, "the queue for beacon events cannot start; all of them will be dropped");
-            DropReason::NoWorker
-        }
-        Err(_) => {
-            error!("the queue for beacon events broke; all of them will be dropped");
-            DropReason::NoWorker
-        }
-    };
+    let ended = matches!(result, Ok(Ok(())));
+    let reason = if ended { DropReason::Abandoned } else { DropReason::NoWorker };
     // The name of a host may still be looked up on a further thread; nobody waits for that.
     let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
     shared.give_up(reason);
-    // Whoever waits for the end may end the process, so all that can be told is told before. A log
-    // or a recorder that panics must not keep them waiting.
-    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
-        losses.tell_at_last();
-        published.update(|| shared.stats());
-    }));
+    // Whoever waits for the end may end the process, so all that can be told is told before.
+    survive(|| match result {
+        Ok(Ok(())) => {}
+        Ok(Err::<(), String>(error)) => {
+            error!(%error, "the queue for beacon events cannot start; all of them will be dropped");
+        }
+        Err(_) => error!("the queue for beacon events broke; all of them will be dropped"),
+    });
+    survive(|| losses.tell_at_last());
+    survive(|| published.update(|| shared.stats()));
     shared.end();
     losses.tell_the_rest();
+}
+
+/// Tells something. A log or a recorder that panics must not keep those waiting who wait for the end.
+fn survive(tell: impl FnOnce()) {
+    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(tell));
 }
 
 impl<'a> Worker<'a> {

@@ -1,10 +1,12 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use super::*;
+use crate::beacons::shared::{Goal, Reply};
 use crate::beacons::stats::BeaconStats;
 use crate::{BeaconEvent, BeaconOptions};
 
@@ -110,6 +112,27 @@ fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not
     assert_eq!((stats.dropped.of(DropReason::Failed), stats.dropped.total()), (1, 1), "{stats:?}");
     assert_eq!(stats.delivered, stats.accepted - 1, "{stats:?}");
 }
+
+#[test]
+fn a_log_that_panics_keeps_nobody_waiting() {
+    let log = tracing_subscriber::fmt().with_writer(|| -> io::Sink { panic!("on purpose") });
+    let _guard = tracing::subscriber::set_default(log.finish());
+    let (sender, answer) = mpsc::channel();
+    run(NOBODY, |shared| async move {
+        shared.when(Goal::Ended, shared.now(), Reply::Thread(sender));
+        shared.send(blank());
+    });
+    let report = answer.recv().unwrap();
+    assert_eq!((report.dropped, report.left), (1, 0), "{report:?}");
+}
+
+/// An event that is dropped before it is sent.
+fn blank() -> BeaconEvent {
+    BeaconEvent::new("")
+}
+
+/// A port for events that are not sent.
+const NOBODY: u16 = 1;
 
 /// Something in front of a service that lets all events pass but some.
 async fn forbid(word: &str, listener: TcpListener) {
