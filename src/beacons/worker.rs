@@ -126,10 +126,10 @@ impl<'a> Worker<'a> {
             let now = now();
             let pause = self.deliver(now);
             let pause = pause.filter(|_| self.deliveries.is_empty());
-            self.losses.tell(now);
+            let untold = self.losses.tell(now);
             self.published.update(|| self.shared.stats());
             self.shared.answer_waiters(now, pause);
-            match self.next(now, pause) {
+            match self.next(now, pause, untold) {
                 Next::Until(until) => {
                     for finished in self.wait(until).await {
                         self.settle(finished);
@@ -170,8 +170,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// What to do until something happens.
-    fn next(&mut self, now: Instant, pause: Option<Instant>) -> Next {
+    /// What to do until something happens. Losses that are `untold` wait until then.
+    fn next(&mut self, now: Instant, pause: Option<Instant>, untold: Option<Instant>) -> Next {
         let mut state = self.shared.lock();
         let queued = state.queue.queued();
         if let Some(orphaned) = state.orphaned {
@@ -190,7 +190,7 @@ impl<'a> Worker<'a> {
             self.busy = now;
         } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
             state.parked = true;
-            return Next::Until(None);
+            return Next::Until(untold);
         }
         // Senders wake nobody, so that they are fast: what they left is found by looking.
         let tick = if pause.is_some() { PAUSED_TICK } else { TICK };

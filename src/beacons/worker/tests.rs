@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::beacons::shared::{Goal, Reply};
 use crate::beacons::stats::BeaconStats;
+use crate::test_log::TestLog;
 use crate::{BeaconEvent, BeaconOptions};
 
 const EVENTS: u64 = 4;
@@ -111,6 +112,29 @@ fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not
     });
     assert_eq!((stats.dropped.of(DropReason::Failed), stats.dropped.total()), (1, 1), "{stats:?}");
     assert_eq!(stats.delivered, stats.accepted - 1, "{stats:?}");
+}
+
+#[test]
+fn losses_after_a_line_are_logged_a_minute_later_where_no_event_comes() {
+    let (log, _guard) = TestLog::start();
+    let (say, said) = mpsc::channel();
+    run(NOBODY, |shared| async move {
+        for events in [1, 9] {
+            (0..events).for_each(|_| shared.send(blank()));
+            shared.wake.notify_one();
+            while shared.stats().queued > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        sleep(Duration::from_secs(61)).await;
+        say.send(log.text()).unwrap();
+        shared.orphan(now());
+        shared.wake.notify_one();
+    });
+    let text = said.recv().unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("events=1 ") && lines[1].contains("events=9 "), "{text}");
 }
 
 #[test]
