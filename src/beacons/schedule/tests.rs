@@ -109,6 +109,10 @@ fn a_service_is_waited_for_as_it_asks_up_to_five_minutes() {
         schedule.failed(now, Failure::Busy(Some(Duration::from_secs(asked))), false);
     }
     assert_eq!(pause_end(&schedule, now) - now, 30 * SECOND);
+    // A key that is rejected meanwhile makes it no shorter.
+    schedule.failed(now, Failure::Busy(Some(LONGEST_PAUSE)), false);
+    schedule.failed(now, Failure::KeyRejected, false);
+    assert_eq!(pause_end(&schedule, now) - now, LONGEST_PAUSE);
 }
 
 #[test]
