@@ -90,12 +90,12 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
         Err(_) => error!("the queue for beacon events broke; all of them will be dropped"),
     });
     survive(|| losses.tell_at_last());
-    survive(|| published.update(|| shared.stats()));
+    published.update(|| shared.stats());
     shared.end();
     losses.tell_the_rest();
 }
 
-/// Tells something. A log or a recorder that panics must not keep those waiting who wait for the end.
+/// Tells something. A log that panics must not keep those waiting who wait for the end.
 fn survive(tell: impl FnOnce()) {
     let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(tell));
 }
