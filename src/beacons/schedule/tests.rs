@@ -162,7 +162,7 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
     while STEP * number < 3600 * SECOND {
         let now = start + STEP * number;
         number += 1;
-        drop(queue.accept(Job::new(BeaconEvent::new("x")), 90));
+        drop(queue.accept(Job::new(BeaconEvent::new("x")), Some(90)));
         add_up(&queue);
         // All that is under way fails at the next step.
         for (entry, probe) in in_flight.drain(..) {
