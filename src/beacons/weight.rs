@@ -11,8 +11,8 @@ use serde::ser::{self, Impossible, Serialize, Serializer};
 use super::queue::{Entry, Job};
 use crate::BeaconEvent;
 
-/// The bytes of an event: its fixed part, its text, and an allowance for each JSON value. The
-/// slack of strings, maps and the allocator is not in it.
+/// The bytes of an event: its fixed part, its text, and an allowance for each JSON value and for each
+/// object within its data. The slack of strings, arrays and the allocator is not in it.
 ///
 /// There is no answer about values that are nested so deep that no service reads them. Whoever walks
 /// down to their end may run out of stack, which ends the process.
@@ -145,7 +145,11 @@ impl Serializer for &mut Weigher {
         Err(fmt::Error)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, fmt::Error> {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, fmt::Error> {
+        // That of the data itself is one for each event.
+        if self.depth > 0 && length != Some(0) {
+            self.bytes += OBJECT;
+        }
         Ok(self)
     }
 
@@ -229,6 +233,8 @@ impl ser::SerializeStruct for &mut Weigher {
 const FIXED: usize = size_of::<Entry>() + size_of::<Job>();
 /// A value with the name before it, without their text.
 const VALUE: usize = size_of::<String>() + size_of::<serde_json::Value>();
+/// An object beyond its values: a node of its tree, which has room for eleven, however few there are.
+const OBJECT: usize = 11 * VALUE;
 /// How deep the values are that serde_json reads, within an event and its data.
 const DEEPEST: usize = 126;
 
@@ -243,8 +249,8 @@ mod tests {
         let plain = weight(BeaconEvent::new("a"));
         assert_eq!(plain, FIXED + 1);
         assert_eq!(weight(BeaconEvent::new("a").with_path("x".repeat(1000))), plain + 1000);
-        let data = BeaconEvent::new("a").with_data("k", json!(["xx", { "y": 1 }, null]));
-        assert_eq!(weight(data), plain + 1 + VALUE + 3 * VALUE + 2 + 1 + VALUE);
+        let data = BeaconEvent::new("a").with_data("k", json!(["xx", { "y": 1 }, null, {}]));
+        assert_eq!(weight(data), plain + 1 + VALUE + 4 * VALUE + 2 + OBJECT + 1 + VALUE);
     }
 
     #[test]
