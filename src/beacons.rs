@@ -28,7 +28,7 @@ pub use options::{BeaconLoss, BeaconOptions};
 pub(crate) use slot::Slot;
 pub use stats::{BeaconDrops, BeaconReport, BeaconStats, DropReason};
 
-use shared::{Goal, Reply, Shared};
+use shared::{Before, Goal, Reply, Shared};
 
 /// Sends events in the background; from [`AsyncEsperClient::beacons`] or [`EsperClient::beacons`].
 ///
@@ -128,12 +128,14 @@ impl Beacons {
     /// It returns early where the queue pauses for longer than that. It needs no runtime around
     /// it, and dropping the future changes nothing for the queue.
     pub async fn flush(&self, timeout: Duration) -> BeaconReport {
-        self.reached(Goal::Flushed { by: deadline(timeout) }).await
+        let before = self.shared().now();
+        self.reached(Goal::Flushed { by: deadline(timeout) }, before).await
     }
 
     /// Does what [`flush`](Self::flush) does, and blocks the calling thread.
     pub fn flush_blocking(&self, timeout: Duration) -> BeaconReport {
-        self.reached_blocking(Goal::Flushed { by: deadline(timeout) }, timeout)
+        let before = self.shared().now();
+        self.reached_blocking(Goal::Flushed { by: deadline(timeout) }, before, timeout)
     }
 
     /// Takes no more events, and waits until those sent so far are delivered or dropped, for at
@@ -144,25 +146,25 @@ impl Beacons {
     /// It returns early where the queue pauses for longer than that. Dropping the future does not
     /// take the shutdown back.
     pub async fn shutdown(&self, timeout: Duration) -> BeaconReport {
-        self.shared().close(deadline(timeout));
-        self.reached(Goal::Ended).await
+        let before = self.shared().close(deadline(timeout));
+        self.reached(Goal::Ended, before).await
     }
 
     /// Does what [`shutdown`](Self::shutdown) does, and blocks the calling thread.
     pub fn shutdown_blocking(&self, timeout: Duration) -> BeaconReport {
-        self.shared().close(deadline(timeout));
-        self.reached_blocking(Goal::Ended, timeout)
+        let before = self.shared().close(deadline(timeout));
+        self.reached_blocking(Goal::Ended, before, timeout)
     }
 
-    async fn reached(&self, goal: Goal) -> BeaconReport {
+    async fn reached(&self, goal: Goal, before: Before) -> BeaconReport {
         let (sender, answer) = oneshot::channel();
-        let before = self.shared().when(goal, Reply::Future(sender));
+        self.shared().when(goal, before, Reply::Future(sender));
         answer.await.unwrap_or_else(|_| self.shared().report(before))
     }
 
-    fn reached_blocking(&self, goal: Goal, timeout: Duration) -> BeaconReport {
+    fn reached_blocking(&self, goal: Goal, before: Before, timeout: Duration) -> BeaconReport {
         let (sender, answer) = mpsc::channel();
-        let before = self.shared().when(goal, Reply::Thread(sender));
+        self.shared().when(goal, before, Reply::Thread(sender));
         let answer = answer.recv_timeout(timeout.saturating_add(GRACE));
         answer.unwrap_or_else(|_| self.shared().report(before))
     }
@@ -191,7 +193,7 @@ impl Drop for Handle {
         }
         let empty = self.shared.orphan(Instant::now());
         let (sender, ended) = mpsc::channel();
-        self.shared.when(Goal::Ended, Reply::Thread(sender));
+        self.shared.when(Goal::Ended, self.shared.now(), Reply::Thread(sender));
         if !empty {
             // Whether the queue has ended by then or not: what is left goes on without us.
             let _ = ended.recv_timeout(LAST_MOMENT);

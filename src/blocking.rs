@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A clone is cheap and shares the connections of its original. They are kept by one thread of
 /// the client's own, which ends with the last clone. A process that forks makes its client after
-/// the fork; one from before it answers with an error.
+/// the fork; one from before it answers with an error. So does a call that a thread-local makes when
+/// its thread ends.
 ///
 /// ```no_run
 /// use esper_rs_client::{EsperClient, EsperConfig, MitigationAction, MitigationRequest};
@@ -160,6 +161,12 @@ impl Driver {
             let error = io::Error::other("its thread is that of another process");
             return Err(EsperError::unusable(FORKED, error));
         }
+        // What a thread-local calls when its thread ends may come after the end of tokio's own.
+        if let Err(error) = Handle::try_current()
+            && error.is_thread_local_destroyed()
+        {
+            return Err(EsperError::unusable(ENDED, error));
+        }
         let _entered = self.runtime.enter();
         pollster::block_on(tokio::task::unconstrained(call))
     }
@@ -174,3 +181,4 @@ impl fmt::Debug for Driver {
 const NO_THREAD: &str = "the system gives the client no thread of its own; raise its limits on \
                          threads, memory or open files, or use AsyncEsperClient";
 const FORKED: &str = "the client was made before this process was forked; make one after the fork";
+const ENDED: &str = "the calling thread has nearly ended; call from one that goes on";

@@ -28,6 +28,7 @@ pub(crate) mod failure;
 mod fleet;
 mod http_client;
 mod limits;
+mod names;
 mod retry;
 pub(crate) mod retry_after;
 

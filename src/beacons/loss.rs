@@ -59,13 +59,17 @@ impl Losses {
         self.example[reason as usize].get_or_insert_with(|| error.to_string());
     }
 
-    /// Tells what was lost since the last time; never waits.
-    pub(super) fn tell(&mut self, now: Instant) {
+    /// Tells what was lost since the last time; never waits. Returns when to tell what has to wait.
+    pub(super) fn tell(&mut self, now: Instant) -> Option<Instant> {
         let dropped = self.shared.lock().queue.dropped_so_far();
-        if self.logged != dropped {
-            self.log(&dropped, now);
-        }
-        let Some(callback) = &self.callback else { return };
+        let next_line = if self.logged == dropped { None } else { self.log(&dropped, now) };
+        let next_call = self.call(&dropped).then(|| now + BUSY);
+        next_line.into_iter().chain(next_call).min()
+    }
+
+    /// Calls back, and returns true if the callback is too busy for all of it.
+    fn call(&mut self, dropped: &BeaconDrops) -> bool {
+        let Some(callback) = &self.callback else { return false };
         // A slow callback hears of one reason at a time, and of each in its turn.
         for reason in DropReason::ALL.iter().copied().cycle().skip(self.turn).take(REASONS) {
             let events = dropped.of(reason) - self.reported.of(reason);
@@ -78,9 +82,11 @@ impl Losses {
                     self.turn = reason as usize + 1;
                 }
                 // The sum waits for the next time.
-                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(_)) => return true,
+                Err(TrySendError::Disconnected(_)) => return false,
             }
         }
+        false
     }
 
     /// Tells what can be told without waiting, for the last time.
@@ -102,22 +108,27 @@ impl Losses {
         }
     }
 
-    /// A line for each reason, at most once a minute, with the sum since the last.
-    fn log(&mut self, dropped: &BeaconDrops, now: Instant) {
+    /// A line for each reason, at most once a minute, with the sum since the last. Returns when the
+    /// next one is due.
+    fn log(&mut self, dropped: &BeaconDrops, now: Instant) -> Option<Instant> {
+        let mut next = None;
         for (reason, total) in dropped.iter() {
             let events = total - self.logged.of(reason);
             if events == 0 {
                 continue;
             }
             let last = &mut self.last[reason as usize];
-            if last.is_none_or(|last| now.duration_since(last) >= PAUSE) {
-                *last = Some(now);
-                self.logged.add(reason, events);
-                let example = self.example[reason as usize].take();
-                let reason = reason.as_str();
-                warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
+            if let Some(due) = last.map(|last| last + PAUSE).filter(|due| *due > now) {
+                next = Some(next.map_or(due, |next: Instant| next.min(due)));
+                continue;
             }
+            *last = Some(now);
+            self.logged.add(reason, events);
+            let example = self.example[reason as usize].take();
+            let reason = reason.as_str();
+            warn!(reason, events, example, "beacon events are being lost; see Beacons::stats");
         }
+        next
     }
 }
 
@@ -132,6 +143,8 @@ fn call(on_loss: &OnLoss, losses: &Receiver<BeaconLoss>, shared: &Shared) {
 const REASONS: usize = DropReason::ALL.len();
 /// The shortest time between two lines for the same reason.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How soon a callback that is busy is told the rest.
+const BUSY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -190,13 +203,14 @@ mod tests {
                 let entry = shared.lock().queue.take(now).unwrap();
                 shared.lock().queue.dropped(&entry, *reason);
             }
-            losses.tell(now);
+            losses.tell(now).map(|next| next - now)
         };
-        lose(&[DropReason::Full]);
+        assert_eq!(lose(&[DropReason::Full]), None);
         assert_eq!(heard.recv(), Ok(DropReason::Full));
         // From now on it is always busy, and there is room for one further loss.
         for reason in [DropReason::Refused, DropReason::Full, DropReason::Refused] {
-            lose(&[DropReason::Full, DropReason::Refused]);
+            let next = lose(&[DropReason::Full, DropReason::Refused]);
+            assert_eq!(next, Some(BUSY), "the rest is told soon, also where no event comes");
             go_on.send(()).unwrap();
             assert_eq!(heard.recv(), Ok(reason));
         }

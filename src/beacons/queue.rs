@@ -81,23 +81,23 @@ impl Queue {
         }
     }
 
-    /// Takes an event, and makes room for it.
-    pub(super) fn accept(&mut self, job: Box<Job>, weight: usize) -> Evicted {
+    /// Takes an event, and makes room for it. One without a weight cannot be sent.
+    pub(super) fn accept(&mut self, job: Box<Job>, weight: Option<usize>) -> Evicted {
         let number = self.accepted;
         self.accepted += 1;
-        let entry = Entry { number, weight, due: None, job };
+        let entry = Entry { number, weight: weight.unwrap_or_default(), due: None, job };
         let mut evicted = Evicted::default();
-        if let Some(reason) = self.closed {
+        let unfit = match weight {
+            None => Some(DropReason::Invalid),
+            Some(weight) if weight > self.limits.bytes => Some(DropReason::Full),
+            Some(_) => None,
+        };
+        if let Some(reason) = self.closed.or(unfit) {
             self.dropped.add(reason, 1);
             evicted.add(entry);
             return evicted;
         }
-        if weight > self.limits.bytes {
-            self.dropped.add(DropReason::Full, 1);
-            evicted.add(entry);
-            return evicted;
-        }
-        self.bytes += weight;
+        self.bytes += entry.weight;
         self.pending.push_back(entry);
         while self.queued() > self.limits.events || self.bytes > self.limits.bytes {
             // At the latest the new event itself, where everything else is on its way.

@@ -130,12 +130,12 @@ impl Schedule {
                 self.pause(now, failure, if same { step.saturating_add(1) } else { 0 });
             }
             // What was sent before the pause makes it no worse, unless the service says more.
-            State::Open { until, step, cause } => match failure {
-                Failure::Busy(Some(asked)) => {
-                    let until = until.max(now + asked.min(LONGEST_PAUSE));
-                    self.state = State::Open { until, step, cause };
+            State::Open { until, cause, .. } => match failure {
+                Failure::Busy(Some(asked)) => self.prolong(now + asked.min(LONGEST_PAUSE)),
+                Failure::KeyRejected if cause == Cause::Outage => {
+                    self.pause(now, failure, 0);
+                    self.prolong(until);
                 }
-                Failure::KeyRejected if cause == Cause::Outage => self.pause(now, failure, 0),
                 _ => {}
             },
             State::HalfOpen { .. } => {}
@@ -159,6 +159,13 @@ impl Schedule {
             wait = wait.max(asked.min(LONGEST_PAUSE));
         }
         self.state = State::Open { until: now + wait, step, cause };
+    }
+
+    /// Lets a pause last until then at least.
+    fn prolong(&mut self, instant: Instant) {
+        if let State::Open { until, .. } = &mut self.state {
+            *until = instant.max(*until);
+        }
     }
 }
 

@@ -128,11 +128,18 @@ impl Shared {
     }
 
     /// Takes no more events, and gives the worker until then for the rest.
-    pub(super) fn close(&self, deadline: Instant) {
+    pub(super) fn close(&self, deadline: Instant) -> Before {
         let mut state = self.lock();
         state.queue.close(DropReason::Closed);
         // The most impatient of several decides.
         state.shutdown = Some(state.shutdown.map_or(deadline, |other| other.min(deadline)));
+        // Counted now: the worker may have given up the rest by the time that somebody waits for it.
+        state.now()
+    }
+
+    /// The counts so far.
+    pub(super) fn now(&self) -> Before {
+        self.lock().now()
     }
 
     /// Notes that the last handle is gone; returns true if nothing is queued.
@@ -142,9 +149,9 @@ impl Shared {
         state.queue.queued() == 0
     }
 
-    /// Replies when the goal is reached. At once, where there is no worker.
-    pub(super) fn when(&self, goal: Goal, reply: Reply) -> Before {
-        let before = self.lock().now();
+    /// Replies with what was achieved since `before`, when the goal is reached. At once, where there is
+    /// no worker.
+    pub(super) fn when(&self, goal: Goal, before: Before, reply: Reply) {
         if self.is_copy() {
             // What was on its way is so in the other process alone.
             self.lock().queue.clear_in_flight(DropReason::NoWorker);
@@ -162,7 +169,6 @@ impl Shared {
             drop(state);
             self.wake.notify_one();
         }
-        before
     }
 
     /// Answers those whose goal is reached or whose time is over.
@@ -285,12 +291,23 @@ mod tests {
         let now = Instant::now();
         let flush = Goal::Flushed { by: now + Duration::from_secs(3600) };
         let (sender, waiting) = oneshot::channel();
-        shared.when(flush, Reply::Future(sender));
-        shared.when(flush, Reply::Future(oneshot::channel().0));
+        shared.when(flush, shared.now(), Reply::Future(sender));
+        shared.when(flush, shared.now(), Reply::Future(oneshot::channel().0));
         shared.answer_waiters(now, None);
         assert_eq!(shared.lock().waiters.len(), 1);
         shared.give_up(DropReason::Abandoned);
         shared.end();
+        assert_eq!(waiting.blocking_recv().unwrap().dropped, 1);
+    }
+    #[test]
+    fn a_shutdown_counts_what_was_given_up_before_anybody_waited_for_it() {
+        let shared = Shared::new(&BeaconOptions::new());
+        shared.send(BeaconEvent::new("http_request"));
+        let before = shared.close(Instant::now());
+        shared.give_up(DropReason::Abandoned);
+        shared.end();
+        let (sender, waiting) = oneshot::channel();
+        shared.when(Goal::Ended, before, Reply::Future(sender));
         assert_eq!(waiting.blocking_recv().unwrap().dropped, 1);
     }
 }

@@ -9,7 +9,8 @@ pub enum DropReason {
     /// The queue was full, and this was the oldest event in it. Also an event that is larger than
     /// the whole queue may be.
     Full,
-    /// It has a member that does not fit; it was never sent.
+    /// It has a member that does not fit, or data that is nested more than 125 levels deep; it was
+    /// never sent.
     Invalid,
     /// The service does not want it (400, 413 and most other 4xx).
     Refused,

@@ -11,26 +11,39 @@ use serde::ser::{self, Impossible, Serialize, Serializer};
 use super::queue::{Entry, Job};
 use crate::BeaconEvent;
 
-/// The bytes of an event: its fixed part, its text, and an allowance for each JSON value. The
-/// slack of strings, maps and the allocator is not in it.
-pub(super) fn of(event: &BeaconEvent) -> usize {
-    let mut weigher = Weigher(FIXED);
-    // Nothing here fails; what a value's own code may refuse is refused again when it is sent.
+/// The bytes of an event: its fixed part, its text, and an allowance for each JSON value and for each
+/// object within its data. The slack of strings, arrays and the allocator is not in it.
+///
+/// There is no answer about values that are nested so deep that no service reads them. Whoever walks
+/// down to their end may run out of stack, which ends the process.
+pub(super) fn of(event: &BeaconEvent) -> Option<usize> {
+    let mut weigher = Weigher { bytes: FIXED, depth: 0 };
+    // Nothing else fails; what a value's own code may refuse is refused again when it is sent.
     let _ = event.serialize(&mut weigher);
-    weigher.0
+    (weigher.depth <= DEEPEST).then_some(weigher.bytes)
 }
 
-struct Weigher(usize);
+struct Weigher {
+    bytes: usize,
+    /// How many values are around the present one; stays where it was too deep.
+    depth: usize,
+}
 
 impl Weigher {
     fn text(&mut self, text: &str) -> Result<(), fmt::Error> {
-        self.0 += text.len();
+        self.bytes += text.len();
         Ok(())
     }
 
     fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), fmt::Error> {
-        self.0 += VALUE;
-        value.serialize(self)
+        self.bytes += VALUE;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(fmt::Error);
+        }
+        value.serialize(&mut *self)?;
+        self.depth -= 1;
+        Ok(())
     }
 }
 
@@ -63,7 +76,7 @@ impl Serializer for &mut Weigher {
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Result<(), fmt::Error> {
-        self.0 += bytes.len();
+        self.bytes += bytes.len();
         Ok(())
     }
 
@@ -132,7 +145,11 @@ impl Serializer for &mut Weigher {
         Err(fmt::Error)
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, fmt::Error> {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, fmt::Error> {
+        // That of the data itself is one for each event.
+        if self.depth > 0 && length != Some(0) {
+            self.bytes += OBJECT;
+        }
         Ok(self)
     }
 
@@ -216,18 +233,37 @@ impl ser::SerializeStruct for &mut Weigher {
 const FIXED: usize = size_of::<Entry>() + size_of::<Job>();
 /// A value with the name before it, without their text.
 const VALUE: usize = size_of::<String>() + size_of::<serde_json::Value>();
+/// An object beyond its values: a node of its tree, which has room for eleven, however few there are.
+const OBJECT: usize = 11 * VALUE;
+/// How deep the values are that serde_json reads, within an event and its data.
+const DEEPEST: usize = 126;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_text_and_the_values_of_an_event_count() {
-        let plain = of(&BeaconEvent::new("a"));
+        let weight = |event: BeaconEvent| of(&event).unwrap();
+        let plain = weight(BeaconEvent::new("a"));
         assert_eq!(plain, FIXED + 1);
-        assert_eq!(of(&BeaconEvent::new("a").with_path("x".repeat(1000))), plain + 1000);
-        let data = BeaconEvent::new("a").with_data("k", json!(["xx", { "y": 1 }, null]));
-        assert_eq!(of(&data), plain + 1 + VALUE + 3 * VALUE + 2 + 1 + VALUE);
+        assert_eq!(weight(BeaconEvent::new("a").with_path("x".repeat(1000))), plain + 1000);
+        let data = BeaconEvent::new("a").with_data("k", json!(["xx", { "y": 1 }, null, {}]));
+        assert_eq!(weight(data), plain + 1 + VALUE + 4 * VALUE + 2 + OBJECT + 1 + VALUE);
+    }
+
+    #[test]
+    fn what_is_nested_deeper_than_anybody_reads_has_no_weight() {
+        let nested = |depth| {
+            let value = (0..depth).fold(json!(1), |value, _| Value::Array(vec![value]));
+            BeaconEvent::new("a").with_data("k", value)
+        };
+        let read =
+            |event| serde_json::from_slice::<BeaconEvent>(&serde_json::to_vec(&event).unwrap());
+        for depth in 1..200 {
+            assert_eq!(of(&nested(depth)).is_some(), read(nested(depth)).is_ok(), "{depth}");
+        }
+        assert_eq!(of(&nested(1_000)), None);
     }
 }

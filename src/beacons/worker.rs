@@ -76,28 +76,28 @@ fn work(config: EsperConfig, shared: Arc<Shared>, runtime: io::Result<Runtime>) 
         runtime.block_on(worker.run());
         Ok(())
     }));
-    let reason = match result {
-        Ok(Ok(())) => DropReason::Abandoned,
-        Ok(Err::<(), String>(error)) => {
-            error!(%error, "the queue for beacon events cannot start; all of them will be dropped");
-            DropReason::NoWorker
-        }
-        Err(_) => {
-            error!("the queue for beacon events broke; all of them will be dropped");
-            DropReason::NoWorker
-        }
-    };
+    let ended = matches!(result, Ok(Ok(())));
+    let reason = if ended { DropReason::Abandoned } else { DropReason::NoWorker };
     // The name of a host may still be looked up on a further thread; nobody waits for that.
     let _: io::Result<()> = runtime.map(Runtime::shutdown_background);
     shared.give_up(reason);
-    // Whoever waits for the end may end the process, so all that can be told is told before. A log
-    // or a recorder that panics must not keep them waiting.
-    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
-        losses.tell_at_last();
-        published.update(|| shared.stats());
-    }));
+    // Whoever waits for the end may end the process, so all that can be told is told before.
+    survive(|| match result {
+        Ok(Ok(())) => {}
+        Ok(Err::<(), String>(error)) => {
+            error!(%error, "the queue for beacon events cannot start; all of them will be dropped");
+        }
+        Err(_) => error!("the queue for beacon events broke; all of them will be dropped"),
+    });
+    survive(|| losses.tell_at_last());
+    published.update(|| shared.stats());
     shared.end();
     losses.tell_the_rest();
+}
+
+/// Tells something. A log that panics must not keep those waiting who wait for the end.
+fn survive(tell: impl FnOnce()) {
+    let _: thread::Result<()> = catch_unwind(AssertUnwindSafe(tell));
 }
 
 impl<'a> Worker<'a> {
@@ -126,10 +126,10 @@ impl<'a> Worker<'a> {
             let now = now();
             let pause = self.deliver(now);
             let pause = pause.filter(|_| self.deliveries.is_empty());
-            self.losses.tell(now);
+            let untold = self.losses.tell(now);
             self.published.update(|| self.shared.stats());
             self.shared.answer_waiters(now, pause);
-            match self.next(now, pause) {
+            match self.next(now, pause, untold) {
                 Next::Until(until) => {
                     for finished in self.wait(until).await {
                         self.settle(finished);
@@ -170,8 +170,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// What to do until something happens.
-    fn next(&mut self, now: Instant, pause: Option<Instant>) -> Next {
+    /// What to do until something happens. Losses that are `untold` wait until then.
+    fn next(&mut self, now: Instant, pause: Option<Instant>, untold: Option<Instant>) -> Next {
         let mut state = self.shared.lock();
         let queued = state.queue.queued();
         if let Some(orphaned) = state.orphaned {
@@ -190,7 +190,7 @@ impl<'a> Worker<'a> {
             self.busy = now;
         } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
             state.parked = true;
-            return Next::Until(None);
+            return Next::Until(untold);
         }
         // Senders wake nobody, so that they are fast: what they left is found by looking.
         let tick = if pause.is_some() { PAUSED_TICK } else { TICK };

@@ -1,6 +1,7 @@
 //! The reqwest clients under the stack, built so that a key stays where it belongs.
 
 use std::env;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, Url, redirect, retry};
@@ -9,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
+use super::names::Names;
 use crate::operation::Server;
 use crate::server_url::is_loopback;
 use crate::{EsperConfig, EsperError};
@@ -76,6 +78,7 @@ fn client(
         .retry(retry::never())
         .connect_timeout((config.attempt_timeout.min(config.timeout) / 2).min(CONNECT_TIMEOUT))
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .dns_resolver(Arc::new(Names))
         // Finds a connection whose other end is gone without a word.
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT)

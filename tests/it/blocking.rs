@@ -1,9 +1,12 @@
 //! The synchronous client behaves like the asynchronous one, wherever it is called.
 
+use std::cell::RefCell;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use esper_rs_client::{
     BeaconEvent, ChallengeProof, EsperClient, EsperError, MitigationAction, MitigationRequest,
+    UsageStats,
 };
 use esper_sandbox::Sandbox;
 
@@ -89,4 +92,33 @@ fn a_deadline_holds_for_a_blocked_thread() {
     let started = std::time::Instant::now();
     assert!(client.get_usage().unwrap_err().is_timeout());
     assert!(started.elapsed() < limit + SLACK, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_call_at_the_end_of_its_thread_is_an_error_and_what_is_dropped_there_harms_nobody() {
+    struct Last(EsperClient, mpsc::Sender<Result<UsageStats, EsperError>>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0.get_usage());
+        }
+    }
+
+    thread_local! {
+        static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    }
+
+    let sandbox = sandbox();
+    let (say, said) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Before tokio's own, so that it ends after it.
+            LAST.set(None);
+            let client = EsperClient::new(config(sandbox.url())).unwrap();
+            client.get_usage().unwrap();
+            LAST.set(Some(Last(client, say)));
+        });
+    });
+    let error = said.recv().unwrap().unwrap_err();
+    assert!(error.to_string().contains("the calling thread has nearly ended"), "{error}");
 }

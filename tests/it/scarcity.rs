@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use esper_rs_client::{
     AsyncEsperClient, BeaconEvent, BeaconReport, DropReason, EsperClient, EsperError,
+    FallbackReason, Guard, MitigationRequest,
 };
 
 use crate::support::{child, client, config, logs};
@@ -94,4 +95,23 @@ fn without_files_there_is_no_synchronous_client_and_an_error_says_why() {
     }
     let test = "scarcity::without_files_there_is_no_synchronous_client_and_an_error_says_why";
     child::run_with_files(test, 64);
+}
+
+#[test]
+fn without_a_thread_to_look_up_a_name_there_is_an_error_and_no_panic() {
+    if child::is_one() {
+        no_threads();
+        let guard = Guard::new(client("http://localhost:1"));
+        // With more workers than one, tokio has threads that it takes for enough.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let request = MitigationRequest::new("192.168.1.1");
+        let decision = runtime.block_on(guard.decide(&request));
+        assert_eq!(decision.fallback_reason(), Some(FallbackReason::Connection), "{decision:?}");
+        let error = decision.error().expect("a reason");
+        assert!(error.to_string().contains("a name does not resolve"), "{error}");
+        assert!(format!("{error:?}").contains("no thread to look up a name"), "{error:?}");
+        return;
+    }
+    let test = "scarcity::without_a_thread_to_look_up_a_name_there_is_an_error_and_no_panic";
+    child::run(test, &[NO_THREADS]);
 }

@@ -14,7 +14,7 @@ fn queue(events: usize, bytes: usize) -> Queue {
 
 fn send(queue: &mut Queue, numbers: std::ops::Range<u64>) {
     for number in numbers {
-        drop(queue.accept(event(number), 10));
+        drop(queue.accept(event(number), Some(10)));
     }
 }
 
@@ -71,9 +71,9 @@ fn a_new_event_gives_way_where_all_others_are_on_their_way() {
 fn an_event_larger_than_the_queue_drives_out_nobody() {
     let mut queue = queue(10, 100);
     send(&mut queue, 0..10);
-    drop(queue.accept(event(10), 101));
+    drop(queue.accept(event(10), Some(101)));
     assert_eq!((queue.queued(), queue.bytes), (10, 100));
-    drop(queue.accept(event(11), 95));
+    drop(queue.accept(event(11), Some(95)));
     assert_eq!((queue.queued(), queue.bytes), (1, 95));
 }
 
@@ -158,7 +158,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Send(weight) => {
-                    drop(queue.accept(event(sent), weight));
+                    drop(queue.accept(event(sent), Some(weight)));
                     sent += 1;
                 }
                 Step::Take => in_flight.extend(queue.take(now)),

@@ -109,6 +109,10 @@ fn a_service_is_waited_for_as_it_asks_up_to_five_minutes() {
         schedule.failed(now, Failure::Busy(Some(Duration::from_secs(asked))), false);
     }
     assert_eq!(pause_end(&schedule, now) - now, 30 * SECOND);
+    // A key that is rejected meanwhile makes it no shorter.
+    schedule.failed(now, Failure::Busy(Some(LONGEST_PAUSE)), false);
+    schedule.failed(now, Failure::KeyRejected, false);
+    assert_eq!(pause_end(&schedule, now) - now, LONGEST_PAUSE);
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn an_hour_of_outage_costs_the_oldest_events_and_a_probe_for_each_step() {
     while STEP * number < 3600 * SECOND {
         let now = start + STEP * number;
         number += 1;
-        drop(queue.accept(Job::new(BeaconEvent::new("x")), 90));
+        drop(queue.accept(Job::new(BeaconEvent::new("x")), Some(90)));
         add_up(&queue);
         // All that is under way fails at the next step.
         for (entry, probe) in in_flight.drain(..) {

@@ -1,11 +1,14 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use super::*;
+use crate::beacons::shared::{Goal, Reply};
 use crate::beacons::stats::BeaconStats;
+use crate::test_log::TestLog;
 use crate::{BeaconEvent, BeaconOptions};
 
 const EVENTS: u64 = 4;
@@ -110,6 +113,50 @@ fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not
     assert_eq!((stats.dropped.of(DropReason::Failed), stats.dropped.total()), (1, 1), "{stats:?}");
     assert_eq!(stats.delivered, stats.accepted - 1, "{stats:?}");
 }
+
+#[test]
+fn losses_after_a_line_are_logged_a_minute_later_where_no_event_comes() {
+    let (log, _guard) = TestLog::start();
+    let (say, said) = mpsc::channel();
+    run(NOBODY, |shared| async move {
+        for events in [1, 9] {
+            (0..events).for_each(|_| shared.send(blank()));
+            shared.wake.notify_one();
+            while shared.stats().queued > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+        sleep(Duration::from_secs(61)).await;
+        say.send(log.text()).unwrap();
+        shared.orphan(now());
+        shared.wake.notify_one();
+    });
+    let text = said.recv().unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("events=1 ") && lines[1].contains("events=9 "), "{text}");
+}
+
+#[test]
+fn a_log_that_panics_keeps_nobody_waiting() {
+    let log = tracing_subscriber::fmt().with_writer(|| -> io::Sink { panic!("on purpose") });
+    let _guard = tracing::subscriber::set_default(log.finish());
+    let (sender, answer) = mpsc::channel();
+    run(NOBODY, |shared| async move {
+        shared.when(Goal::Ended, shared.now(), Reply::Thread(sender));
+        shared.send(blank());
+    });
+    let report = answer.recv().unwrap();
+    assert_eq!((report.dropped, report.left), (1, 0), "{report:?}");
+}
+
+/// An event that is dropped before it is sent.
+fn blank() -> BeaconEvent {
+    BeaconEvent::new("")
+}
+
+/// A port for events that are not sent.
+const NOBODY: u16 = 1;
 
 /// Something in front of a service that lets all events pass but some.
 async fn forbid(word: &str, listener: TcpListener) {

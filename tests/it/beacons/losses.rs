@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use esper_rs_client::{
     AsyncEsperClient, BeaconLoss, BeaconOptions, Beacons, DropReason, EsperError,
 };
+use serde_json::{Value, json};
 
 use super::{LONG, accept, event, eventually, gated, paths, send, stats};
 use crate::support::{Gate, RawServer, config, logs};
@@ -50,6 +51,19 @@ fn memory_is_a_bound_as_well() {
     assert_eq!(stats(&beacons).queued, queued);
     gate.open();
     assert_eq!(beacons.flush_blocking(LONG).left, 0);
+}
+
+#[test]
+fn an_event_that_is_nested_too_deep_costs_itself_alone() {
+    let server = RawServer::always(accept);
+    let beacons = beacons_with(&server, BeaconOptions::new());
+    // To write it would take more stack than a thread has.
+    let deep = (0..3_000).fold(json!(0), |value, _| Value::Array(vec![value]));
+    beacons.send(event("/deep").with_data("deep", deep));
+    send(&beacons, 1);
+    assert_eq!(beacons.flush_blocking(LONG).left, 0);
+    let stats = stats(&beacons);
+    assert_eq!((stats.delivered, stats.dropped.of(DropReason::Invalid)), (1, 1));
 }
 
 #[test]
