@@ -4,9 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use esper_rs_client::{AsyncEsperClient, EsperConfig, EsperError, Guard};
-use esper_sandbox::{Sandbox, solve_proof_of_work};
-use reqwest::Client;
-use serde_json::{Value, json};
+use esper_sandbox::Sandbox;
 
 pub(crate) mod child;
 pub(crate) mod closed_port;
@@ -59,19 +57,6 @@ pub(crate) fn patient(client: AsyncEsperClient) -> Guard {
 pub(crate) async fn sandbox() -> Sandbox {
     let started = Sandbox::builder().api_key(KEY).challenge_difficulty(8).start().await;
     started.expect("a sandbox")
-}
-
-/// Solves the page of a managed challenge, as a browser would: the URL that leads back, with the proof.
-pub(crate) async fn solve_page(http: &Client, page: &str) -> String {
-    let html = http.get(page).send().await.unwrap().text().await.unwrap();
-    let data = |name: &str| {
-        let (_, rest) = html.split_once(&format!("data-{name}=\"")).expect(name);
-        rest.split('"').next().unwrap()
-    };
-    let nonce = solve_proof_of_work(data("salt"), data("difficulty").parse().unwrap());
-    let answer = http.post(page).json(&json!({ "response": nonce })).send().await.unwrap();
-    let answer: Value = answer.json().await.unwrap();
-    answer["location"].as_str().unwrap().to_owned()
 }
 
 /// All that an error prints, with its sources.
