@@ -74,8 +74,9 @@ fn client(
         .no_brotli()
         .no_zstd()
         .no_deflate()
-        // Repetitions are counted in one place, which is not this one.
-        .retry(retry::never())
+        // Repetitions are counted in one place, which is not this one. Unless their number is zero,
+        // each request is copied for them.
+        .retry(retry::never().max_retries_per_request(0))
         .connect_timeout((config.attempt_timeout.min(config.timeout) / 2).min(CONNECT_TIMEOUT))
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .dns_resolver(Arc::new(Names))
