@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,7 @@ impl DecisionCache {
         let key = self.hasher.key(facts, policy);
         match self.actions.get(&key).await {
             Some(action) => Some(Decision::kept(action)),
-            None => timeout(deadline, self.made(key, ask, shared)).await.ok(),
+            None => timeout(deadline, pin!(self.made(key, ask, shared))).await.ok(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a request to what is done about it.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -71,7 +72,8 @@ impl Shared {
             action = field::Empty,
             source = field::Empty
         );
-        let judged = self.judge_asked(visit, facts, rule).instrument(span.clone()).await;
+        // Pinned here, it is not moved into the span: it is large.
+        let judged = pin!(self.judge_asked(visit, facts, rule)).instrument(span.clone()).await;
         // Not in the current span, which is somebody else's where this one is switched off.
         span.record("action", field::display(judged.decision.action))
             .record("source", judged.decision.source.as_str());

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -95,8 +95,9 @@ where
     let rule = shared.rule_of(&parts);
     let facts = shared.facts(&parts, &client, rule);
     let mut event = PendingEvent::of(shared.telemetry.as_deref(), facts, rule.mode, started);
-    let judged = shared.judge(visit, event.facts(), rule);
-    let Judged { decision, course } = TraceContext::scope_if(trace.clone(), judged).await;
+    // Pinned here, it is not moved into the scope of the trace: it is large.
+    let Judged { decision, course } =
+        TraceContext::scope_if(trace.clone(), pin!(shared.judge(visit, event.facts(), rule))).await;
     metrics::request(&decision, rule.mode);
     event.note(&decision);
     let result = match course {
