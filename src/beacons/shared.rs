@@ -299,6 +299,7 @@ mod tests {
         shared.end();
         assert_eq!(waiting.blocking_recv().unwrap().dropped, 1);
     }
+
     #[test]
     fn a_shutdown_counts_what_was_given_up_before_anybody_waited_for_it() {
         let shared = Shared::new(&BeaconOptions::new());

@@ -20,3 +20,4 @@ mod monitor;
 mod paths;
 pub(crate) mod site;
 pub(crate) mod solving;
+mod submissions;
