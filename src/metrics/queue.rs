@@ -33,12 +33,13 @@ impl Published {
         // Noted first: where the recorder panics, nothing is told twice, and no events are lost.
         let before = self.told.replace(now);
         let more = now.queued.wrapping_sub(before.map_or(0, |before| before.queued));
-        let all = self.all_queued.fetch_add(more, Ordering::Relaxed).wrapping_add(more);
-        let _: thread::Result<()> = catch_unwind(|| tell(before.as_ref(), &now, all));
+        self.all_queued.fetch_add(more, Ordering::SeqCst);
+        let all_queued = self.all_queued;
+        let _: thread::Result<()> = catch_unwind(|| tell(before.as_ref(), &now, all_queued));
     }
 }
 
-fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: u64) {
+fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: &AtomicU64) {
     let before_of = |count: fn(&BeaconStats) -> u64| before.map_or(0, count);
     for (outcome, events, before) in [
         (ACCEPTED, now.accepted, before_of(|stats| stats.accepted)),
@@ -52,7 +53,15 @@ fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: u64) {
         DROPPED.counter([reason.as_str()]).increment(events - before);
     }
     // Set and not added to: a recorder may have come, or forgotten it, meanwhile.
-    QUEUED.gauge([]).set(all_queued as f64);
+    let gauge = QUEUED.gauge([]);
+    loop {
+        let all = all_queued.load(Ordering::SeqCst);
+        gauge.set(all as f64);
+        // Another queue may have set it meanwhile, to what is true and was now overwritten.
+        if all_queued.load(Ordering::SeqCst) == all {
+            break;
+        }
+    }
 }
 
 pub(super) static EVENTS: Lazy<1> =

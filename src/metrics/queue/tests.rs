@@ -1,7 +1,7 @@
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
     with_local_recorder,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
@@ -58,10 +58,19 @@ fn what_was_counted_since_the_last_time_is_told_and_what_is_queued_now() {
     }
 }
 
-/// Panics when it is asked for a gauge for the first time.
-struct PanicsOnce(PrometheusRecorder, AtomicBool);
+/// Does something else before it sets a gauge for the first time.
+struct Interrupted(PrometheusRecorder, Interruption);
 
-impl Recorder for PanicsOnce {
+type Interruption = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+impl Interrupted {
+    fn by(interruption: impl FnOnce() + Send + 'static) -> Self {
+        let interruption: Box<dyn FnOnce() + Send> = Box::new(interruption);
+        Self(PrometheusBuilder::new().build_recorder(), Arc::new(Mutex::new(Some(interruption))))
+    }
+}
+
+impl Recorder for Interrupted {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -71,8 +80,8 @@ impl Recorder for PanicsOnce {
     }
 
     fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
-        assert!(self.1.swap(true, Ordering::Relaxed), "on purpose");
-        self.0.register_gauge(key, metadata)
+        let gauge = self.0.register_gauge(key, metadata);
+        Gauge::from_arc(Arc::new(InterruptedGauge(gauge, Arc::clone(&self.1))))
     }
 
     fn register_histogram(&self, key: &Key, metadata: &Metadata<'_>) -> Histogram {
@@ -80,9 +89,27 @@ impl Recorder for PanicsOnce {
     }
 }
 
+struct InterruptedGauge(Gauge, Interruption);
+
+impl GaugeFn for InterruptedGauge {
+    fn increment(&self, value: f64) {
+        self.0.increment(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.0.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        let interruption = self.1.lock().unwrap().take();
+        interruption.into_iter().for_each(|interruption| interruption());
+        self.0.set(value);
+    }
+}
+
 #[test]
 fn a_recorder_that_panics_harms_nobody_and_is_told_nothing_twice() {
-    let recorder = PanicsOnce(PrometheusBuilder::new().build_recorder(), AtomicBool::new(false));
+    let recorder = Interrupted::by(|| panic!("on purpose"));
     let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
     let accepted = |accepted| BeaconStats { accepted, ..client.beacons().stats() };
     static ALL: AtomicU64 = AtomicU64::new(0);
@@ -94,4 +121,19 @@ fn a_recorder_that_panics_harms_nobody_and_is_told_nothing_twice() {
     });
     let text = recorder.0.handle().render();
     assert!(text.contains("esper_events_total{outcome=\"accepted\"} 7"), "{text}");
+}
+
+#[test]
+fn of_two_queues_that_end_at_once_nothing_is_said_to_be_left() {
+    static ALL: AtomicU64 = AtomicU64::new(0);
+    let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
+    let stats = client.beacons().stats();
+    let queued = move |queued| BeaconStats { accepted: 1, queued, ..stats };
+    let [mut one, mut other] = two(&ALL);
+    one.update(|| queued(1));
+    other.update(|| queued(1));
+    let recorder = Interrupted::by(move || other.update(|| queued(0)));
+    with_local_recorder(&recorder, || one.update(|| queued(0)));
+    let text = recorder.0.handle().render();
+    assert!(text.lines().any(|line| line == "esper_events_queued 0"), "{text}");
 }
