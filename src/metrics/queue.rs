@@ -1,6 +1,7 @@
 //! What a queue of events counts, told from time to time.
 
 use std::panic::catch_unwind;
+use std::process;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -13,14 +14,18 @@ use crate::beacons::{BeaconStats, DropReason};
 #[derive(Debug)]
 pub(crate) struct Published {
     told: Option<BeaconStats>,
-    /// What all queues of this process hold together.
-    all_queued: &'static AtomicU64,
+    all_queued: &'static AllQueued,
 }
+
+/// What all queues of a process hold together. The process is in the upper half, and the events are in
+/// the lower one: a fork copies both, and begins anew, without the queues.
+#[derive(Debug)]
+struct AllQueued(AtomicU64);
 
 impl Published {
     /// Nothing so far.
     pub(crate) fn none() -> Self {
-        static ALL: AtomicU64 = AtomicU64::new(0);
+        static ALL: AllQueued = AllQueued::new();
         Self { told: None, all_queued: &ALL }
     }
 
@@ -32,14 +37,33 @@ impl Published {
         }
         // Noted first: where the recorder panics, nothing is told twice, and no events are lost.
         let before = self.told.replace(now);
-        let more = now.queued.wrapping_sub(before.map_or(0, |before| before.queued));
-        self.all_queued.fetch_add(more, Ordering::SeqCst);
         let all_queued = self.all_queued;
+        all_queued.change(before.map_or(0, |before| before.queued), now.queued);
         let _: thread::Result<()> = catch_unwind(|| tell(before.as_ref(), &now, all_queued));
     }
 }
 
-fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: &AtomicU64) {
+impl AllQueued {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    fn change(&self, before: u64, now: u64) {
+        let process = u64::from(process::id());
+        let changed = |old: u64| {
+            let all = if old >> u32::BITS == process { old as u32 } else { 0 };
+            let all = all.wrapping_sub(before as u32).wrapping_add(now as u32);
+            Some(process << u32::BITS | u64::from(all))
+        };
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, changed);
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::SeqCst) as u32
+    }
+}
+
+fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: &AllQueued) {
     let before_of = |count: fn(&BeaconStats) -> u64| before.map_or(0, count);
     for (outcome, events, before) in [
         (ACCEPTED, now.accepted, before_of(|stats| stats.accepted)),
@@ -55,10 +79,10 @@ fn tell(before: Option<&BeaconStats>, now: &BeaconStats, all_queued: &AtomicU64)
     // Set and not added to: a recorder may have come, or forgotten it, meanwhile.
     let gauge = QUEUED.gauge([]);
     loop {
-        let all = all_queued.load(Ordering::SeqCst);
-        gauge.set(all as f64);
+        let all = all_queued.get();
+        gauge.set(all);
         // Another queue may have set it meanwhile, to what is true and was now overwritten.
-        if all_queued.load(Ordering::SeqCst) == all {
+        if all_queued.get() == all {
             break;
         }
     }

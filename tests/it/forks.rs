@@ -129,3 +129,44 @@ fn a_queue_that_is_forked_while_it_delivers_leaves_nothing_in_its_copy() {
     }
     child::run("forks::a_queue_that_is_forked_while_it_delivers_leaves_nothing_in_its_copy", &[]);
 }
+
+#[cfg(feature = "metrics")]
+#[test]
+fn what_a_queue_holds_at_a_fork_is_not_counted_as_that_of_the_copy() {
+    use esper_rs_client::BeaconEvent;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use crate::support::{Gate, client};
+
+    const LONG: Duration = Duration::from_secs(20);
+    if child::is_one() {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let slow = RawServer::always(move || {
+            held.wait();
+            Answer::status(202)
+        });
+        let quick = RawServer::always(|| Answer::status(202));
+        let beacons = client(&slow.url()).beacons();
+        beacons.send(BeaconEvent::new("before"));
+        while slow.count() == 0 {
+            thread::yield_now();
+        }
+        let url = quick.url();
+        let counted = forked(|| {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let handle = recorder.handle();
+            metrics::set_global_recorder(recorder).unwrap();
+            let beacons = client(&url).beacons();
+            beacons.send(BeaconEvent::new("after"));
+            assert!(beacons.shutdown_blocking(LONG).is_complete());
+            let text = handle.render();
+            assert!(text.lines().any(|line| line == "esper_events_queued 0"), "{text}");
+        });
+        gate.open();
+        assert!(counted);
+        assert!(beacons.shutdown_blocking(LONG).is_complete());
+        return;
+    }
+    child::run("forks::what_a_queue_holds_at_a_fork_is_not_counted_as_that_of_the_copy", &[]);
+}

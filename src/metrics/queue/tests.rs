@@ -10,13 +10,13 @@ use super::*;
 use crate::{AsyncEsperClient, BeaconEvent, EsperConfig};
 
 /// Two queues, apart from those of other tests.
-fn two(all_queued: &'static AtomicU64) -> [Published; 2] {
+fn two(all_queued: &'static AllQueued) -> [Published; 2] {
     [(); 2].map(|()| Published { all_queued, ..Published::none() })
 }
 
 #[test]
 fn a_recorder_that_comes_late_is_told_what_is_queued_by_all() {
-    static ALL: AtomicU64 = AtomicU64::new(0);
+    static ALL: AllQueued = AllQueued::new();
     let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
     let stats = client.beacons().stats();
     let queued = |queued| BeaconStats { accepted: queued, queued, ..stats };
@@ -35,7 +35,7 @@ fn what_was_counted_since_the_last_time_is_told_and_what_is_queued_now() {
     let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
     let beacons = client.beacons();
     beacons.shutdown_blocking(std::time::Duration::from_secs(5));
-    static ALL: AtomicU64 = AtomicU64::new(0);
+    static ALL: AllQueued = AllQueued::new();
     let mut published = two(&ALL);
     let queued = |queued| BeaconStats { accepted: queued, queued, ..beacons.stats() };
     with_local_recorder(&recorder, || {
@@ -112,7 +112,7 @@ fn a_recorder_that_panics_harms_nobody_and_is_told_nothing_twice() {
     let recorder = Interrupted::by(|| panic!("on purpose"));
     let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
     let accepted = |accepted| BeaconStats { accepted, ..client.beacons().stats() };
-    static ALL: AtomicU64 = AtomicU64::new(0);
+    static ALL: AllQueued = AllQueued::new();
     let [mut published, _] = two(&ALL);
     with_local_recorder(&recorder, || {
         for number in [5, 5, 7] {
@@ -125,7 +125,7 @@ fn a_recorder_that_panics_harms_nobody_and_is_told_nothing_twice() {
 
 #[test]
 fn of_two_queues_that_end_at_once_nothing_is_said_to_be_left() {
-    static ALL: AtomicU64 = AtomicU64::new(0);
+    static ALL: AllQueued = AllQueued::new();
     let client = AsyncEsperClient::new(EsperConfig::new("a-key")).unwrap();
     let stats = client.beacons().stats();
     let queued = move |queued| BeaconStats { accepted: 1, queued, ..stats };
