@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
 
@@ -17,8 +18,9 @@ use super::{ClearanceKey, ClearanceKeys, ClearanceOptions};
 pub fn path(text: &str) {
     let health = PathPattern::below("/health").expect("a path");
     let rules = PathRules::new(true).with(health, false);
-    // What else a request line has behind its path is not in it.
-    let is_path = text.starts_with('/') && !text.contains(['?', '#']);
+    // One that a request line can have, without what else it has behind its path.
+    let is_path = text.starts_with('/')
+        && PathAndQuery::try_from(text).is_ok_and(|whole| whole.path() == text);
     if is_path && !rules.strictest(text, |one, other| one || other) {
         assert!(text == "/health" || text.starts_with("/health/"), "{text:?} is exempt");
         let site = Url::parse("https://good.example/").expect("a URL");
