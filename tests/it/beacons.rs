@@ -67,7 +67,7 @@ fn paths(server: &RawServer) -> Vec<String> {
 }
 
 /// Takes every event, but none before the gate is open.
-fn gated(gate: &Gate) -> RawServer {
+pub(crate) fn gated(gate: &Gate) -> RawServer {
     let gate = gate.clone();
     RawServer::always(move || {
         gate.wait();

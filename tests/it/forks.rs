@@ -10,6 +10,7 @@ use std::time::Duration;
 use esper_rs_client::{AsyncEsperClient, EsperClient, EsperError, MitigationRequest};
 use fork::Fork;
 
+use crate::beacons::gated;
 use crate::support::{Answer, RawServer, child, config};
 
 /// Runs something in a forked process, and returns whether it did not panic.
@@ -101,11 +102,7 @@ fn a_queue_that_is_forked_while_it_delivers_leaves_nothing_in_its_copy() {
     const LONG: Duration = Duration::from_secs(20);
     if child::is_one() {
         let gate = Gate::default();
-        let held = gate.clone();
-        let server = RawServer::always(move || {
-            held.wait();
-            Answer::status(202)
-        });
+        let server = gated(&gate);
         let options = BeaconOptions::new().with_deliveries_in_flight(1);
         let client = AsyncEsperClient::new(config(&server.url()).with_beacons(options)).unwrap();
         let beacons = client.beacons();
@@ -141,11 +138,7 @@ fn what_a_queue_holds_at_a_fork_is_not_counted_as_that_of_the_copy() {
     const LONG: Duration = Duration::from_secs(20);
     if child::is_one() {
         let gate = Gate::default();
-        let held = gate.clone();
-        let slow = RawServer::always(move || {
-            held.wait();
-            Answer::status(202)
-        });
+        let slow = gated(&gate);
         let quick = RawServer::always(|| Answer::status(202));
         let beacons = client(&slow.url()).beacons();
         beacons.send(BeaconEvent::new("before"));

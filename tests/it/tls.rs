@@ -35,6 +35,11 @@ async fn rejected(server: &TlsServer, config: EsperConfig, why: &str) {
     assert_settled(&client, 1, 1);
 }
 
+/// Asks a server by this name of it, and trusts its certificate.
+fn trusting(server: &TlsServer, host: &str) -> EsperConfig {
+    config(&server.url(host)).with_root_certificate(server.certificate.clone())
+}
+
 #[tokio::test]
 async fn an_untrusted_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
@@ -54,34 +59,26 @@ async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
 #[tokio::test]
 async fn an_expired_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::LongAgo, b"http/1.1", verify);
-    let config = config(&server.url("localhost"));
-    let config = config.with_root_certificate(server.certificate.clone());
-    rejected(&server, config, "as it has expired").await;
+    rejected(&server, trusting(&server, "localhost"), "as it has expired").await;
 }
 
 #[tokio::test]
 async fn a_certificate_of_a_ca_is_tried_once_and_called_so() {
     // Such is the one of `openssl req -x509`, which no trust mends.
     let server = TlsServer::start(Validity::Never, b"http/1.1", verify);
-    let config = config(&server.url("localhost"));
-    let config = config.with_root_certificate(server.certificate.clone());
-    rejected(&server, config, "as it is that of a CA").await;
+    rejected(&server, trusting(&server, "localhost"), "as it is that of a CA").await;
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    let config = config(&server.url("127.0.0.1"));
-    let config = config.with_root_certificate(server.certificate.clone());
-    rejected(&server, config, "as it is for another host").await;
+    rejected(&server, trusting(&server, "127.0.0.1"), "as it is for another host").await;
 }
 
 #[tokio::test]
 async fn a_certificate_of_ones_own_can_be_trusted() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    let config = config(&server.url("localhost"));
-    let config = config.with_root_certificate(server.certificate.clone());
-    let client = AsyncEsperClient::new(config).unwrap();
+    let client = AsyncEsperClient::new(trusting(&server, "localhost")).unwrap();
     assert!(client.verify_challenge("token", "1").await.unwrap());
 }
 
