@@ -184,6 +184,8 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
 
     let Member { ident, kind } = field;
     let optional = outer(kind) == "Option";
+    let content = arguments(kind).first().filter(|_| optional).cloned();
+    calls.extend(json(name, content.as_ref().unwrap_or(kind)));
     Ok(calls
         .into_iter()
         .map(|call| {
@@ -194,6 +196,17 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
             }
         })
         .collect())
+}
+
+/// The call for a member that takes any JSON, or any by name or in a list.
+fn json(name: &str, kind: &Type) -> Option<TokenStream> {
+    let is_json = |kind: Option<&Type>| kind.is_some_and(|kind| outer(kind) == "Value");
+    match (outer(kind).as_str(), arguments(kind).last()) {
+        ("Value", None) => Some(quote! { json(#name, [value]) }),
+        ("Map" | "HashMap", last) if is_json(last) => Some(quote! { json(#name, value.values()) }),
+        ("Vec", last) if is_json(last) => Some(quote! { json(#name, value) }),
+        _ => None,
+    }
 }
 
 fn unchecked(kind: &str) -> String {

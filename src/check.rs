@@ -5,28 +5,30 @@
 
 #![allow(dead_code, reason = "which of them the spec uses is the spec's affair")]
 
+use std::fmt;
 use std::net::IpAddr;
 
 use reqwest::Url;
+use serde_json::Value;
 
 use crate::EsperError;
 
 pub(crate) fn ip(member: &'static str, value: &str) -> Result<(), EsperError> {
-    let what = "is not an IP address; pass an IPv4 or IPv6 address without a port";
+    let what = format_args!("is not an IP address; pass an IPv4 or IPv6 address without a port");
     require(value.parse::<IpAddr>().is_ok(), member, what)
 }
 
 pub(crate) fn uri(member: &'static str, value: &str) -> Result<(), EsperError> {
-    require(Url::parse(value).is_ok(), member, "is not an absolute URL")
+    require(Url::parse(value).is_ok(), member, format_args!("is not an absolute URL"))
 }
 
 pub(crate) fn http(member: &'static str, value: &str) -> Result<(), EsperError> {
     let fits = value.starts_with("http://") || value.starts_with("https://");
-    require(fits, member, "does not begin with http:// or https://")
+    require(fits, member, format_args!("does not begin with http:// or https://"))
 }
 
 pub(crate) fn not_blank(member: &'static str, value: &str) -> Result<(), EsperError> {
-    require(!value.trim().is_empty(), member, "is blank")
+    require(!value.trim().is_empty(), member, format_args!("is blank"))
 }
 
 pub(crate) fn min_length(
@@ -34,8 +36,12 @@ pub(crate) fn min_length(
     value: &str,
     limit: usize,
 ) -> Result<(), EsperError> {
-    let what = if limit == 1 { "is empty".into() } else { format!("is shorter than {limit}") };
-    require(value.chars().count() >= limit, member, &what)
+    let fits = value.chars().count() >= limit;
+    if limit == 1 {
+        require(fits, member, format_args!("is empty"))
+    } else {
+        require(fits, member, format_args!("is shorter than {limit}"))
+    }
 }
 
 pub(crate) fn max_length(
@@ -43,24 +49,50 @@ pub(crate) fn max_length(
     value: &str,
     limit: usize,
 ) -> Result<(), EsperError> {
-    require(value.chars().count() <= limit, member, &format!("is longer than {limit}"))
+    require(value.chars().count() <= limit, member, format_args!("is longer than {limit}"))
 }
 
 pub(crate) fn minimum(member: &'static str, value: f64, limit: f64) -> Result<(), EsperError> {
-    require(value >= limit, member, &format!("is below {limit}"))
+    require(value >= limit, member, format_args!("is below {limit}"))
 }
 
 pub(crate) fn maximum(member: &'static str, value: f64, limit: f64) -> Result<(), EsperError> {
-    require(value <= limit, member, &format!("is above {limit}"))
+    require(value <= limit, member, format_args!("is above {limit}"))
 }
 
-fn require(fits: bool, member: &'static str, what: &str) -> Result<(), EsperError> {
+/// Values that are nested so deep that no service reads them. Whoever walks down to their end may run
+/// out of stack, which ends the process.
+pub(crate) fn json<'a>(
+    member: &'static str,
+    values: impl IntoIterator<Item = &'a Value>,
+) -> Result<(), EsperError> {
+    let fits = values.into_iter().all(|value| is_within(value, DEEPEST));
+    require(fits, member, format_args!("is nested more than {DEEPEST} levels deep"))
+}
+
+/// Looks no deeper than so many levels.
+fn is_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(values) => levels > 0 && values.iter().all(|one| is_within(one, levels - 1)),
+        Value::Object(values) => {
+            levels > 0 && values.values().all(|one| is_within(one, levels - 1))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+fn require(fits: bool, member: &'static str, what: fmt::Arguments<'_>) -> Result<(), EsperError> {
     if fits { Ok(()) } else { Err(EsperError::validation(member, format!("{member} {what}"))) }
 }
+
+/// How many arrays and objects serde_json reads one within the other, but for what is around them in a
+/// request: its own object, and that of the member.
+pub(crate) const DEEPEST: usize = 125;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_refusal_names_the_member_and_not_the_value() {
@@ -79,5 +111,21 @@ mod tests {
         assert!(max_length("t", "ää", 2).is_ok() && max_length("t", "äää", 2).is_err());
         assert!(minimum("n", 0.0, 0.0).is_ok() && minimum("n", -1.0, 0.0).is_err());
         assert!(maximum("n", 100.0, 100.0).is_ok() && maximum("n", 101.0, 100.0).is_err());
+    }
+    #[test]
+    fn values_are_nested_as_deep_as_a_service_reads_them() {
+        let nested = |levels| {
+            let arrays = (0..levels).fold(json!(1), |value, _| Value::Array(vec![value]));
+            let object = |value| Value::Object([("k".to_owned(), value)].into_iter().collect());
+            let objects = (0..levels).fold(json!(1), |value, _| object(value));
+            [arrays, objects]
+        };
+        for levels in 0..200 {
+            for value in nested(levels) {
+                let request = serde_json::to_vec(&json!({ "data": { "k": value } })).unwrap();
+                let read = serde_json::from_slice::<Value>(&request);
+                assert_eq!(json("data", [&value]).is_ok(), read.is_ok(), "{levels}");
+            }
+        }
     }
 }

@@ -235,8 +235,8 @@ const FIXED: usize = size_of::<Entry>() + size_of::<Job>();
 const VALUE: usize = size_of::<String>() + size_of::<serde_json::Value>();
 /// An object beyond its values: a node of its tree, which has room for eleven, however few there are.
 const OBJECT: usize = 11 * VALUE;
-/// How deep the values are that serde_json reads, within an event and its data.
-const DEEPEST: usize = 126;
+/// How deep values are: as deep as a check lets them be, and one within the last of them.
+const DEEPEST: usize = crate::check::DEEPEST + 1;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use esper_rs_client::{
     BeaconEvent, ChallengeProof, EsperError, MitigationRequest, MitigationResponse,
 };
+use serde_json::{Value, json};
 
 use crate::support::{
     Answer, ClosedPort, KEY, RawServer, assert_settled, client, config, everything,
@@ -166,6 +167,16 @@ async fn bad_input_is_refused_before_anything_is_sent() {
     }
     let early = BeaconEvent::new("http_request").with_timestamp(-1);
     refused.push(client.send_beacon_event(&early).await.unwrap_err());
+    // To write it would take more stack than a thread has.
+    let deep = (0..3_000).fold(json!(0), |value, _| Value::Array(vec![value]));
+    for request in [
+        MitigationRequest::new("::1").with_body(deep.clone()),
+        MitigationRequest::new("::1").with_metadata("deep", deep.clone()),
+    ] {
+        refused.push(client.check_mitigation(&request).await.unwrap_err());
+    }
+    let event = BeaconEvent::new("http_request").with_data("deep", deep);
+    refused.push(client.send_beacon_event(&event).await.unwrap_err());
     refused.push(client.verify_challenge("", "1").await.unwrap_err());
     refused.push(client.verify_challenge("t", "").await.unwrap_err());
     for error in refused {
