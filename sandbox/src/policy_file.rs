@@ -11,7 +11,9 @@ mod source;
 mod watch;
 
 use std::io;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::thread;
 
 use schemars::schema_for;
 
@@ -34,7 +36,14 @@ impl PolicySet {
             let file: PolicyFile = toml::from_str(text)?;
             compile(&file)
         };
-        read().map_err(|mistake| PolicyError::locate(mistake, text))
+        // A condition in a condition in a condition takes more stack than the caller may have left.
+        let policies = thread::scope(|scope| {
+            match thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read) {
+                Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => read(),
+            }
+        });
+        policies.map_err(|mistake| PolicyError::locate(mistake, text))
     }
 }
 
@@ -78,3 +87,5 @@ pub fn check_policy_file(path: impl Into<PathBuf>) -> io::Result<()> {
 
 /// The most bytes of a policy file.
 pub(crate) const LONGEST: usize = 256 * 1024;
+/// Bytes of stack for a file that is nested as deep as toml reads it; a debug build needs 2 MB.
+const STACK: usize = 8 * 1024 * 1024;

@@ -316,3 +316,21 @@ fn what_a_file_may_take_is_bounded() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn a_condition_is_as_deep_as_toml_reads_it_whatever_stack_the_caller_has() {
+    let nested = |levels| {
+        condition(&format!(
+            "{}{{ field = \"path\", equals = \"/\" }}{}",
+            "{ not = ".repeat(levels),
+            " }".repeat(levels)
+        ))
+    };
+    let check = move || {
+        check_policies(&nested(70)).unwrap();
+        let error = check_policies(&nested(1_000)).unwrap_err();
+        assert_eq!(error.line(), 4, "{error}");
+    };
+    let small = std::thread::Builder::new().stack_size(128 * 1024);
+    small.spawn(check).unwrap().join().unwrap();
+}
