@@ -182,7 +182,7 @@ impl EsperConfig {
     /// Sends everything but loopback traffic through a proxy.
     ///
     /// Without it, the proxy variables of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) apply,
-    /// to all but loopback traffic.
+    /// to all but loopback traffic; one of them that names no http or https proxy is passed over.
     pub fn with_proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into().into());
         self
