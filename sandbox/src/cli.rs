@@ -113,6 +113,7 @@ impl Cli {
         !self.api_keys.is_empty()
     }
 
+    #[cfg(unix)]
     pub(crate) fn has_policy_file(&self) -> bool {
         self.policies.is_some()
     }

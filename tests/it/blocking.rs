@@ -119,6 +119,8 @@ fn a_call_at_the_end_of_its_thread_is_an_error_and_what_is_dropped_there_harms_n
             LAST.set(Some(Last(client, say)));
         });
     });
-    let error = said.recv().unwrap().unwrap_err();
-    assert!(error.to_string().contains("the calling thread has nearly ended"), "{error}");
+    match said.recv().unwrap() {
+        Ok(_) => assert!(cfg!(not(target_os = "linux")), "tokio's own ended before"),
+        Err(error) => assert!(error.to_string().contains("the calling thread has nearly ended")),
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) fn run(test: &str, variables: &[(&str, &str)]) {
 }
 
 /// Runs one test of this binary again, where no file beyond so many can be opened.
+#[cfg(unix)]
 pub(crate) fn run_with_files(test: &str, files: u32) {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
