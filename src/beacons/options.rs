@@ -21,8 +21,8 @@ use crate::{EsperConfig, EsperError};
 #[derive(Clone)]
 #[must_use = "options do nothing until a configuration has them"]
 pub struct BeaconOptions {
-    limits: Limits,
-    in_flight: usize,
+    pub(super) limits: Limits,
+    pub(super) in_flight: usize,
     pub(super) on_loss: Option<OnLoss>,
 }
 
@@ -79,14 +79,6 @@ impl BeaconOptions {
     pub fn with_on_loss(mut self, tell: impl Fn(&BeaconLoss) + Send + Sync + 'static) -> Self {
         self.on_loss = Some(Arc::new(tell));
         self
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
     }
 
     pub(super) fn check(&self) -> Result<(), EsperError> {
