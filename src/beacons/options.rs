@@ -7,7 +7,8 @@ use super::queue::Limits;
 use super::stats::DropReason;
 use crate::{EsperConfig, EsperError};
 
-/// The options of [`Beacons`](super::Beacons), part of an [`EsperConfig`].
+/// The options of [`Beacons`](super::Beacons), part of an [`EsperConfig`]. A number of zero is refused
+/// when a client is made.
 ///
 /// ```
 /// use esper_rs_client::{BeaconOptions, EsperConfig};
