@@ -54,7 +54,7 @@ impl BeaconOptions {
 
     /// Sets how many bytes the events of a queue may hold; 8 MiB unless set.
     ///
-    /// An event counts with its text, its fixed size of about 200 bytes, about 60 bytes for each JSON
+    /// An event counts with its text, its fixed size of about 250 bytes, about 60 bytes for each JSON
     /// value, and about 600 more for each object within its data. The slack of containers and of the
     /// allocator comes on top of it.
     pub fn with_memory(mut self, bytes: usize) -> Self {
