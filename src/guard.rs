@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 #[cfg(feature = "tower")]
-use crate::metrics::{self, Stopwatch};
+use crate::metrics::Stopwatch;
 use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
@@ -224,8 +224,7 @@ impl Guard {
     /// Counts a fallback that was decided for another request, and is that of an equal one too.
     #[cfg(feature = "tower")]
     pub(crate) fn note_shared(&self, decision: &Decision, stopwatch: Stopwatch) {
-        Deciding::begin(&self.common.counters).end(decision);
-        metrics::decision(decision, stopwatch);
+        Deciding::begin(&self.common.counters, stopwatch).end(decision);
     }
 
     /// Returns the client that is asked. Its queue of events, with the feature `beacons`, is that of
