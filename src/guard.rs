@@ -160,7 +160,7 @@ impl Guard {
     }
 
     /// Sets after how many failures in a row the service is not asked, and for how long at first;
-    /// five and one second unless set. No failures count as one.
+    /// five and one second unless set. Zero failures count as one.
     ///
     /// The longest wait doubles with each probe that fails, to thirty times the first, and the wait
     /// is drawn uniformly between half of the first and the longest. No wait is longer than a year.
