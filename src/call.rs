@@ -44,7 +44,7 @@ impl CallState {
 
     pub(crate) fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.transport.counters().attempts.add_one();
+        self.transport.counters.attempts.add_one();
     }
 
     pub(crate) fn note_status(&self, status: StatusCode) {
@@ -62,7 +62,7 @@ pub(crate) struct Call {
 impl Call {
     /// Starts a call with the limits of the client.
     pub(crate) fn start(transport: &Arc<Transport>) -> Self {
-        Self::start_with(transport, transport.limits())
+        Self::start_with(transport, transport.limits)
     }
 
     /// Starts a call with limits of its own.
@@ -78,8 +78,9 @@ impl Call {
             status: AtomicU16::new(0),
         });
         // The request gets the server of its operation when it is sent.
-        let api = Client::new_with_client(ORIGIN, transport.request_factory(), Arc::clone(&state));
-        transport.counters().calls.add_one();
+        let factory = transport.request_factory.clone();
+        let api = Client::new_with_client(ORIGIN, factory, Arc::clone(&state));
+        transport.counters.calls.add_one();
         Self { state, api, ended: AtomicBool::new(false) }
     }
 
@@ -104,7 +105,7 @@ impl Call {
     /// Turns what went wrong into what users get.
     async fn explain(&self, error: Error<()>) -> EsperError {
         let cost = CallCost { attempts: self.attempts(), elapsed: self.state.started.elapsed() };
-        let key = self.state.transport.key();
+        let key = &self.state.transport.key;
         match error {
             // That is never the service's, whatever way it comes.
             Error::UnexpectedResponse(response)
@@ -131,7 +132,7 @@ impl Call {
 
     fn end(&self, error: Option<&EsperError>) {
         self.ended.store(true, Ordering::Relaxed);
-        let counters = self.state.transport.counters();
+        let counters = &self.state.transport.counters;
         match error {
             None => counters.succeeded.add_one(),
             Some(_) => counters.failed.add_one(),
@@ -154,7 +155,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !*self.ended.get_mut() {
-            self.state.transport.counters().cancelled.add_one();
+            self.state.transport.counters.cancelled.add_one();
             if let Some(operation) = self.state.operation.get() {
                 metrics::cancelled_call(operation.id, self.attempts());
             }

@@ -169,12 +169,12 @@ impl AsyncEsperClient {
 
     /// The limits of this client's calls.
     pub(crate) fn limits(&self) -> CallLimits {
-        self.transport.limits()
+        self.transport.limits
     }
 
     /// Counts what this client and its clones have done so far; its beacons count for themselves.
     #[must_use]
     pub fn stats(&self) -> ClientStats {
-        self.transport.counters().snapshot()
+        self.transport.counters.snapshot()
     }
 }

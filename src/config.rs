@@ -131,13 +131,14 @@ impl EsperConfig {
         self
     }
 
-    /// Sets the longest that a call may take, with its retries and waits; 30 s unless set.
+    /// Sets the longest that a call may take, with its retries and waits; 30 s unless set. Zero is
+    /// refused.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the longest that one attempt of a call may take; 10 s unless set.
+    /// Sets the longest that one attempt of a call may take; 10 s unless set. Zero is refused.
     ///
     /// An attempt also ends with the time of its call.
     pub fn with_attempt_timeout(mut self, timeout: Duration) -> Self {
@@ -179,7 +180,8 @@ impl EsperConfig {
         self
     }
 
-    /// Sends everything but loopback traffic through a proxy.
+    /// Sends everything but loopback traffic through a proxy, with an http or https URL such as
+    /// `http://user:password@proxy.example:3128`.
     ///
     /// Without it, the proxy variables of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) apply,
     /// to all but loopback traffic; one of them that names no http or https proxy is passed over.

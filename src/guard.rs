@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 #[cfg(feature = "tower")]
-use crate::metrics::{self, Stopwatch};
+use crate::metrics::Stopwatch;
 use crate::{AsyncEsperClient, EsperError, MitigationRequest};
 
 mod alarm;
@@ -160,7 +160,7 @@ impl Guard {
     }
 
     /// Sets after how many failures in a row the service is not asked, and for how long at first;
-    /// five and one second unless set. No failures count as one.
+    /// five and one second unless set. Zero failures count as one.
     ///
     /// The longest wait doubles with each probe that fails, to thirty times the first, and the wait
     /// is drawn uniformly between half of the first and the longest. No wait is longer than a year.
@@ -224,8 +224,7 @@ impl Guard {
     /// Counts a fallback that was decided for another request, and is that of an equal one too.
     #[cfg(feature = "tower")]
     pub(crate) fn note_shared(&self, decision: &Decision, stopwatch: Stopwatch) {
-        Deciding::begin(&self.common.counters).end(decision);
-        metrics::decision(decision, stopwatch);
+        Deciding::begin(&self.common.counters, stopwatch).end(decision);
     }
 
     /// Returns the client that is asked. Its queue of events, with the feature `beacons`, is that of

@@ -34,12 +34,16 @@ mod family;
 mod layer;
 #[cfg(feature = "beacons")]
 mod queue;
+#[cfg(feature = "tower")]
+mod stage;
 
 pub use catalogue::describe;
 #[cfg(feature = "tower")]
-pub(crate) use layer::{Stage, refusal, request, stage};
+pub(crate) use layer::{refusal, request, stage};
 #[cfg(feature = "beacons")]
 pub(crate) use queue::Published;
+#[cfg(feature = "tower")]
+pub(crate) use stage::Stage;
 
 use family::{Family, Lazy};
 

@@ -21,7 +21,7 @@ use crate::operation::{OPERATIONS, Operation, Server};
 use crate::stats::Counters;
 use crate::{EsperConfig, EsperError, TraceContext};
 
-pub(crate) mod backoff;
+mod backoff;
 mod body;
 pub(crate) mod failure;
 #[cfg(test)]
@@ -37,10 +37,12 @@ pub(crate) use limits::CallLimits;
 
 /// What all clones of a client share.
 pub(crate) struct Transport {
-    key: ApiKey,
-    limits: CallLimits,
-    counters: Counters,
-    request_factory: reqwest::Client,
+    pub(crate) key: ApiKey,
+    /// The limits of a call, unless it has others.
+    pub(crate) limits: CallLimits,
+    pub(crate) counters: Counters,
+    /// The generated code builds its requests with it, and sends none of them.
+    pub(crate) request_factory: reqwest::Client,
     routes: Vec<Route>,
 }
 
@@ -100,24 +102,6 @@ impl Transport {
             request_factory: clients.of(Server::Api),
             routes: OPERATIONS.iter().map(route).collect::<Result<_, EsperError>>()?,
         })
-    }
-
-    /// The client that the generated code builds its requests with; it sends none of them.
-    pub(crate) fn request_factory(&self) -> reqwest::Client {
-        self.request_factory.clone()
-    }
-
-    pub(crate) fn key(&self) -> &ApiKey {
-        &self.key
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// The limits of a call, unless it has others.
-    pub(crate) fn limits(&self) -> CallLimits {
-        self.limits
     }
 
     fn route(&self, info: &OperationInfo) -> &Route {

@@ -1,6 +1,5 @@
 //! The admin interface: what a test in the same process can do, for other processes.
 
-mod fault_spec;
 mod guard;
 
 use std::sync::Arc;
@@ -17,9 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::info;
 
-use self::fault_spec::FaultSpec;
 use self::guard::guard;
-use crate::faults::{Fault, FaultError, FaultId};
+use crate::faults::{Fault, FaultError, FaultId, FaultMembers};
 use crate::http::body::budget::BodyBudget;
 use crate::http::body::{self, JsonBody};
 use crate::http::error::ApiError;
@@ -51,9 +49,9 @@ async fn list(State(service): State<Arc<Service>>) -> Json<Value> {
 
 async fn add(
     State(service): State<Arc<Service>>,
-    JsonBody(spec): JsonBody<FaultSpec>,
+    JsonBody(members): JsonBody<FaultMembers>,
 ) -> Result<Response, ApiError> {
-    let fault = Fault::try_from(spec)?;
+    let fault = Fault::try_from(members)?;
     let does = fault.to_string();
     let id = service.faults.try_add(fault);
     let id = id.map_err(refusal)?;

@@ -28,8 +28,7 @@ use crate::clock::Moment;
 use crate::engine::attributes::Attributes;
 use crate::engine::entity::Entity;
 use crate::engine::mitigation::{Ending, Mitigation, Mitigations};
-use crate::engine::policy::PolicySet;
-use crate::engine::policy::{ActionKind, Trigger, Window};
+use crate::engine::policy::{ActionKind, PolicySet, Trigger, Window};
 
 /// What was learnt of all entities, and the policies by which it was.
 #[derive(Debug)]

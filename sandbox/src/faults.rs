@@ -4,6 +4,7 @@ mod error;
 mod fault;
 mod inject;
 mod kind;
+mod members;
 mod status;
 
 use std::fmt;
@@ -15,7 +16,8 @@ use serde::Serialize;
 pub use self::error::FaultError;
 pub use self::fault::Fault;
 pub(crate) use self::inject::inject;
-pub(crate) use self::kind::Kind;
+use self::kind::Kind;
+pub(crate) use self::members::FaultMembers;
 pub use self::status::FaultStatus;
 use crate::lock::lock;
 use crate::operation::Operation;

@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use crate::clock::Moment;
 use crate::engine::attributes::Attributes;
-use crate::engine::policy::MitigationAction;
-use crate::engine::policy::PolicySet;
+use crate::engine::policy::{MitigationAction, PolicySet};
 use crate::engine::{ActiveMitigation, Analysis};
 use crate::policy_file::PolicyError;
 use crate::wire::{InvalidRequest, MitigationResponse, read};

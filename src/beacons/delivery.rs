@@ -11,8 +11,7 @@ use super::schedule::Failure;
 use super::shared::Shared;
 use super::stats::DropReason;
 use crate::call::Call;
-use crate::transport::backoff::Backoff;
-use crate::transport::{CallLimits, Transport};
+use crate::transport::{Backoff, CallLimits, Transport};
 use crate::{EsperConfig, EsperError};
 
 /// Sends events, one attempt each: repetitions are the queue's.
@@ -54,7 +53,7 @@ impl Sender {
         let limits = CallLimits {
             timeout: config.timeout.min(config.attempt_timeout),
             backoff: Backoff::new(Duration::ZERO, Duration::ZERO, 0),
-            ..transport.limits()
+            ..transport.limits
         };
         Ok(Self { transport, limits })
     }

@@ -7,7 +7,8 @@ use super::queue::Limits;
 use super::stats::DropReason;
 use crate::{EsperConfig, EsperError};
 
-/// The options of [`Beacons`](super::Beacons), part of an [`EsperConfig`].
+/// The options of [`Beacons`](super::Beacons), part of an [`EsperConfig`]. A number of zero is refused
+/// when a client is made.
 ///
 /// ```
 /// use esper_rs_client::{BeaconOptions, EsperConfig};
@@ -21,8 +22,8 @@ use crate::{EsperConfig, EsperError};
 #[derive(Clone)]
 #[must_use = "options do nothing until a configuration has them"]
 pub struct BeaconOptions {
-    limits: Limits,
-    in_flight: usize,
+    pub(super) limits: Limits,
+    pub(super) in_flight: usize,
     pub(super) on_loss: Option<OnLoss>,
 }
 
@@ -53,7 +54,7 @@ impl BeaconOptions {
 
     /// Sets how many bytes the events of a queue may hold; 8 MiB unless set.
     ///
-    /// An event counts with its text, its fixed size of about 200 bytes, about 60 bytes for each JSON
+    /// An event counts with its text, its fixed size of about 250 bytes, about 60 bytes for each JSON
     /// value, and about 600 more for each object within its data. The slack of containers and of the
     /// allocator comes on top of it.
     pub fn with_memory(mut self, bytes: usize) -> Self {
@@ -79,14 +80,6 @@ impl BeaconOptions {
     pub fn with_on_loss(mut self, tell: impl Fn(&BeaconLoss) + Send + Sync + 'static) -> Self {
         self.on_loss = Some(Arc::new(tell));
         self
-    }
-
-    pub(super) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
     }
 
     pub(super) fn check(&self) -> Result<(), EsperError> {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::transport::backoff::Backoff;
+use crate::transport::Backoff;
 
 /// What the outcomes so far allow.
 #[derive(Debug)]

@@ -73,7 +73,7 @@ pub(super) enum Reply {
 impl Shared {
     pub(super) fn new(options: &BeaconOptions) -> Self {
         let state = State {
-            queue: Queue::new(options.limits()),
+            queue: Queue::new(options.limits),
             waiters: Vec::new(),
             shutdown: None,
             orphaned: None,

@@ -96,8 +96,7 @@ impl BeaconDrops {
 
     /// Iterates over every reason with its count, zeros included.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
-        let counts = *self;
-        DropReason::ALL.iter().map(move |reason| (*reason, counts.of(*reason)))
+        DropReason::ALL.iter().copied().zip(self.0)
     }
 
     pub(super) fn add(&mut self, reason: DropReason, events: u64) {

@@ -254,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_sizes_are_those_that_count() {
+        // Those of `BeaconOptions::with_memory`, and of the guide to scale.
+        for (documented, counted) in [(250, FIXED), (60, VALUE), (600, OBJECT)] {
+            assert!(counted.abs_diff(documented) <= documented / 10, "{documented}: {counted}");
+        }
+    }
+
+    #[test]
     fn what_is_nested_deeper_than_anybody_reads_has_no_weight() {
         let nested = |depth| {
             let value = (0..depth).fold(json!(1), |value, _| Value::Array(vec![value]));

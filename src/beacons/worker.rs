@@ -114,7 +114,7 @@ impl<'a> Worker<'a> {
             published,
             schedule: Schedule::new(config.retry_delay),
             deliveries: JoinSet::new(),
-            in_flight: config.beacons.in_flight(),
+            in_flight: config.beacons.in_flight,
             beacon_url: config.key.redacted(&config.beacon_url).into_owned(),
             busy: now(),
             progress: None,

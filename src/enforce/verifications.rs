@@ -25,6 +25,7 @@ pub(super) struct Verifications {
 }
 
 /// Places for verifications of a kind, by the network of the visitor; at most [`AT_ONCE`] networks.
+#[derive(Default)]
 pub(super) struct Places(Mutex<HashMap<Option<IpNet>, usize>>);
 
 /// A place that is taken. It is free again when this is dropped.
@@ -37,8 +38,8 @@ pub(super) struct Place<'a> {
 impl Verifications {
     pub(super) fn new() -> Self {
         Self {
-            answers: Places::new(),
-            proofs: Places::new(),
+            answers: Places::default(),
+            proofs: Places::default(),
             unproven: ExpiringLru::new(REMEMBERED),
         }
     }
@@ -77,10 +78,6 @@ impl Verifications {
 }
 
 impl Places {
-    fn new() -> Self {
-        Self(Mutex::default())
-    }
-
     /// Takes a place for a visitor, if there is one.
     pub(super) fn take(&self, address: Option<IpAddr>) -> Result<Place<'_>, Refusal> {
         let network = address.map(network_of);

@@ -13,7 +13,7 @@ use super::stats::Deciding;
 use super::{Decision, DecisionSource, FallbackReason, Guard, OnFailure};
 use crate::deadline::saturating_add;
 use crate::generated::options;
-use crate::metrics::{self, Stopwatch};
+use crate::metrics::Stopwatch;
 use crate::transport::{Backoff, CallLimits};
 use crate::{EsperError, MitigationAction, MitigationRequest, MitigationResponse};
 
@@ -42,10 +42,9 @@ impl Guard {
     }
 
     async fn decide_and_count(&self, request: &MitigationRequest) -> Decision {
-        let stopwatch = Stopwatch::start();
-        let deciding = Deciding::begin(&self.common.counters);
+        let deciding = Deciding::begin(&self.common.counters, Stopwatch::start());
         let answer = self.ask(request).await;
-        self.conclude(request, answer, deciding, stopwatch)
+        self.conclude(request, answer, deciding)
     }
 
     /// The decision that an answer, or none, leads to; it is counted.
@@ -54,14 +53,12 @@ impl Guard {
         request: &MitigationRequest,
         answer: Result<MitigationResponse, Unanswered>,
         deciding: Deciding<'_>,
-        stopwatch: Stopwatch,
     ) -> Decision {
         let decision = match answer {
             Ok(response) => self.follow(response, request),
             Err(unanswered) => self.fall_back(unanswered, request),
         };
         deciding.end(&decision);
-        metrics::decision(&decision, stopwatch);
         if let DecisionSource::Fallback { reason, held } = decision.source {
             debug!(%reason, held, error = decision.error().map(field::display), "a fallback");
         }
@@ -157,9 +154,8 @@ impl Guard {
 
     /// The decision about a request that waited for another one's answer until the deadline.
     pub(crate) fn decide_too_late(&self, request: &MitigationRequest) -> Decision {
-        let stopwatch = Stopwatch::start();
-        let deciding = Deciding::begin(&self.common.counters);
-        self.conclude(request, Err(FallbackReason::Timeout.into()), deciding, stopwatch)
+        let deciding = Deciding::begin(&self.common.counters, Stopwatch::start());
+        self.conclude(request, Err(FallbackReason::Timeout.into()), deciding)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::reason::{FallbackReason, REASONS};
 use super::{Decision, DecisionSource};
+use crate::metrics::{self, Stopwatch};
 use crate::stats::Counter;
 
 /// A count of the decisions of a guard and all of its clones, since it was made.
@@ -73,6 +74,7 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Deciding<'a> {
     counters: &'a Counters,
+    stopwatch: Stopwatch,
     ended: bool,
 }
 
@@ -89,9 +91,9 @@ impl Counters {
 }
 
 impl<'a> Deciding<'a> {
-    pub(super) fn begin(counters: &'a Counters) -> Self {
+    pub(super) fn begin(counters: &'a Counters, stopwatch: Stopwatch) -> Self {
         counters.decisions.add_one();
-        Self { counters, ended: false }
+        Self { counters, stopwatch, ended: false }
     }
 
     pub(super) fn end(mut self, decision: &Decision) {
@@ -110,6 +112,7 @@ impl<'a> Deciding<'a> {
             | DecisionSource::Exempt
             | DecisionSource::NoAddress => {}
         }
+        metrics::decision(decision, self.stopwatch);
     }
 }
 

@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use crate::{Decision, EsperError};
 
+#[cfg(feature = "tower")]
+mod stage;
+
+#[cfg(feature = "tower")]
+pub(crate) use stage::Stage;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch;
 
@@ -30,16 +36,6 @@ pub(crate) fn decision(_decision: &Decision, _stopwatch: Stopwatch) {}
 pub(crate) fn breaker_opened() {}
 
 pub(crate) fn breaker_closed() {}
-
-/// How far a visitor comes with a challenge.
-#[cfg(feature = "tower")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stage {
-    Issued,
-    Loaded,
-    Submitted,
-    Redeemed,
-}
 
 #[cfg(feature = "tower")]
 pub(crate) fn request(_decision: &Decision, _mode: crate::enforce::Mode) {}

@@ -13,6 +13,7 @@ mod decisions;
 mod enforce;
 mod errors;
 mod faults;
+mod figures;
 #[cfg(unix)]
 mod forks;
 mod guard;

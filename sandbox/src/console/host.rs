@@ -17,7 +17,7 @@ pub(crate) async fn own_host(
     request: Request,
     next: Next,
 ) -> Response {
-    if !is_sent_to(&request, |host| cannot_be_rebound(host) || service.has_host(host)) {
+    if !is_sent_to(&request, |host| cannot_be_rebound(host) || service.public_url.has_host(host)) {
         return ApiError::wrong_host().into_response();
     }
     next.run(request).await

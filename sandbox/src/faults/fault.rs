@@ -1,12 +1,10 @@
 //! Say what goes wrong, with which calls, and how often.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde::{Serialize, Serializer};
 
 use super::{FaultError, Kind};
 use crate::clock::whole_seconds;
@@ -35,9 +33,9 @@ pub struct Fault {
     pub(super) status: Option<u16>,
     pub(super) operation: Option<Operation>,
     pub(super) times: Option<u64>,
-    share: f64,
+    pub(super) share: f64,
     pub(super) delay: Duration,
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
 }
 
 impl Fault {
@@ -201,41 +199,6 @@ impl fmt::Display for Fault {
         }
         Ok(())
     }
-}
-
-/// The members that the admin interface takes.
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let members = Members {
-            fault: self.kind.name(),
-            operation: self.operation,
-            times: self.times,
-            share: (self.share < 1.0).then_some(self.share),
-            delay_ms: (!self.delay.is_zero())
-                .then(|| u64::try_from(self.delay.as_millis()).unwrap_or(u64::MAX)),
-            status: self.status,
-            headers: headers.collect(),
-        };
-        members.serialize(serializer)
-    }
-}
-
-#[derive(Serialize)]
-struct Members<'a> {
-    fault: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<Operation>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    times: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    share: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delay_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<&'a str, &'a str>,
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), FaultError> {

@@ -2,7 +2,7 @@
 
 /// What goes wrong, named as the admin interface does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Delay,
     Status,
     Html,
@@ -14,7 +14,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Delay,
         Self::Status,
         Self::Html,
@@ -26,11 +26,11 @@ impl Kind {
     ];
 
     /// The kind of a name such as `lost_answer`.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Delay => "delay",
             Self::Status => "status",

@@ -26,7 +26,7 @@ impl FromRequestParts<Arc<Service>> for SameOrigin {
         let own = all(parts, &SEC_FETCH_SITE, |site| site == "same-origin")
             && all(parts, &ORIGIN, |origin| {
                 origin.to_str().is_ok_and(|origin| {
-                    service.has_origin(origin) || is_at(origin, authority(parts))
+                    service.public_url.has_origin(origin) || is_at(origin, authority(parts))
                 })
             });
         if own { Ok(Self) } else { Err(ApiError::cross_site()) }

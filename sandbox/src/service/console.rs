@@ -4,8 +4,6 @@
 
 use std::path::Path;
 
-use url::Host;
-
 use super::Service;
 use crate::clock::Moment;
 use crate::console::journal::{Journal, Verdict, second};
@@ -28,11 +26,6 @@ impl Service {
     /// What the console knows, if there is a console.
     pub(crate) fn console(&self) -> Option<&ConsoleState> {
         self.console.as_ref()
-    }
-
-    /// Whether this is the host of the public URL.
-    pub(crate) fn has_host(&self, host: &Host) -> bool {
-        self.public_url.has_host(host)
     }
 
     /// What there is to see, unless it is the version that was seen.

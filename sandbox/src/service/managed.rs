@@ -66,9 +66,4 @@ impl Service {
         drop(managed);
         Ok(self.lift_solved(solved, "a managed challenge"))
     }
-
-    /// Whether this is the origin of the sandbox's own pages.
-    pub(crate) fn has_origin(&self, origin: &str) -> bool {
-        self.public_url.has_origin(origin)
-    }
 }

@@ -76,7 +76,7 @@ impl ClearanceKey {
             "is shorter than 32 bytes"
         } else if secret.is_ascii() && secret.trim_ascii().len() < secret.len() {
             "has white space around it; remove it, and the line break of a file"
-        } else if EXAMPLES.iter().any(|example| example.as_bytes() == secret) {
+        } else if secret == EXAMPLE {
             "is the example of the documentation, which everyone knows"
         } else if different(secret) < FEWEST_DIFFERENT {
             "is hardly random"
@@ -183,7 +183,7 @@ fn different(secret: &[u8]) -> usize {
 const SHORTEST: usize = 32;
 /// 32 random decimal digits have fewer than six different ones with a probability of about 6e-8.
 const FEWEST_DIFFERENT: usize = 6;
-const EXAMPLES: [&str; 1] = ["replace-me-with-the-output-of-openssl-rand-base64-32"];
+const EXAMPLE: &[u8] = b"replace-me-with-the-output-of-openssl-rand-base64-32";
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ fn wrong_proofs_of_a_network_are_bounded_in_a_minute_and_spend_nobody_elses() {
 
 #[test]
 fn no_network_takes_all_places_and_each_place_comes_back() {
-    let places = Places::new();
+    let places = Places::default();
     let take = |address: &str| places.take(Some(address.parse().unwrap()));
     for _ in 0..3 {
         let flood: Vec<_> = (0..AT_ONCE).map_while(|_| take("192.0.2.1").ok()).collect();

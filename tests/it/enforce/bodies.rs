@@ -13,7 +13,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use esper_sandbox::Operation;
 use http::Request;
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,7 +38,7 @@ fn pieces(many: usize) -> (impl Body<Data = Bytes, Error = Infallible>, Arc<Atom
         }
         counted.store(number + 1, Ordering::SeqCst);
         let place = number.wrapping_mul(PIECE) % PERIOD;
-        Poll::Ready(Some(CONTENT.slice(place..place + PIECE)))
+        Poll::Ready(Some(Frame::data(CONTENT.slice(place..place + PIECE))))
     });
     (body, taken)
 }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-/// Asks a function for each piece. One that is pending stays so.
+/// Asks a function for each frame. One that is pending stays so.
 pub(crate) struct Frames<F>(pub(crate) F);
 
-impl<F: FnMut() -> Poll<Option<Bytes>> + Unpin> Body for Frames<F> {
+impl<F: FnMut() -> Poll<Option<Frame<Bytes>>> + Unpin> Body for Frames<F> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -18,6 +18,6 @@ impl<F: FnMut() -> Poll<Option<Bytes>> + Unpin> Body for Frames<F> {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0().map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        self.0().map(|frame| frame.map(Ok))
     }
 }

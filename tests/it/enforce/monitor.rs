@@ -1,9 +1,7 @@
 //! What a layer that only watches does: nothing that anybody could see.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,12 +10,14 @@ use axum::routing::{MethodRouter, get};
 use esper_rs_client::enforce::{EnforceLayer, Rule};
 use esper_rs_client::{DecisionSource, FailurePolicy, FallbackReason, MitigationAction};
 use esper_sandbox::{Fault, Operation};
+use http::header::ETAG;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::Frame;
 use serde_json::json;
 use tracing::{Instrument, Level, info_span};
 
 use super::echo::{Echo, Wire, call, echoing, events, layer};
+use super::frames::Frames;
 use crate::support::thread_log::ThreadLog;
 use crate::support::{Answer, RawServer, guard, sandbox};
 
@@ -32,7 +32,14 @@ fn application(echo: MethodRouter) -> Router {
         headers.insert("cache-control", HeaderValue::from_static("max-age=60"));
         (StatusCode::from_u16(299).unwrap(), headers, "strange")
     };
-    let streamed = async || Body::new(Frames(3));
+    // In pieces, of a length that nobody knows before, with trailers.
+    let streamed = async || {
+        let piece = || Frame::data(Bytes::from_static(b"a piece\0\xff"));
+        let trailers = [(ETAG, HeaderValue::from_static("\"the end\""))];
+        let trailers = Frame::trailers(HeaderMap::from_iter(trailers));
+        let mut frames = [piece(), piece(), trailers].into_iter();
+        Body::new(Frames(move || Poll::Ready(frames.next())))
+    };
     let moved = async || (StatusCode::FOUND, [("location", "//elsewhere.example/")]);
     Router::new()
         .route("/strange", get(strange))
@@ -41,29 +48,6 @@ fn application(echo: MethodRouter) -> Router {
         .route("/empty", get(async || StatusCode::NO_CONTENT))
         .route("/failed", get(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/echo", echo)
-}
-
-/// A body in pieces, of a length that nobody knows before, with trailers.
-struct Frames(u8);
-
-impl http_body::Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(left) = self.0.checked_sub(1) else { return Poll::Ready(None) };
-        self.0 = left;
-        Poll::Ready(Some(Ok(match left {
-            0 => Frame::trailers(HeaderMap::from_iter([(
-                http::header::ETAG,
-                HeaderValue::from_static("\"the end\""),
-            )])),
-            _ => Frame::data(Bytes::from_static(b"a piece\0\xff")),
-        })))
-    }
 }
 
 const REQUESTS: &[&str] = &[

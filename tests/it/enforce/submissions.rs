@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -28,7 +28,7 @@ async fn a_large_answer_is_read_to_its_limit_and_no_further() {
     let counted = Arc::clone(&polled);
     let endless = Frames(move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(Some(Bytes::from_static(&[b' '; 1024])))
+        Poll::Ready(Some(Frame::data(Bytes::from_static(&[b' '; 1024]))))
     });
     let answer = handed_in(endless).await;
     assert_eq!(answer.status(), 413);
@@ -53,7 +53,7 @@ async fn an_answer_in_small_pieces_keeps_none_of_the_buffers_that_they_came_in()
         noted.fetch_max(Arc::strong_count(&buffer) - 2, Ordering::Relaxed);
         left -= 1;
         let piece = Bytes::from_owner(Buffer { _counted: Arc::clone(&buffer) }).slice(..1);
-        Poll::Ready((left > 0).then_some(piece))
+        Poll::Ready((left > 0).then_some(Frame::data(piece)))
     });
     assert_eq!(handed_in(pieces).await.status(), 400);
     assert!(most.load(Ordering::Relaxed) <= 1, "{most:?} of them");

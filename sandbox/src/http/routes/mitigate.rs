@@ -11,8 +11,7 @@ use crate::http::auth::Bearer;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::service::{NoPage, Service};
-use crate::wire::member;
-use crate::wire::{ChallengeData, MitigationRequest, MitigationResponse};
+use crate::wire::{ChallengeData, MitigationRequest, MitigationResponse, member};
 
 pub(super) async fn check_mitigation(
     State(service): State<Arc<Service>>,

@@ -9,8 +9,7 @@ use crate::http::auth::Bearer;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::service::Service;
-use crate::wire::member;
-use crate::wire::{ChallengeProof, VerificationResult};
+use crate::wire::{ChallengeProof, VerificationResult, member};
 
 pub(super) async fn verify_challenge_proof(
     State(service): State<Arc<Service>>,

@@ -9,8 +9,7 @@ use crate::http::auth::Bearer;
 use crate::http::body::JsonBody;
 use crate::http::error::ApiError;
 use crate::service::Service;
-use crate::wire::member;
-use crate::wire::{ChallengeVerification, VerificationResult};
+use crate::wire::{ChallengeVerification, VerificationResult, member};
 
 pub(super) async fn verify_challenge(
     State(service): State<Arc<Service>>,

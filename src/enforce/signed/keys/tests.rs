@@ -49,7 +49,7 @@ fn every_key_in_the_documentation_is_refused() {
     assert!(!shown.is_empty());
     for example in shown {
         assert!(ClearanceKey::new(example).is_err(), "{example}");
-        assert!(EXAMPLES.contains(&example), "{example}");
+        assert_eq!(example.as_bytes(), EXAMPLE);
     }
 }
 
