@@ -19,7 +19,10 @@ pub(crate) fn ip(member: &'static str, value: &str) -> Result<(), EsperError> {
 }
 
 pub(crate) fn uri(member: &'static str, value: &str) -> Result<(), EsperError> {
-    require(Url::parse(value).is_ok(), member, format_args!("is not an absolute URL"))
+    // A parser mends these, and who gets the URL need not.
+    let is_stray = |char: char| char.is_whitespace() || char.is_control() || char == '\\';
+    let fits = Url::parse(value).is_ok() && !value.contains(is_stray);
+    require(fits, member, format_args!("is not an absolute URL"))
 }
 
 pub(crate) fn http(member: &'static str, value: &str) -> Result<(), EsperError> {
@@ -105,6 +108,9 @@ mod tests {
     fn each_limit_holds_at_its_edge() {
         assert!(ip("ip", "::1").is_ok() && ip("ip", "").is_err() && ip("ip", "[::1]").is_err());
         assert!(uri("u", "https://a.example/x").is_ok() && uri("u", "/x").is_err());
+        assert!(
+            uri("u", "https://a.example/x\\").is_err() && uri("u", "https://a.example/ ").is_err()
+        );
         assert!(http("u", "http://a").is_ok() && http("u", "javascript:x").is_err());
         assert!(not_blank("t", " x ").is_ok() && not_blank("t", " \t\n").is_err());
         assert!(min_length("t", "ä", 1).is_ok() && min_length("t", "", 1).is_err());

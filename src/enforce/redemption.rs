@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -62,14 +62,14 @@ impl Shared {
         let facts = self.facts_of(visit).ok_or(Refusal::Unavailable)?;
         let signers = self.secrets.signers().ok_or(Refusal::Unavailable)?;
         let _place = self.verifications.proofs.take(Some(facts.address))?;
-        self.verifications.admit_proof(facts.address, SystemTime::now())?;
+        self.verifications.admit_proof(facts.address, Instant::now())?;
         metrics::stage(Stage::Submitted);
         let mut claim = ChallengeProof::new(proof, facts.address.to_string());
         claim.user_agent.clone_from(&facts.user_agent);
         let call = self.guard.client().verify_challenge_proof(&claim);
         let outcome = self.verification(call).await;
         if matches!(outcome, Verification::Right | Verification::Unanswered) {
-            self.verifications.forget_proof(facts.address, SystemTime::now());
+            self.verifications.forget_proof(facts.address, Instant::now());
         }
         outcome.or(Refusal::Unproven)?;
         Ok(self.clearance(signers, visit, Some(&facts)))

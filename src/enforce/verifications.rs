@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
 use super::refusal::Refusal;
 use super::signed::expiring_lru::ExpiringLru;
 use super::signed::identity::network_of;
-use super::signed::validity::{Validity, millis};
+use super::signed::validity::in_millis;
 
 /// The verifications that are under way, and proofs that were not found right.
 ///
@@ -22,6 +22,8 @@ pub(super) struct Verifications {
     pub(super) proofs: Places,
     /// How many proofs came from a network lately that were not found right.
     unproven: ExpiringLru<u32>,
+    /// From when on their time is counted.
+    begun: Instant,
 }
 
 /// Places for verifications of a kind, by the network of the visitor; at most [`AT_ONCE`] networks.
@@ -41,12 +43,13 @@ impl Verifications {
             answers: Places::default(),
             proofs: Places::default(),
             unproven: ExpiringLru::new(REMEMBERED),
+            begun: Instant::now(),
         }
     }
 
     /// Counts a proof, and refuses it from a network that has handed in too many lately. Counted
     /// before it is verified, it costs those their share too who do not wait for the outcome.
-    pub(super) fn admit_proof(&self, address: IpAddr, now: SystemTime) -> Result<(), Refusal> {
+    pub(super) fn admit_proof(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
         self.unproven_of(address, now, |proofs| match *proofs {
             ..UNPROVEN_A_MINUTE => {
                 *proofs += 1;
@@ -58,22 +61,18 @@ impl Verifications {
 
     /// Takes a proof out of the count that was right, or that nobody said anything about: all
     /// customers of a mobile network may share a few addresses.
-    pub(super) fn forget_proof(&self, address: IpAddr, now: SystemTime) {
+    pub(super) fn forget_proof(&self, address: IpAddr, now: Instant) {
         self.unproven_of(address, now, |proofs| *proofs = proofs.saturating_sub(1));
     }
 
-    fn unproven_of<R>(
-        &self,
-        address: IpAddr,
-        now: SystemTime,
-        look: impl FnOnce(&mut u32) -> R,
-    ) -> R {
+    fn unproven_of<R>(&self, address: IpAddr, now: Instant, look: impl FnOnce(&mut u32) -> R) -> R {
         let id = match network_of(address).network() {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
             IpAddr::V6(v6) => v6,
         };
-        let until = Validity::new(now, MINUTE).expires();
-        self.unproven.with(id.octets(), until, millis(now), look)
+        // By the wall clock, a minute could last an hour: until a clock that was set back is there again.
+        let now = now.saturating_duration_since(self.begun);
+        self.unproven.with(id.octets(), in_millis(now + MINUTE), in_millis(now), look)
     }
 }
 

@@ -153,6 +153,19 @@ fn an_error_is_told_soon_after_its_head_whatever_its_body_does() {
 }
 
 #[test]
+fn an_event_is_taken_soon_after_the_head_of_its_answer_whatever_the_body_does() {
+    run(async {
+        let head = "HTTP/1.1 202 X\r\ncontent-length: 9999\r\n\r\n";
+        let server = PausedServer::always(Answer::Dribble(head.into())).await;
+        let started = Instant::now();
+        let client = AsyncEsperClient::new(config(&server.url())).unwrap();
+        client.send_beacon_event(&BeaconEvent::new("http_request")).await.unwrap();
+        let in_time = DRIBBLE * u32::try_from(head.len()).unwrap() + Duration::from_millis(250);
+        assert!(started.elapsed() <= in_time + LATE, "{:?}", started.elapsed());
+    });
+}
+
+#[test]
 fn whatever_the_service_does_a_call_is_over_when_its_time_is() {
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() };
     let property = |case: Case| {

@@ -158,7 +158,17 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         let proof = ChallengeProof::new("proof", ip);
         refused.push(client.verify_challenge_proof(&proof).await.unwrap_err());
     }
-    for url in ["", "/checkout", "javascript:alert(1)", "ftp://a.example"] {
+    for url in [
+        "",
+        "/checkout",
+        "javascript:alert(1)",
+        "ftp://a.example",
+        // What a parser would mend, and a service need not.
+        "https://a.example/x y",
+        "https://a.example/x\\y",
+        "https://a.example/x\n",
+        " https://a.example/x",
+    ] {
         let request = MitigationRequest::new("::1").with_return_url(url);
         refused.push(client.check_mitigation(&request).await.unwrap_err());
     }

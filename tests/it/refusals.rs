@@ -124,6 +124,24 @@ async fn a_redirect_is_an_error_and_the_other_host_sees_nothing() {
 }
 
 #[tokio::test]
+async fn a_redirect_whose_body_breaks_or_does_not_end_is_one_all_the_same() {
+    const HEAD: &str = "HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\n";
+    let bodies: [fn() -> Answer; 4] = [
+        || Answer::Bytes(format!("{HEAD}content-length: 99\r\n\r\n<").into_bytes()),
+        || Answer::Bytes(format!("{HEAD}transfer-encoding: chunked\r\n\r\nxx\r\n").into_bytes()),
+        || Answer::Reset(format!("{HEAD}content-length: 99\r\n\r\n<").into_bytes()),
+        || Answer::Flood(format!("{HEAD}\r\n").into_bytes()),
+    ];
+    for body in bodies {
+        let server = RawServer::always(body);
+        not_followed(client(&server.url()), 307).await;
+        assert_eq!(server.count(), 1);
+        let verified = client(&server.url()).verify_challenge("token", "1").await;
+        assert_eq!(verified.unwrap_err().status().map(|s| s.as_u16()), Some(307));
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_that_leads_back_to_itself_is_one_request() {
     for status in [301, 302, 303, 307, 308] {
         for place in ["/v1/mitigate", "", "?again", "//127.0.0.1"] {

@@ -115,6 +115,25 @@ fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not
 }
 
 #[test]
+fn a_shutdown_waits_as_the_service_asks_where_it_has_the_time_for_it() {
+    for (asked, of, delivered) in [(40, 45, EVENTS), (40, 35, 0)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (stats, passed) = run(port, |shared| async move {
+            tokio::spawn(refuse_first(asked, listener));
+            (0..EVENTS).for_each(|_| shared.send(BeaconEvent::new("http_request")));
+            shared.close(now() + Duration::from_secs(of));
+            shared.wake.notify_one();
+        });
+        let abandoned = stats.dropped.of(DropReason::Abandoned);
+        assert_eq!((stats.delivered, abandoned), (delivered, EVENTS - delivered), "{stats:?}");
+        let waited = passed >= asked * 1_000;
+        // What cannot be waited for is given up at once.
+        assert!(if delivered > 0 { waited } else { passed < 1_000 }, "{passed}");
+    }
+}
+
+#[test]
 fn losses_after_a_line_are_logged_a_minute_later_where_no_event_comes() {
     let (log, _guard) = TestLog::start();
     let (say, said) = mpsc::channel();
@@ -172,6 +191,22 @@ async fn forbid(word: &str, listener: TcpListener) {
         let answer =
             format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+/// A service that asks to wait for so many seconds, and takes everything afterwards.
+async fn refuse_first(seconds: u64, listener: TcpListener) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    let mut status = 429;
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\
+             connection: close\r\n\r\n"
+        );
+        let _ = stream.write_all(answer.as_bytes()).await;
+        status = 202;
     }
 }
 

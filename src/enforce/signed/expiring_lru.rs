@@ -26,7 +26,7 @@ impl<V: Default> ExpiringLru<V> {
         Self { notes: Mutex::new(notes) }
     }
 
-    /// Looks at the note about an id, and may change it. Times are in milliseconds since 1970.
+    /// Looks at the note about an id, and may change it. Times are the milliseconds of one clock.
     pub(in crate::enforce) fn with<R>(
         &self,
         id: [u8; 16],

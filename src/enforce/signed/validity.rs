@@ -51,7 +51,7 @@ pub(in crate::enforce) fn millis(time: SystemTime) -> u64 {
     in_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-fn in_millis(time: Duration) -> u64 {
+pub(in crate::enforce) fn in_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

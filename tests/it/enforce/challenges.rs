@@ -44,6 +44,8 @@ async fn a_solved_challenge_is_redeemed_once_and_leads_back_to_where_it_came_fro
     assert!(cookie(&redeemed).is_some());
     assert_eq!(redeemed.json::<Value>().await.unwrap(), json!({ "location": "/checkout?step=2" }));
     assert_eq!(site.hand_in(&solution).send().await.unwrap().status(), 403, "once");
+    let verified = calls(&site.sandbox, Operation::VerifyChallenge).len();
+    assert_eq!(verified, 1, "what is known to be redeemed costs no call");
 }
 
 #[tokio::test]

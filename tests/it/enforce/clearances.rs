@@ -1,10 +1,11 @@
 //! Clearances: whose they are, for how long, and what they look like.
 
+use esper_rs_client::FailurePolicy;
 use esper_rs_client::enforce::{
     ClearanceBinding, ClearanceKey, ClearanceKeys, ClearanceOptions, ClientIpRules, EnforceLayer,
-    PublicOrigin,
+    PublicOrigin, Rule,
 };
-use esper_sandbox::{Operation, Visitor};
+use esper_sandbox::{Fault, Operation, Visitor};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -170,6 +171,19 @@ async fn a_clearance_never_lifts_a_block() {
     let clearance = ALICE.clearance(&site).await;
     site.sandbox.block(ALICE.address);
     assert_eq!(ALICE.get(&site, &clearance).await.status(), 403);
+    // Nor one that holds while Esper fails.
+    site.sandbox.faults().add(Fault::status(500).on(Operation::CheckMitigation));
+    assert_eq!(ALICE.get(&site, &clearance).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_clearance_is_no_way_around_a_policy_that_fails_closed() {
+    let closed = Rule::enforce().with_failure_policy(FailurePolicy::closed());
+    let site = site(|layer| layer.with_paths_below("/", closed).unwrap()).await;
+    let clearance = ALICE.clearance(&site).await;
+    assert!(ALICE.is_cleared_by(&site, &clearance).await);
+    site.sandbox.faults().add(Fault::status(500).on(Operation::CheckMitigation));
+    assert_eq!(ALICE.get(&site, &clearance).await.status(), 503);
 }
 
 #[tokio::test]

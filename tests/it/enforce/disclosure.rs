@@ -254,13 +254,21 @@ async fn what_the_service_quotes_of_a_visitor_is_escaped_and_bounded() {
     let (log, _subscribed) = ThreadLog::start();
     let quoting =
         format!(r#"{{"message":"bad\n2026 ERROR quoted \u001b[31m{}"}}"#, "x".repeat(9_000));
-    let server = RawServer::always(move || Answer::json(400, &quoting));
+    let blocking = quoting.replacen("\"message\"", "\"action\":\"block\",\"reason\"", 1);
+    let server = RawServer::start(move |number, _| match number {
+        0 => Answer::json(400, &quoting),
+        _ => Answer::json(200, &blocking),
+    });
     let origin = PublicOrigin::parse("https://shop.example").unwrap();
     let echo = Echo::behind(layer(&server.url()).with_public_origin(origin)).await;
     assert_eq!(echo.send("GET /", &[("accept", "text/html")]).await.status(), 200);
     let decision = echo.only().decision.unwrap();
     let error = decision.error().unwrap().to_string();
     assert!(error.len() < 1_000 && !error.contains(char::is_control), "{error}");
+    let quiet = layer(&server.url()).with_telemetry_share(0.0);
+    assert_eq!(Echo::behind(quiet).await.send("GET /", &[]).await.status(), 403);
+    let is_reason = |line: &str| line.contains("is refused") && line.contains("ERROR quoted");
+    assert!(log.text().lines().any(is_reason), "the reason of a block is logged");
     for line in log.text().lines() {
         assert!(line.len() < 2_000 && !line.contains(char::is_control), "{line}");
         assert!(!line.starts_with("2026 ERROR"), "{line}");

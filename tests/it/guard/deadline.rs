@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use esper_rs_client::{FallbackReason, Guard, MitigationAction};
+use esper_rs_client::{AsyncEsperClient, DecisionSource, FallbackReason, Guard, MitigationAction};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::cancellation::polled;
 use super::{assert_settled, guard, reason, request, verdict};
 use crate::support::paused::{LATE, PausedServer, run};
-use crate::support::{Answer, RawServer, client};
+use crate::support::{Answer, RawServer, client, config, patient};
 
 #[test]
 fn a_service_that_hangs_gets_two_requests_and_no_more_than_the_time() {
@@ -25,6 +25,33 @@ fn a_service_that_hangs_gets_two_requests_and_no_more_than_the_time() {
         assert!(elapsed <= deadline + LATE, "{elapsed:?}");
         assert_eq!(server.count(), 2);
         assert_settled(&guard);
+    });
+}
+
+#[test]
+fn an_attempt_takes_no_longer_than_the_client_allows() {
+    run(async {
+        let answers = vec![(Answer::Silence, Duration::ZERO), (Answer::allow(), Duration::ZERO)];
+        let server = PausedServer::start(answers).await;
+        let limit = Duration::from_millis(100);
+        let config = config(&server.url()).with_attempt_timeout(limit);
+        let guard = patient(AsyncEsperClient::new(config).unwrap());
+        let started = Instant::now();
+        assert_eq!(guard.decide(&request()).await.source, DecisionSource::Service);
+        let longest_wait = Duration::from_millis(25);
+        assert!(started.elapsed() <= limit + longest_wait + LATE, "{:?}", started.elapsed());
+    });
+}
+
+#[test]
+fn a_warm_up_ends_after_five_seconds_whatever_the_service_does() {
+    run(async {
+        let server = PausedServer::always(Answer::Silence).await;
+        let started = Instant::now();
+        assert!(guard(&server.url()).warm().await.unwrap_err().is_timeout());
+        let elapsed = started.elapsed();
+        assert!(elapsed <= Duration::from_secs(5) + LATE, "{elapsed:?}");
+        assert_eq!(server.count(), 1);
     });
 }
 
