@@ -172,7 +172,7 @@ impl EnforceLayer {
     }
 
     /// Sets where the address of a connection comes from, for servers other than axum's; unless
-    /// set, from the extension `ConnectInfo<SocketAddr>`.
+    /// set, from the extension `ConnectInfo<SocketAddr>`, or `MockConnectInfo` as axum's tests have it.
     pub fn with_peer(
         self,
         peer: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 
 use axum::extract::ConnectInfo;
+use axum::extract::connect_info::MockConnectInfo;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Response};
@@ -45,9 +46,13 @@ pub(super) type RuleFn = Arc<dyn Fn(&Parts) -> Option<Rule> + Send + Sync>;
 pub(super) type PeerFn = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 pub(super) type ResponseFn = Arc<dyn Fn(&Denial<'_>) -> Option<Response<Bytes>> + Send + Sync>;
 
-/// The peer that `into_make_service_with_connect_info::<SocketAddr>` notes.
+/// The peer that `into_make_service_with_connect_info::<SocketAddr>` notes, or what an application's
+/// test puts in its place. A handler's `ConnectInfo` is found in the same way.
 pub(super) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let peer = match extensions.get::<ConnectInfo<SocketAddr>>() {
+        Some(ConnectInfo(peer)) => peer,
+        None => &extensions.get::<MockConnectInfo<SocketAddr>>()?.0,
+    };
     Some(peer.ip())
 }
 

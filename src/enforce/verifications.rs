@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::refusal::Refusal;
 use super::signed::expiring_lru::ExpiringLru;
 use super::signed::identity::network_of;
-use super::signed::validity::in_millis;
+use crate::deadline::in_millis;
 
 /// The verifications that are under way, and proofs that were not found right.
 ///

@@ -9,7 +9,7 @@ use tracing::{debug, field, info, warn};
 use super::FallbackReason;
 use super::breaker::{Admission, Breaker, Change};
 use crate::EsperError;
-use crate::deadline::saturating_add;
+use crate::deadline::{in_millis, saturating_add};
 use crate::metrics;
 use crate::transport::Backoff;
 
@@ -81,14 +81,14 @@ impl SharedBreaker {
                 warn!(
                     %reason,
                     error,
-                    wait_ms = wait.as_millis(),
+                    wait_ms = in_millis(wait),
                     "the circuit breaker opened: decisions fall back without asking esper"
                 );
             }
             Some(Change::ProbeFailed { wait }) => debug!(
                 %reason,
                 error,
-                wait_ms = wait.as_millis(),
+                wait_ms = in_millis(wait),
                 "the circuit breaker stays open"
             ),
             None => {}

@@ -12,6 +12,7 @@ use tracing::debug;
 
 use super::failure::Failure;
 use super::{RequestContext, body, retry_after};
+use crate::deadline::in_millis;
 use crate::error::may_pass;
 use crate::operation::Repeat;
 
@@ -116,7 +117,7 @@ impl Middleware for Retry {
             debug!(
                 attempt = retries.charged + retries.free + 1,
                 outcome = %Summary(&outcome),
-                elapsed_ms = started.elapsed().as_millis(),
+                elapsed_ms = in_millis(started.elapsed()),
                 next = ?decision,
                 "attempt"
             );

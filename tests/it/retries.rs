@@ -1,11 +1,17 @@
 //! What is repeated, when, and what never is.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use esper_rs_client::{
     AsyncEsperClient, BeaconEvent, ChallengeProof, EsperError, MitigationRequest,
 };
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::support::paused::{self, PausedServer};
 use crate::support::{Answer, RawServer, assert_settled, client, config};
@@ -172,4 +178,33 @@ async fn a_verification_that_hangs_is_tried_once() {
     let error = client.verify_challenge("token", "1").await.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn what_the_log_has_of_a_time_is_a_number_in_every_format() {
+    let server = first(|| Answer::json(503, r#"{"message":"m"}"#));
+    let numbers = Numbers::default();
+    let listening = subscriber::set_default(Registry::default().with(numbers.clone()));
+    decide(&server).await.unwrap();
+    drop(listening);
+    let names = numbers.0.lock().unwrap();
+    assert_eq!(names.iter().filter(|name| **name == "elapsed_ms").count(), 2, "{names:?}");
+}
+
+/// The names of fields that are numbers of 64 bits; wider ones are texts in JSON.
+#[derive(Clone, Default)]
+struct Numbers(Arc<Mutex<Vec<&'static str>>>);
+
+impl<S: Subscriber> Layer<S> for Numbers {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        event.record(&mut self.clone());
+    }
+}
+
+impl Visit for Numbers {
+    fn record_u64(&mut self, field: &Field, _: u64) {
+        self.0.lock().unwrap().push(field.name());
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

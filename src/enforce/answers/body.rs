@@ -39,6 +39,14 @@ impl<B> EnforceBody<B> {
     }
 }
 
+/// An empty one, for the layers around this one that make answers of their own, such as those of
+/// `tower_http` for CORS and timeouts.
+impl<B> Default for EnforceBody<B> {
+    fn default() -> Self {
+        Self { body: Kind::Own { body: Full::default() } }
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for EnforceBody<B> {
     type Data = Bytes;
     type Error = B::Error;
@@ -77,5 +85,22 @@ impl<B> fmt::Debug for EnforceBody<B> {
             Kind::Own { .. } => "own",
         };
         f.debug_tuple("EnforceBody").field(&whose).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Either;
+
+    use super::*;
+
+    /// A body that cannot be made from nothing.
+    type Application = Either<Full<Bytes>, Full<Bytes>>;
+
+    #[test]
+    fn a_layer_outside_can_make_an_empty_one_whatever_the_application_has() {
+        let body = EnforceBody::<Application>::default();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
     }
 }

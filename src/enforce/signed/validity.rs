@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::deadline::in_millis;
 use crate::enforce::refusal::Refusal;
 
 /// A span of time, in milliseconds since 1970.
@@ -49,10 +50,6 @@ impl Validity {
 /// The milliseconds since 1970; a clock before that shows none.
 pub(in crate::enforce) fn millis(time: SystemTime) -> u64 {
     in_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-pub(in crate::enforce) fn in_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How far the clock of a replica may be ahead of another's, without the other refusing what it

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::extract::connect_info::MockConnectInfo;
 use esper_rs_client::enforce::{
     ClientIp, ClientIpRules, ClientIpSource, EnforceLayer, MissingAddress, Rule,
 };
@@ -150,6 +151,27 @@ async fn a_server_that_is_not_axums_tells_the_peer_in_its_own_way() {
     call(&app, request.body(Body::empty()).unwrap()).await;
     assert_eq!(asked(&sandbox)[0]["ip"], "203.0.113.7");
     assert_eq!(seen.lock().unwrap()[0].client.unwrap().source(), ClientIpSource::Peer);
+}
+
+/// Promise 1.
+#[tokio::test]
+async fn a_test_of_an_application_says_who_comes_as_axum_has_it() {
+    let sandbox = sandbox().await;
+    let somebody = |last| SocketAddr::from(([203, 0, 113, last], 443));
+    let (app, _) = echoing(|application| {
+        let app = Router::new().fallback_service(application).layer(layer(sandbox.url()));
+        app.layer(MockConnectInfo(somebody(7)))
+    });
+    call(&app, Request::get("/").body(Body::empty()).unwrap()).await;
+    // A connection is not a mock.
+    let mut request = Request::get("/");
+    request.extensions_mut().unwrap().insert(ConnectInfo(somebody(8)));
+    call(&app, request.body(Body::empty()).unwrap()).await;
+    let asked = asked(&sandbox);
+    assert_eq!(
+        asked.iter().map(|asked| &asked["ip"]).collect::<Vec<_>>(),
+        ["203.0.113.7", "203.0.113.8"]
+    );
 }
 
 /// Promise 7.
