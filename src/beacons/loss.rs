@@ -185,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_callback_hears_of_each_reason_in_its_turn() {
+    fn a_slow_callback_hears_of_each_reason_in_its_turn_and_of_all_losses_in_the_end() {
         let _log = TestLog::start();
         let (say, heard) = mpsc::channel();
         let (go_on, wait) = mpsc::channel::<()>();
         let wait = Mutex::new(wait);
         let on_loss: OnLoss = Arc::new(move |loss| {
-            let _ = say.send(loss.reason);
+            let _ = say.send((loss.reason, loss.events));
             let _ = wait.lock().unwrap().recv();
         });
         let shared = Arc::new(Shared::new(&BeaconOptions::new()));
@@ -206,13 +206,17 @@ mod tests {
             losses.tell(now).map(|next| next - now)
         };
         assert_eq!(lose(&[DropReason::Full]), None);
-        assert_eq!(heard.recv(), Ok(DropReason::Full));
+        assert_eq!(heard.recv(), Ok((DropReason::Full, 1)));
         // From now on it is always busy, and there is room for one further loss.
-        for reason in [DropReason::Refused, DropReason::Full, DropReason::Refused] {
+        for told in [(DropReason::Refused, 1), (DropReason::Full, 2), (DropReason::Refused, 2)] {
             let next = lose(&[DropReason::Full, DropReason::Refused]);
             assert_eq!(next, Some(BUSY), "the rest is told soon, also where no event comes");
             go_on.send(()).unwrap();
-            assert_eq!(heard.recv(), Ok(reason));
+            assert_eq!(heard.recv(), Ok(told));
         }
+        drop(go_on);
+        losses.tell_the_rest();
+        let rest: Vec<_> = heard.iter().collect();
+        assert_eq!(rest, [(DropReason::Full, 1)]);
     }
 }

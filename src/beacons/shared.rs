@@ -304,6 +304,9 @@ mod tests {
     fn a_shutdown_counts_what_was_given_up_before_anybody_waited_for_it() {
         let shared = Shared::new(&BeaconOptions::new());
         shared.send(BeaconEvent::new("http_request"));
+        let lost = shared.lock().queue.take(Instant::now()).unwrap();
+        shared.lock().queue.dropped(&lost, DropReason::Refused);
+        shared.send(BeaconEvent::new("http_request"));
         let before = shared.close(Instant::now());
         shared.give_up(DropReason::Abandoned);
         shared.end();

@@ -148,4 +148,12 @@ mod tests {
         }
         assert_eq!(drops.total(), 28);
     }
+
+    #[test]
+    fn a_report_is_complete_where_nothing_is_left_and_nothing_was_dropped() {
+        for (left, dropped, complete) in [(0, 0, true), (1, 0, false), (0, 1, false)] {
+            let report = BeaconReport { delivered: 1, dropped, left };
+            assert_eq!(report.is_complete(), complete, "{report:?}");
+        }
+    }
 }

@@ -249,8 +249,9 @@ mod tests {
         let plain = weight(BeaconEvent::new("a"));
         assert_eq!(plain, FIXED + 1);
         assert_eq!(weight(BeaconEvent::new("a").with_path("x".repeat(1000))), plain + 1000);
-        let data = BeaconEvent::new("a").with_data("k", json!(["xx", { "y": 1 }, null, {}]));
-        assert_eq!(weight(data), plain + 1 + VALUE + 4 * VALUE + 2 + OBJECT + 1 + VALUE);
+        let value = json!(["xx", { "y": 1 }, null, {}, { "z": 2 }]);
+        let data = BeaconEvent::new("a").with_data("k", value);
+        assert_eq!(weight(data), plain + 1 + VALUE + 5 * VALUE + 2 + 2 * (OBJECT + 1 + VALUE));
     }
 
     #[test]
@@ -273,5 +274,7 @@ mod tests {
             assert_eq!(of(&nested(depth)).is_some(), read(nested(depth)).is_ok(), "{depth}");
         }
         assert_eq!(of(&nested(1_000)), None);
+        let wide = BeaconEvent::new("a").with_data("k", vec![json!([1]); 1_000]);
+        assert!(of(&wide).is_some(), "many values beside each other are not deep");
     }
 }

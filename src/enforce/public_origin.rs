@@ -122,6 +122,7 @@ mod tests {
             ("https:///shop.example", "is no origin"),
             ("https://shop.example\\x", "is no origin"),
             (" https://shop.example", "is no origin"),
+            ("https://shop.example ", "is no origin"),
             ("https://shop.exa\tmple", "is no origin"),
             ("https://shop.example\n", "is no origin"),
             ("ftp://shop.example", "is no origin"),

@@ -78,6 +78,18 @@ async fn a_compressed_page_costs_neither_its_status_nor_an_event() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_up_to_the_limit_in_however_many_pieces_it_comes() {
+    const LIMIT: usize = 1024 * 1024;
+    for length in [LIMIT, LIMIT + 1] {
+        let decision = r#"{"action":"allow"}"#;
+        let body = format!("{decision}{}", " ".repeat(length - decision.len()));
+        let kind = || vec![("content-type", "application/json".to_owned())];
+        let server = RawServer::always(move || Answer::Http(200, kind(), body.clone()));
+        assert_eq!(decide(&client(&server.url())).await.is_ok(), length == LIMIT, "{length}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_beyond_the_limit_is_cut_off_and_not_asked_for_again() {
     for length in ["", "content-length: 67108864\r\n"] {
         let head = format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\n{length}\r\n");

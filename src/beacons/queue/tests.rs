@@ -187,8 +187,10 @@ proptest! {
             prop_assert!(queue.queued() <= events && queue.bytes <= bytes);
             prop_assert_eq!(queue.queued(), queue.waiting() + in_flight.len());
             prop_assert_eq!(queue.left_of(sent), queue.queued());
-            let entries = queue.pending.iter().chain(&queue.retrying).chain(&in_flight);
-            let weight: usize = entries.map(|entry| entry.weight).sum();
+            let entries = || queue.pending.iter().chain(&queue.retrying).chain(&in_flight);
+            let older = entries().filter(|entry| entry.number < sent / 2).count();
+            prop_assert_eq!(queue.left_of(sent / 2), older);
+            let weight: usize = entries().map(|entry| entry.weight).sum();
             prop_assert_eq!(queue.bytes, weight);
         }
     }

@@ -78,19 +78,21 @@ fn a_rejected_key_is_news_once_until_it_is_accepted() {
 
 #[test]
 fn what_was_sent_before_a_pause_neither_ends_nor_prolongs_it() {
-    let mut schedule = schedule();
-    let now = Instant::now();
-    schedule.failed(now, Failure::Unreachable, false);
-    let until = pause_end(&schedule, now);
-    for _ in 0..15 {
-        assert_eq!(schedule.failed(now, Failure::Unreachable, false), None);
-        assert!(!schedule.worked(false));
+    for failure in [Failure::Unreachable, Failure::KeyRejected] {
+        let mut schedule = schedule();
+        let now = Instant::now();
+        schedule.failed(now, failure, false);
+        let until = pause_end(&schedule, now);
+        for _ in 0..15 {
+            assert_eq!(schedule.failed(now, failure, false), None);
+            assert!(!schedule.worked(false));
+        }
+        assert_eq!(schedule.permit(now), Permit::NotBefore(until));
+        schedule.probe();
+        schedule.failed(until, failure, false);
+        schedule.worked(false);
+        assert_eq!(schedule.permit(until), Permit::AfterProbe);
     }
-    assert_eq!(schedule.permit(now), Permit::NotBefore(until));
-    schedule.probe();
-    schedule.failed(until, Failure::Unreachable, false);
-    schedule.worked(false);
-    assert_eq!(schedule.permit(until), Permit::AfterProbe);
 }
 
 #[test]
@@ -109,9 +111,9 @@ fn a_service_is_waited_for_as_it_asks_up_to_five_minutes() {
         schedule.failed(now, Failure::Busy(Some(Duration::from_secs(asked))), false);
     }
     assert_eq!(pause_end(&schedule, now) - now, 30 * SECOND);
-    // A key that is rejected meanwhile makes it no shorter.
+    // A key that is rejected meanwhile is news, and makes it no shorter.
     schedule.failed(now, Failure::Busy(Some(LONGEST_PAUSE)), false);
-    schedule.failed(now, Failure::KeyRejected, false);
+    assert_eq!(schedule.failed(now, Failure::KeyRejected, false), Some(Cause::Rejection));
     assert_eq!(pause_end(&schedule, now) - now, LONGEST_PAUSE);
 }
 

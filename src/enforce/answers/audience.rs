@@ -95,6 +95,10 @@ mod tests {
         assert_eq!(audience(&[("accept", BROWSER)]), Audience::Page);
         let fetch = ("sec-fetch-dest", "document");
         assert_eq!(audience(&[("accept", BROWSER), fetch]), Audience::Page);
+        for accept in ["text/html;q=0.9", "text/html; Q=0.05", "text/html;q=1", "text/html;level=1"]
+        {
+            assert_eq!(audience(&[("accept", accept)]), Audience::Page, "{accept}");
+        }
     }
 
     #[test]

@@ -212,6 +212,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_calculation_by_another_algorithm_is_not_begun() {
+        for algorithm in [json!("sha512"), json!(null)] {
+            let challenge = json!({ "type": "proof_of_work", "token": "t", "params":
+                { "algorithm": algorithm, "salt": "s", "difficulty": 1 } });
+            let challenge = serde_json::from_value(challenge).unwrap();
+            assert!(matches!(task(&challenge, 20), Task::Unsupported { name: "proof_of_work" }));
+        }
+    }
+
+    #[test]
     fn a_calculation_that_takes_longer_than_its_challenge_lasts_is_not_begun() {
         let of = |difficulty: u32, lifetime| {
             let challenge = json!({ "type": "proof_of_work", "token": "t", "params":

@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::*;
 
-/// How strict: 0 is exempt, 1 the rule for all paths, 2 the one for `/admin`.
+/// How strict: 0 is exempt, 1 the rule for all paths, 2 the one for `/admin`, and for `/pay` alone.
 fn rules() -> PathRules<u8> {
     PathRules::new(1)
         .with(PathPattern::below("/health").unwrap(), 0)
@@ -19,6 +19,7 @@ fn rules() -> PathRules<u8> {
         .with(PathPattern::below("/static/private").unwrap(), 2)
         .with(PathPattern::below("/admin").unwrap(), 2)
         .with(PathPattern::exactly("/admin/health").unwrap(), 0)
+        .with(PathPattern::exactly("/pay").unwrap(), 2)
 }
 
 fn value(path: &str) -> u8 {
@@ -78,6 +79,8 @@ fn a_path_gets_the_policy_of_its_route_or_the_stricter() {
         "/admin//health",
         "/admin/./health",
         "/admin/health;x",
+        "/pay",
+        "/pay/",
     ] {
         assert_eq!(value(path), 2, "{path}");
     }
@@ -159,6 +162,9 @@ fn the_longest_rule_counts_and_of_equal_ones_the_last() {
     let rules = rules.clone().with(below("/a"), 1).with(PathPattern::exactly("/a").unwrap(), 5);
     let value = |path| rules.strictest(path, u8::max);
     assert_eq!(["/a", "/a/c", "/a/b"].map(value), [5, 1, 3]);
+    let rules = rules.clone().with(PathPattern::exactly("/").unwrap(), 6);
+    let value = |path| rules.strictest(path, u8::max);
+    assert_eq!(["/", "/x", ""].map(value), [6, 2, 2]);
 }
 
 #[test]

@@ -64,12 +64,11 @@ pub(in crate::enforce) enum NetworkRelation {
 impl VisitorIdentity<'_> {
     /// The site, by all of its names, and the user agent, in a digest of fixed size.
     pub(in crate::enforce) fn digest(&self) -> [u8; 32] {
-        let mut bytes = Vec::with_capacity(self.site.len() + self.user_agent.len() + 8);
+        let length = self.site.len() + self.user_agent.len() + self.other_name.len();
+        let mut bytes = Vec::with_capacity(length + 3 * size_of::<u32>());
         put_field(&mut bytes, self.site.to_ascii_lowercase().as_bytes());
         put_field(&mut bytes, self.user_agent);
-        if !self.other_name.is_empty() {
-            put_field(&mut bytes, self.other_name.to_ascii_lowercase().as_bytes());
-        }
+        put_field(&mut bytes, self.other_name.to_ascii_lowercase().as_bytes());
         Sha256::digest(bytes).into()
     }
 
@@ -219,5 +218,6 @@ mod tests {
         assert_ne!(who("a", b""), who("", b"a"));
         assert_ne!(named("a", "b", b"x"), who("a", b"x"));
         assert_ne!(named("a", "b", b"x"), named("b", "a", b"x"));
+        assert_ne!(named("a", "b", b"x"), named("a", "c", b"x"));
     }
 }

@@ -28,8 +28,11 @@ fn no_network_takes_all_places_and_each_place_comes_back() {
     let places = Places::default();
     let take = |address: &str| places.take(Some(address.parse().unwrap()));
     for _ in 0..3 {
-        let flood: Vec<_> = (0..AT_ONCE).map_while(|_| take("192.0.2.1").ok()).collect();
+        let mut flood: Vec<_> = (0..AT_ONCE).map_while(|_| take("192.0.2.1").ok()).collect();
         assert_eq!(flood.len(), OF_A_NETWORK);
+        flood.pop();
+        flood.extend((0..AT_ONCE).map_while(|_| take("192.0.2.1").ok()));
+        assert_eq!(flood.len(), OF_A_NETWORK, "one comes back, and no more");
         assert!(take("::ffff:192.0.2.255").is_err(), "the same network");
         assert!(take("192.0.3.1").is_ok() && take("2001:db8::1").is_ok());
         assert!(places.take(None).is_ok());

@@ -1,9 +1,15 @@
 //! What a visitor sends to get around the layer.
 
+use std::future::{Pending, pending};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
 use esper_rs_client::enforce::{EnforceLayer, PublicOrigin, Rule};
+use http::{Request, Response};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
+use tower::{Layer as _, Service, ServiceExt};
 
 use super::echo::{APPLICATION, Echo, asked, layer};
 use crate::support::{KEY, sandbox};
@@ -182,4 +188,29 @@ async fn what_an_untrusted_peer_says_about_the_url_changes_nothing() {
     assert_eq!(echo.send("GET /admin", &lies("/public")).await.status(), 403);
     assert_eq!(echo.send("GET /public", &lies("/admin")).await.status(), 200);
     assert_eq!(echo.calls(), 2);
+}
+
+/// An application that says that it cannot take a request.
+#[derive(Clone)]
+struct Unready;
+
+impl Service<Request<Body>> for Unready {
+    type Response = Response<Body>;
+    type Error = &'static str;
+    type Future = Pending<Result<Response<Body>, &'static str>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        Poll::Ready(Err("not ready"))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        pending()
+    }
+}
+
+#[tokio::test]
+async fn the_layer_is_as_ready_as_the_application() {
+    let mut service = layer("http://127.0.0.1:1").layer(Unready);
+    let ready = ServiceExt::<Request<Body>>::ready(&mut service).await;
+    assert_eq!(ready.err(), Some("not ready"));
 }

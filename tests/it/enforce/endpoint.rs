@@ -61,6 +61,7 @@ async fn a_cross_site_post_to_the_endpoint_gains_nothing() {
 
 #[tokio::test]
 async fn behind_a_proxy_that_changes_the_host_the_public_origin_is_the_site_s_own() {
+    let (log, _subscribed) = ThreadLog::start();
     let site =
         Site::with(|layer| layer.with_public_origin("https://shop.example".parse().unwrap()));
     let site = site.await;
@@ -72,6 +73,7 @@ async fn behind_a_proxy_that_changes_the_host_the_public_origin_is_the_site_s_ow
     }
     let post = site.hand_in(&solution).header("origin", "https://shop.example");
     assert_eq!(post.send().await.unwrap().status(), 200);
+    assert!(!log.text().contains("with_public_origin"), "it is set: {}", log.text());
 }
 
 #[tokio::test]

@@ -253,6 +253,19 @@ async fn a_proof_counts_where_esper_refuses_it_and_not_where_esper_fails() {
 }
 
 #[tokio::test]
+async fn what_esper_cannot_have_made_is_no_proof_and_costs_no_call() {
+    let site = site().await;
+    site.sandbox.challenge(VISITOR);
+    for proof in ["", "%ff", &"x".repeat(4097)] {
+        let path = format!("/a?esper_challenge_proof={proof}&b=1");
+        let sent = site.visit(&path).send().await.unwrap();
+        assert_eq!(sent.status(), 303);
+        assert!(location(&sent).unwrap().starts_with(site.sandbox.url()), "a challenge, as before");
+    }
+    assert_eq!(calls(&site.sandbox, Operation::VerifyChallengeProof).len(), 0);
+}
+
+#[tokio::test]
 async fn a_proof_that_nobody_asked_for_is_taken_off_and_not_verified() {
     let site = site().await;
     let proven = || calls(&site.sandbox, Operation::VerifyChallengeProof).len();

@@ -127,12 +127,13 @@ async fn a_monitored_answer_is_the_same_when_esper_fails_and_the_guard_fails_clo
 /// Promise 17.
 #[tokio::test]
 async fn decision_span_and_event_say_what_would_have_been_done() {
-    for action in [MitigationAction::Block, MitigationAction::Challenge] {
+    for action in [MitigationAction::Allow, MitigationAction::Block, MitigationAction::Challenge] {
         let (log, _subscribed) = ThreadLog::start();
         let sandbox = sandbox().await;
         match action {
+            MitigationAction::Allow => {}
             MitigationAction::Block => sandbox.block("127.0.0.1"),
-            _ => sandbox.challenge("127.0.0.1"),
+            MitigationAction::Challenge => sandbox.challenge("127.0.0.1"),
         }
         let layer = watching(layer(sandbox.url()));
         let echo = Echo::behind(layer.clone()).await;
@@ -147,6 +148,9 @@ async fn decision_span_and_event_say_what_would_have_been_done() {
         assert_eq!((&data["enforced"], &data["status"]), (&json!(false), &json!(200)));
         let span = format!(r#"esper.enforce{{mode="monitor" action={action} source="service"}}"#);
         assert!(log.text().contains(&span), "{}", log.text());
+        let line = format!(r#"only monitored action={action} source="service""#);
+        let denied = action != MitigationAction::Allow;
+        assert_eq!(log.text().contains(&line), denied, "{}", log.text());
     }
 }
 

@@ -66,5 +66,6 @@ mod tests {
     #[test]
     fn a_style_has_one_hash_whatever_its_line_ends() {
         assert_eq!(hash("p {\r\n  margin: 0;\r\n}\r\n"), hash("p {\n  margin: 0;\n}\n"));
+        assert_eq!(hash(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     }
 }
