@@ -233,15 +233,6 @@ impl Shared {
 }
 
 impl State {
-    /// The earliest instant at which somebody wants an answer.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let flushes = self.waiters.iter().filter_map(|waiter| match waiter.goal {
-            Goal::Flushed { by } => Some(by),
-            Goal::Ended => None,
-        });
-        flushes.chain(self.shutdown).min()
-    }
-
     fn now(&self) -> Before {
         Before {
             accepted: self.queue.accepted(),

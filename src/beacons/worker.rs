@@ -185,16 +185,15 @@ impl<'a> Worker<'a> {
         {
             return Next::End;
         }
-        let next = state.next_deadline();
         if queued > 0 {
             self.busy = now;
-        } else if next.is_none() && now.saturating_duration_since(self.busy) >= IDLE {
+        } else if now.saturating_duration_since(self.busy) >= IDLE {
             state.parked = true;
             return Next::Until(untold);
         }
-        // Senders wake nobody, so that they are fast: what they left is found by looking.
-        let tick = if pause.is_some() { PAUSED_TICK } else { TICK };
-        Next::Until([Some(now + tick), pause, next].into_iter().flatten().min())
+        // Senders wake nobody, so that they are fast: what they left is found by looking. So are waiters
+        // whose time is over, unless a pause goes on for longer: they are answered before it.
+        Next::Until(Some(pause.map_or(now + TICK, |end| end.min(now + PAUSED_TICK))))
     }
 
     /// Waits until deliveries have ended, somebody wakes the worker, or the time is over.

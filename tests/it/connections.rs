@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use esper_rs_client::{AsyncEsperClient, BeaconEvent, EsperError, MitigationRequest};
 
 use crate::support::{
-    Answer, ClosedPort, RawServer, SLACK, assert_settled, child, client, config, paused,
+    Answer, ClosedPort, RawServer, SLACK, assert_settled, child, client, config,
+    paused::{self, PausedServer},
 };
 
 const LIMIT: Duration = Duration::from_millis(400);
@@ -50,6 +51,19 @@ fn a_peer_that_never_answers_the_handshake_is_a_connection_error_in_time() {
         };
         assert!(attempts > 1, "nothing was sent, so even a verification is tried again");
         assert!(elapsed <= LIMIT + paused::LATE, "{elapsed:?}");
+    });
+}
+
+#[test]
+fn a_connection_is_used_again_unless_it_was_idle_for_twenty_seconds() {
+    paused::run(async {
+        let server = PausedServer::always(Answer::json(200, r#"{"action":"allow"}"#)).await;
+        let client = client(&server.url());
+        for (idle, connections) in [(0, 1), (19, 1), (21, 2)] {
+            tokio::time::sleep(Duration::from_secs(idle)).await;
+            client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await.unwrap();
+            assert_eq!(server.connections(), connections, "after {idle} s");
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -115,6 +115,27 @@ fn an_event_that_something_on_the_way_forbids_is_given_up_and_the_others_are_not
 }
 
 #[test]
+fn an_event_that_fails_by_itself_waits_before_each_attempt() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&attempts);
+    run(port, |shared| {
+        shared.send(BeaconEvent::new("http_request"));
+        shared.orphan(Instant::now());
+        serve(listener, move |_| {
+            noted.lock().unwrap().push(now());
+            "500 X\r\n".into()
+        })
+    });
+    let attempts = attempts.lock().unwrap();
+    let waits = attempts.windows(2).map(|two| two[1] - two[0]);
+    // At least half of the delay.
+    let short: Vec<_> = waits.filter(|wait| *wait < Duration::from_millis(500)).collect();
+    assert!(attempts.len() > 5 && short.is_empty(), "{attempts:?}");
+}
+
+#[test]
 fn a_shutdown_waits_as_the_service_asks_where_it_has_the_time_for_it() {
     for (asked, of, delivered) in [(40, 45, EVENTS), (40, 35, 0)] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -179,6 +200,32 @@ const NOBODY: u16 = 1;
 
 /// Something in front of a service that lets all events pass but some.
 async fn forbid(word: &str, listener: TcpListener) {
+    let answer =
+        |request: &str| if request.contains(word) { "403 X\r\n" } else { TAKEN }.to_owned();
+    serve(listener, answer).await;
+}
+
+/// A service that asks to wait for so many seconds, and takes everything afterwards.
+async fn refuse_first(seconds: u64, listener: TcpListener) {
+    let mut first = Some(format!("429 X\r\nretry-after: {seconds}\r\n"));
+    serve(listener, move |_| first.take().unwrap_or_else(|| TAKEN.to_owned())).await;
+}
+
+/// A service that takes each event after so long.
+async fn take_after(time: Duration, listener: TcpListener) {
+    serve_after(time, listener, |_| TAKEN.to_owned()).await;
+}
+
+/// A service that answers each event with a status and headers.
+async fn serve(listener: TcpListener, answer: impl FnMut(&str) -> String) {
+    serve_after(Duration::ZERO, listener, answer).await;
+}
+
+async fn serve_after(
+    time: Duration,
+    listener: TcpListener,
+    mut answer: impl FnMut(&str) -> String,
+) {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     while let Ok((mut stream, _)) = listener.accept().await {
@@ -187,37 +234,11 @@ async fn forbid(word: &str, listener: TcpListener) {
             let Ok(length @ 1..) = stream.read(&mut piece).await else { break };
             request += &String::from_utf8_lossy(&piece[..length]);
         }
-        let status = if request.contains(word) { 403 } else { 202 };
-        let answer =
-            format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        let _ = stream.write_all(answer.as_bytes()).await;
-    }
-}
-
-/// A service that asks to wait for so many seconds, and takes everything afterwards.
-async fn refuse_first(seconds: u64, listener: TcpListener) {
-    listener.set_nonblocking(true).unwrap();
-    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    let mut status = 429;
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let _ = stream.read(&mut [0; 4096]).await;
-        let answer = format!(
-            "HTTP/1.1 {status} X\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\
-             connection: close\r\n\r\n"
-        );
-        let _ = stream.write_all(answer.as_bytes()).await;
-        status = 202;
-    }
-}
-
-/// A service that takes each event after so long.
-async fn take_after(time: Duration, listener: TcpListener) {
-    listener.set_nonblocking(true).unwrap();
-    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let _ = stream.read(&mut [0; 4096]).await;
         sleep(time).await;
-        let answer = "HTTP/1.1 202 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let head = answer(&request);
+        let answer = format!("HTTP/1.1 {head}content-length: 0\r\nconnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes()).await;
     }
 }
+
+const TAKEN: &str = "202 X\r\n";

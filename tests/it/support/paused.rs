@@ -19,6 +19,7 @@ use super::raw::{Answer, DRIBBLE, http};
 pub(crate) struct PausedServer {
     port: u16,
     requests: Rc<Cell<usize>>,
+    connections: Rc<Cell<usize>>,
 }
 
 /// Runs a future on a runtime of its own, whose clock moves as fast as the machine allows.
@@ -40,14 +41,17 @@ impl PausedServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let requests = Rc::new(Cell::new(0));
+        let connections = Rc::new(Cell::new(0));
         let (counter, answers) = (Rc::clone(&requests), Rc::new(answers));
+        let accepted = Rc::clone(&connections);
         spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.set(accepted.get() + 1);
                 let (counter, answers) = (Rc::clone(&counter), Rc::clone(&answers));
                 spawn_local(async move { serve(stream, &counter, &answers).await });
             }
         });
-        Self { port, requests }
+        Self { port, requests, connections }
     }
 
     /// Gives every request the same answer at once.
@@ -61,6 +65,10 @@ impl PausedServer {
 
     pub(crate) fn count(&self) -> usize {
         self.requests.get()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.get()
     }
 }
 
