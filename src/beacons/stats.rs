@@ -118,7 +118,8 @@ impl fmt::Debug for BeaconDrops {
 pub struct BeaconReport {
     /// Events that the service took meanwhile.
     pub delivered: u64,
-    /// Events that were dropped meanwhile; after a shutdown, also those that it gave up.
+    /// Events that were dropped meanwhile, those included that were sent after the call; after a
+    /// shutdown, also those that it gave up.
     pub dropped: u64,
     /// Events sent before the call that are still queued; none after a shutdown.
     pub left: u64,
