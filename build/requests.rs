@@ -40,6 +40,7 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecErr
             return Err(composition.error(what));
         }
     }
+    reject_limits_on_the_whole(schema)?;
     let name = &structure.ident;
     let mut setters = Vec::new();
     let mut checks = Vec::new();
@@ -59,7 +60,7 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecErr
             #(#setters)*
 
             /// Refuses what the service would refuse, before anything is sent.
-            pub(crate) fn check(&self) -> Result<(), crate::EsperError> {
+            pub(crate) fn check(&self) -> ::std::result::Result<(), crate::EsperError> {
                 #(#checks)*
                 Ok(())
             }
@@ -146,6 +147,7 @@ fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecErro
 
 /// The calls into `src/check.rs` for the limits of one member.
 fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, SpecError> {
+    check_limits_fit(schema)?;
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
@@ -209,10 +211,51 @@ fn json(name: &str, kind: &Type) -> Option<TokenStream> {
     }
 }
 
+/// Refuses limits that say nothing of a value of this type, and those beside a list of all values: no
+/// check takes either.
+fn check_limits_fit(schema: &Node<'_>) -> Result<(), SpecError> {
+    let kind = schema.find("type").and_then(|kind| kind.value().as_str()).unwrap_or_default();
+    for limit in CHECKED.into_iter().filter_map(|limit| schema.find(limit)) {
+        let kinds: &[&str] = match (limit.name(), limit.value().as_str()) {
+            ("minimum" | "maximum", _) => &["integer", "number"],
+            ("format", Some("int32" | "int64")) => &["integer"],
+            ("format", Some("float" | "double")) => &["number"],
+            ("format", kind) if kind != Some("ip") && kind != Some("uri") => continue,
+            _ => &["string"],
+        };
+        if !kinds.contains(&kind) {
+            let kinds = kinds.join("` or `");
+            return Err(limit.error(format!("is a limit of a member with `type: {kinds}`")));
+        }
+        if schema.find("enum").is_some() {
+            return Err(limit.error("is a limit on values that `enum` lists; leave it out"));
+        }
+    }
+    Ok(())
+}
+
 fn unchecked(kind: &str) -> String {
     format!(
         "is a {kind} without a check; add one to src/check.rs, and its call to build/requests.rs"
     )
+}
+
+/// Refuses limits on a body as such, and on members that it does not list: the checks look at those
+/// that it does.
+fn reject_limits_on_the_whole(schema: &Node<'_>) -> Result<(), SpecError> {
+    for limit in CHECKED.into_iter().chain(UNCHECKED) {
+        if let Some(limit) = schema.find(limit) {
+            return Err(limit.error("is a limit on the body as such, which nothing checks"));
+        }
+    }
+    if let Some(others) = schema.find("additionalProperties")
+        && others.value().is_object()
+    {
+        return Err(
+            others.error("describes members by no name, which have neither setter nor check")
+        );
+    }
+    Ok(())
 }
 
 /// Refuses limits on what is within a member: the checks look at members only.

@@ -331,6 +331,26 @@ const MISTAKES: &[Mistake] = &[
         words: &["UsageStatsPlan", "as a schema within another"],
     },
     Mistake {
+        from: "      description: Something that happened at the application.\n",
+        to: "      description: Something that happened.\n      maxProperties: 9 # here\n",
+        words: &["BeaconEvent > maxProperties", "which nothing checks"],
+    },
+    Mistake {
+        from: "      description: Something that happened at the application.\n",
+        to: "      description: Something that happened.\n      additionalProperties: # here\n        type: string\n",
+        words: &["BeaconEvent > additionalProperties", "neither setter nor check"],
+    },
+    Mistake {
+        from: "          minLength: 1\n          pattern: \\S\n",
+        to: "          minLength: 1 # here\n          enum: [a, b]\n",
+        words: &["type > minLength", "`enum` lists"],
+    },
+    Mistake {
+        from: "          minLength: 1\n          pattern: \\S\n",
+        to: "          minimum: 1 # here\n",
+        words: &["type > minimum", "type: integer` or `number`"],
+    },
+    Mistake {
         from: "    unit: attempts\n    default: 3\n",
         to: "    unit: attempts\n    default: 4294967296 # here\n",
         words: &["max_retries > default", "must be below 4294967296"],
