@@ -331,6 +331,11 @@ const MISTAKES: &[Mistake] = &[
         words: &["UsageStatsPlan", "as a schema within another"],
     },
     Mistake {
+        from: "openapi: 3.0.3\n",
+        to: "openapi: 3.1.0 # here\n",
+        words: &["openapi", "a version of OpenAPI 3.0"],
+    },
+    Mistake {
         from: "      description: Something that happened at the application.\n",
         to: "      description: Something that happened.\n      maxProperties: 9 # here\n",
         words: &["BeaconEvent > maxProperties", "which nothing checks"],
