@@ -331,6 +331,16 @@ const MISTAKES: &[Mistake] = &[
         words: &["UsageStatsPlan", "as a schema within another"],
     },
     Mistake {
+        from: "        return_url:\n          description: |\n",
+        to: "        return_url:\n          description: | # here\n            ~~~\n            a: b\n            ~~~\n\n",
+        words: &["return_url > description", "code without a language"],
+    },
+    Mistake {
+        from: "        return_url:\n          description: |\n",
+        to: "        return_url:\n          description: | # here\n            Such as:\n\n                a: b\n\n",
+        words: &["return_url > description", "code without a language"],
+    },
+    Mistake {
         from: "openapi: 3.0.3\n",
         to: "openapi: 3.1.0 # here\n",
         words: &["openapi", "a version of OpenAPI 3.0"],
