@@ -91,7 +91,8 @@ const EDITS: &[(&str, &str)] = &[
         "\n    UsageStats:\n",
         "\n    ASNRisk:\n      type: object\n      properties:\n        asn:\n          type: integer\n    \
          Address:\n      $ref: '#/components/schemas/IPAddress'\n    IPAddress:\n      type: string\n      \
-         format: ip\n    UsageStats:\n",
+         format: ip\n    Result:\n      type: object\n      properties:\n        a:\n          type: string\n    \
+         UsageStats:\n",
     ),
     (
         "      description: A decision.\n      type: object\n",
