@@ -12,6 +12,8 @@ mod generated;
 mod operations;
 #[path = "build/options.rs"]
 mod options;
+#[path = "build/parameters.rs"]
+mod parameters;
 #[path = "build/requests.rs"]
 mod requests;
 #[path = "build/schemas.rs"]

@@ -9,6 +9,7 @@ use quote::{ToTokens, quote};
 use crate::document;
 use crate::generated::types_mut;
 use crate::operations::operations;
+use crate::parameters;
 use crate::schemas;
 use crate::spec::{Node, Spec, SpecError};
 
@@ -22,6 +23,7 @@ pub(crate) fn generate(spec: &Spec) -> Result<syn::File, SpecError> {
         failing_part(spec, &document).error(format!("cannot be generated: {what}"))
     })?;
     schemas::check_names(spec, &code)?;
+    parameters::check_names(spec, &code)?;
     remove_api_version_header(&mut code);
     leave_open(&mut code);
     take_null_for_nothing(&mut code);
@@ -59,6 +61,7 @@ fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
 /// Parses the parts one by one: of the whole, the parser would say only that something is wrong.
 fn check_parts(spec: &Spec) -> Result<(), SpecError> {
     schemas::check(spec)?;
+    parameters::check(spec)?;
     for item in spec.root().get("paths")?.entries()? {
         parsed::<ReferenceOr<PathItem>>(&item)?;
     }

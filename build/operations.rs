@@ -7,6 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::generated::parse;
+use crate::parameters::TAKEN;
 use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `enum Server` and the table of the operations.
@@ -69,8 +70,13 @@ pub(crate) fn operations(spec: &Spec) -> Result<Vec<Operation<'_>>, SpecError> {
             return Err(item.error("a path has neither a query nor what a URL spells otherwise"));
         }
         for node in item.entries()? {
-            if METHODS.contains(&node.name()) {
-                operations.push(Operation { item: item.clone(), node });
+            match node.name() {
+                name if METHODS.contains(&name) => {
+                    operations.push(Operation { item: item.clone(), node });
+                }
+                "$ref" | "description" | "parameters" | "servers" | "summary" => {}
+                name if name.starts_with("x-") => {}
+                _ => return Err(node.error(NO_METHOD)),
             }
         }
     }
@@ -93,6 +99,9 @@ fn method_name<'a>(id: &Node<'a>) -> Result<&'a str, SpecError> {
     }
     if syn::parse_str::<syn::Ident>(name).is_err() {
         return Err(id.error("is a word of Rust; an operation needs another name"));
+    }
+    if CLIENT.contains(&name) {
+        return Err(id.error("is a method that every client has; an operation needs another name"));
     }
     Ok(name)
 }
@@ -171,7 +180,14 @@ fn key(operation: &Operation<'_>, root: &Node<'_>) -> Result<TokenStream, SpecEr
             if place.string()? != "header" {
                 return Err(place.error("must be `header`: keys belong in no URL or cookie"));
             }
-            (header_name(&scheme.get("name")?)?, "")
+            let name = scheme.get("name")?;
+            let header = header_name(&name)?;
+            if header != "authorization" && TAKEN.contains(&header.as_str()) {
+                return Err(
+                    name.error("is a header with another meaning; a key needs one of its own")
+                );
+            }
+            (header, "")
         }
         _ => return Err(kind.error("must be `http` or `apiKey`")),
     };
@@ -179,7 +195,7 @@ fn key(operation: &Operation<'_>, root: &Node<'_>) -> Result<TokenStream, SpecEr
 }
 
 /// A header name in the only form that `HeaderName::from_static` takes.
-fn header_name(name: &Node<'_>) -> Result<String, SpecError> {
+pub(crate) fn header_name(name: &Node<'_>) -> Result<String, SpecError> {
     let text = name.string()?.to_ascii_lowercase();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if text.is_empty() || !text.bytes().all(token) {
@@ -220,4 +236,10 @@ fn variant(name: &str) -> proc_macro2::Ident {
     format_ident!("{}{rest}", first.to_ascii_uppercase())
 }
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+/// Those that the generated client has a word for.
+const METHODS: [&str; 6] = ["get", "put", "post", "delete", "head", "patch"];
+const NO_METHOD: &str = "is none of `get`, `put`, `post`, `delete`, `head` and `patch`, nor \
+                         `parameters` or `servers`, and would be left out";
+
+/// What is called on the generated client, beside its operations.
+const CLIENT: [&str; 6] = ["exec", "inner", "new", "new_with_client", "post", "pre"];

@@ -12,10 +12,12 @@ use crate::operations::operations;
 use crate::schemas;
 use crate::spec::{Node, Spec, SpecError};
 
-/// Emits `new`, `with_<member>` and `check` for the body of every operation.
+/// Emits `new`, `with_<member>` and `check` for the body of every operation, and the first two for the
+/// objects within it: without them, nobody outside of the crate could make one.
 pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, SpecError> {
     let mut blocks = Vec::new();
     let mut seen = Vec::new();
+    let mut bodies = Vec::new();
     for operation in operations(spec)? {
         let Some(body) = operation.node.find("requestBody") else { continue };
         let schema = body.resolved()?.get("content")?.get("application/json")?.get("schema")?;
@@ -25,13 +27,22 @@ pub(crate) fn methods(spec: &Spec, bindings: &syn::File) -> Result<syn::File, Sp
         let schema = schema.resolved()?;
         if !seen.contains(&schema.name().to_owned()) {
             seen.push(schema.name().to_owned());
-            blocks.push(block(&schema, bindings)?);
+            let (structure, block) = block(&schema, bindings)?;
+            blocks.push(block);
+            bodies.push((schema, structure));
         }
+    }
+    let mut made = bodies.iter().map(|(_, structure)| *structure).collect();
+    for (schema, structure) in bodies {
+        parts(&schema, structure, bindings, &mut made, &mut blocks)?;
     }
     parse(quote! { #(#blocks)* })
 }
 
-fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecError> {
+fn block<'a>(
+    schema: &Node<'_>,
+    bindings: &'a syn::File,
+) -> Result<(&'a ItemStruct, TokenStream), SpecError> {
     let structure = structure(bindings, schema.name())
         .ok_or_else(|| schema.error("the body of a request must be an object with members"))?;
     for composition in ["allOf", "anyOf", "oneOf", "not"] {
@@ -40,6 +51,7 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecErr
             return Err(composition.error(what));
         }
     }
+    reject_limits_on_the_whole(schema)?;
     let name = &structure.ident;
     let mut setters = Vec::new();
     let mut checks = Vec::new();
@@ -52,19 +64,80 @@ fn block(schema: &Node<'_>, bindings: &syn::File) -> Result<TokenStream, SpecErr
         checks.extend(check(&member.resolved()?, member.name(), &field)?);
     }
     let new = constructor(schema, structure)?;
-    Ok(quote! {
+    let block = quote! {
         impl #name {
             #new
 
             #(#setters)*
 
             /// Refuses what the service would refuse, before anything is sent.
-            pub(crate) fn check(&self) -> Result<(), crate::EsperError> {
+            pub(crate) fn check(&self) -> ::std::result::Result<(), crate::EsperError> {
                 #(#checks)*
                 Ok(())
             }
         }
-    })
+    };
+    Ok((structure, block))
+}
+
+/// The blocks of the objects within a structure, which have no limits to check.
+fn parts<'a>(
+    schema: &Node<'_>,
+    structure: &ItemStruct,
+    bindings: &'a syn::File,
+    made: &mut Vec<&'a ItemStruct>,
+    blocks: &mut Vec<TokenStream>,
+) -> Result<(), SpecError> {
+    for member in schema.get("properties")?.entries()? {
+        let Some(field) = generated::member(structure, member.name()) else { continue };
+        let Some((schema, part)) = part(&member, field.kind, bindings)? else { continue };
+        if made.contains(&part) {
+            continue;
+        }
+        made.push(part);
+        let name = &part.ident;
+        let new = constructor(&schema, part)?;
+        let mut setters = Vec::new();
+        for member in schema.get("properties")?.entries()? {
+            member.snake_name()?;
+            let field = generated::member(part, member.name());
+            setters.extend(field.map(|field| setter(&member, &field)).transpose()?);
+        }
+        blocks.push(quote! { impl #name { #new #(#setters)* } });
+        parts(&schema, part, bindings, made, blocks)?;
+    }
+    Ok(())
+}
+
+/// The object that a member is, or a list or a map of it, with its structure; alternatives have none.
+fn part<'d, 'a>(
+    member: &Node<'d>,
+    kind: &Type,
+    bindings: &'a syn::File,
+) -> Result<Option<(Node<'d>, &'a ItemStruct)>, SpecError> {
+    let schema = member.resolved()?;
+    // A reference that has a description of its own.
+    if let Some([alone]) = schema.find("allOf").map(|all| all.children()).as_deref() {
+        return part(alone, kind, bindings);
+    }
+    match (outer(kind).as_str(), arguments(kind).last()) {
+        ("Option" | "Box", Some(inner)) => return part(&schema, inner, bindings),
+        ("Vec" | "Map" | "HashMap", Some(inner)) => {
+            let within = schema.find("items").or_else(|| schema.find("additionalProperties"));
+            return within.map_or(Ok(None), |within| part(&within, inner, bindings));
+        }
+        _ => {}
+    }
+    let structure = structure(bindings, &outer(kind)).filter(|it| it.ident == outer(kind));
+    Ok(structure.filter(|_| is_plain_object(&schema)).map(|structure| (schema, structure)))
+}
+
+/// Whether a schema is an object that lists its members, from which its structure is made as it stands.
+fn is_plain_object(schema: &Node<'_>) -> bool {
+    let composed = ["allOf", "anyOf", "oneOf", "not"];
+    schema.find("properties").is_some()
+        && !composed.iter().any(|key| schema.find(key).is_some())
+        && schema.find("nullable").is_none_or(|nullable| nullable.value() != true)
 }
 
 /// A constructor that takes the required members, in the order in which the document lists them.
@@ -146,6 +219,7 @@ fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecErro
 
 /// The calls into `src/check.rs` for the limits of one member.
 fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, SpecError> {
+    check_limits_fit(schema)?;
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
@@ -209,10 +283,51 @@ fn json(name: &str, kind: &Type) -> Option<TokenStream> {
     }
 }
 
+/// Refuses limits that say nothing of a value of this type, and those beside a list of all values: no
+/// check takes either.
+fn check_limits_fit(schema: &Node<'_>) -> Result<(), SpecError> {
+    let kind = schema.find("type").and_then(|kind| kind.value().as_str()).unwrap_or_default();
+    for limit in CHECKED.into_iter().filter_map(|limit| schema.find(limit)) {
+        let kinds: &[&str] = match (limit.name(), limit.value().as_str()) {
+            ("minimum" | "maximum", _) => &["integer", "number"],
+            ("format", Some("int32" | "int64")) => &["integer"],
+            ("format", Some("float" | "double")) => &["number"],
+            ("format", kind) if kind != Some("ip") && kind != Some("uri") => continue,
+            _ => &["string"],
+        };
+        if !kinds.contains(&kind) {
+            let kinds = kinds.join("` or `");
+            return Err(limit.error(format!("is a limit of a member with `type: {kinds}`")));
+        }
+        if schema.find("enum").is_some() {
+            return Err(limit.error("is a limit on values that `enum` lists; leave it out"));
+        }
+    }
+    Ok(())
+}
+
 fn unchecked(kind: &str) -> String {
     format!(
         "is a {kind} without a check; add one to src/check.rs, and its call to build/requests.rs"
     )
+}
+
+/// Refuses limits on a body as such, and on members that it does not list: the checks look at those
+/// that it does.
+fn reject_limits_on_the_whole(schema: &Node<'_>) -> Result<(), SpecError> {
+    for limit in CHECKED.into_iter().chain(UNCHECKED) {
+        if let Some(limit) = schema.find(limit) {
+            return Err(limit.error("is a limit on the body as such, which nothing checks"));
+        }
+    }
+    if let Some(others) = schema.find("additionalProperties")
+        && others.value().is_object()
+    {
+        return Err(
+            others.error("describes members by no name, which have neither setter nor check")
+        );
+    }
+    Ok(())
 }
 
 /// Refuses limits on what is within a member: the checks look at members only.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::generated::{plain, types, wire_name};
 use crate::spec::{Node, Spec, SpecError};
 
-/// Looks at every schema, parameter and description, before anything is generated of them.
+/// Looks at every schema and description, before anything is generated of them.
 pub(crate) fn check(spec: &Spec) -> Result<(), SpecError> {
     check_prose(&spec.root())?;
     for schema in named(spec)? {
@@ -79,7 +79,9 @@ fn name_collision(spec: &Spec, ident: &str) -> SpecError {
 /// Refuses examples that the tests of the documentation would compile as Rust.
 fn check_prose(node: &Node<'_>) -> Result<(), SpecError> {
     match (node.name(), node.string()) {
-        ("description" | "summary", Ok(text)) if has_nameless_code(text) => {
+        ("description" | "summary", Ok(text))
+            if has_nameless_code(text) || has_indented_code(text) =>
+        {
             Err(node
                 .error("has code without a language, which is taken for Rust; put it in ```text"))
         }
@@ -91,9 +93,33 @@ fn check_prose(node: &Node<'_>) -> Result<(), SpecError> {
 
 /// Whether a text in Markdown has a fenced block of code that does not say of what.
 fn has_nameless_code(text: &str) -> bool {
-    let fences = text.lines().map(str::trim).filter(|line| line.starts_with("```"));
-    // Every other one is the end of a block.
-    fences.step_by(2).any(|fence| fence.trim_matches('`').is_empty())
+    ["```", "~~~"].into_iter().any(|mark| {
+        let fences = text.lines().map(str::trim).filter(|line| line.starts_with(mark));
+        // Every other one is the end of a block.
+        fences.step_by(2).any(|fence| fence.trim_matches(['`', '~']).is_empty())
+    })
+}
+
+/// Whether a text in Markdown has a block of code that is told by its indent. What follows an item of a
+/// list, or is within a fence, is indented otherwise.
+fn has_indented_code(text: &str) -> bool {
+    let (mut is_apart, mut is_other, mut in_fence) = (true, false, false);
+    for line in text.lines() {
+        let (indented, words) = (line.starts_with("    ") || line.starts_with('\t'), line.trim());
+        if words.starts_with("```") || words.starts_with("~~~") {
+            in_fence = !in_fence;
+        }
+        if indented && is_apart && !is_other && !in_fence && !words.is_empty() {
+            return true;
+        }
+        if !indented && !words.is_empty() {
+            is_other = words.starts_with(['-', '*', '+'])
+                || words.starts_with(|it: char| it.is_ascii_digit());
+        }
+        // Code may go on behind a blank line only.
+        is_apart = words.is_empty();
+    }
+    false
 }
 
 fn check_operations(node: &Node<'_>) -> Result<(), SpecError> {
@@ -101,14 +127,6 @@ fn check_operations(node: &Node<'_>) -> Result<(), SpecError> {
         // Schemas are looked at by name, and examples say nothing of the API.
         "schemas" | "example" | "examples" => Ok(()),
         "schema" => check_type(node),
-        "parameters" => node.children().iter().try_for_each(|parameter| {
-            let parameter = parameter.resolved()?;
-            let place = parameter.get("in")?;
-            if !PLACES.contains(&place.string()?) {
-                return Err(place.error("must be `path`, `query` or `header`"));
-            }
-            check_operations(&parameter)
-        }),
         _ => node.children().iter().try_for_each(check_operations),
     }
 }
@@ -133,5 +151,4 @@ pub(crate) fn subschemas<'a>(schema: &Node<'a>) -> Vec<Node<'a>> {
     parts
 }
 
-const PLACES: [&str; 3] = ["path", "query", "header"];
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];

@@ -19,6 +19,10 @@ impl Spec {
         let Document { root, lines } = yaml::read(text)
             .map_err(|(line, what)| SpecError::new(&format!("{file}:{line}"), what))?;
         let spec = Self { file: file.to_owned(), root, lines };
+        let version = spec.root().get("openapi")?;
+        if !version.value().as_str().is_some_and(|version| version.starts_with("3.0.")) {
+            return Err(version.error("must be a version of OpenAPI 3.0, such as 3.0.3"));
+        }
         spec.root().check_references()?;
         Ok(spec)
     }

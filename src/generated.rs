@@ -3,6 +3,7 @@
 pub(crate) use bindings::{Client, types};
 
 /// The generated client and its types.
+#[allow(rustdoc::broken_intra_doc_links, reason = "the spec's brackets are no links to Rust")]
 #[expect(
     clippy::allow_attributes_without_reason,
     clippy::exhaustive_enums,
@@ -18,6 +19,7 @@ mod bindings {
 }
 
 /// Constructors, setters and checks of the types that users fill in.
+#[allow(rustdoc::broken_intra_doc_links, reason = "the spec's brackets are no links to Rust")]
 #[expect(dead_code, unreachable_pub, reason = "users never see some of the types")]
 mod requests {
     use super::types::*;

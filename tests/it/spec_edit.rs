@@ -14,6 +14,9 @@ fn an_edit_of_the_spec_changes_what_is_sent_and_what_can_be_read() {
     let copy = WorkspaceCopy::new("spec-edit");
     copy.write("openapi/esper.yaml", &edited(EDITS));
     copy.write("examples/probe.rs", include_str!("spec_edit/probe.rs"));
+    // What src/guide/spec.md asks for a type that users name.
+    let lib = include_str!("../../src/lib.rs");
+    copy.write("src/lib.rs", &format!("{lib}\npub use generated::types::{{Branch, Tree}};\n"));
 
     let server = RawServer::start(|_, request| match request.target.as_str() {
         "/v2/decide" => Answer::json(200, ANSWER),
@@ -34,7 +37,9 @@ fn an_edit_of_the_spec_changes_what_is_sent_and_what_can_be_read() {
     let [decision, event] = server.received().try_into().expect("two requests");
     assert_eq!((decision.method.as_str(), decision.target.as_str()), ("POST", "/v2/decide"));
     assert_eq!(decision.header("authorization"), "Bearer sk_probe");
-    assert_eq!(decision.json(), json!({ "ip": "203.0.113.7", "tenant": "acme" }));
+    let branches = json!([{ "name": "a", "length": 2.5 }, { "name": "b" }]);
+    let tree = json!({ "branches": branches });
+    assert_eq!(decision.json(), json!({ "ip": "203.0.113.7", "tenant": "acme", "tree": tree }));
     assert_eq!((event.method.as_str(), event.target.as_str()), ("POST", "/v1/events"));
     assert_eq!(event.header("x-other-key"), "sk_probe");
     assert!(event.all("x-esper-key").is_empty(), "{event:?}");
@@ -66,7 +71,10 @@ const EDITS: &[(&str, &str)] = &[
     ),
     (
         "\n    MitigationResponse:\n",
-        "\n    Tree:\n      type: object\n      properties:\n        children:\n          type: array\n          \
+        "\n    Branch:\n      type: object\n      required: [name]\n      properties:\n        name:\n          \
+         type: string\n        length:\n          type: number\n    Tree:\n      type: object\n      \
+         properties:\n        branches:\n          type: array\n          items:\n            $ref: \
+         '#/components/schemas/Branch'\n        children:\n          type: array\n          \
          items:\n            $ref: '#/components/schemas/Tree'\n    MitigationResponse:\n",
     ),
     (
@@ -83,7 +91,8 @@ const EDITS: &[(&str, &str)] = &[
         "\n    UsageStats:\n",
         "\n    ASNRisk:\n      type: object\n      properties:\n        asn:\n          type: integer\n    \
          Address:\n      $ref: '#/components/schemas/IPAddress'\n    IPAddress:\n      type: string\n      \
-         format: ip\n    UsageStats:\n",
+         format: ip\n    Result:\n      type: object\n      properties:\n        a:\n          type: string\n    \
+         UsageStats:\n",
     ),
     (
         "      description: A decision.\n      type: object\n",

@@ -225,9 +225,10 @@ fn compact(code: &impl ToTokens) -> String {
     let line = [", >", ", )", ", }", ",>", ",)", ",}"]
         .iter()
         .fold(line, |line, end| line.replace(end, &end[end.len() - 1..]));
-    ["::std::string::", "::std::option::", "::std::time::", "::std::collections::"]
+    let line = line.replace("->::", "-> ::");
+    ["string", "option", "result", "time", "collections"]
         .iter()
-        .fold(line, |line, path| line.replace(path, ""))
+        .fold(line, |line, module| line.replace(&format!("::std::{module}::"), ""))
 }
 
 fn is_word(letter: char) -> bool {

@@ -331,6 +331,106 @@ const MISTAKES: &[Mistake] = &[
         words: &["UsageStatsPlan", "as a schema within another"],
     },
     Mistake {
+        from: "        return_url:\n          description: |\n",
+        to: "        return_url:\n          description: | # here\n            ~~~\n            a: b\n            ~~~\n\n",
+        words: &["return_url > description", "code without a language"],
+    },
+    Mistake {
+        from: "        return_url:\n          description: |\n",
+        to: "        return_url:\n          description: | # here\n            Such as:\n\n                a: b\n\n",
+        words: &["return_url > description", "code without a language"],
+    },
+    Mistake {
+        from: "openapi: 3.0.3\n",
+        to: "openapi: 3.1.0 # here\n",
+        words: &["openapi", "a version of OpenAPI 3.0"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n",
+        to: "  /v1/usage:\n    options: # here\n",
+        words: &["/v1/usage > options", "none of `get`"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n",
+        to: "  /v1/usage:\n    security: # here\n      - beaconKey: []\n",
+        words: &["/v1/usage > security", "would be left out"],
+    },
+    Mistake {
+        from: "operationId: get_usage\n",
+        to: "operationId: post # here\n",
+        words: &["a method that every client has"],
+    },
+    Mistake {
+        from: "      name: X-Esper-Key\n",
+        to: "      name: Cookie # here\n",
+        words: &["beaconKey > name", "a key needs one of its own"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get:\n      operationId: get_usage\n      parameters:\n        - name: id # here\n          in: path\n          required: true\n          schema:\n            type: string\n",
+        words: &["parameters > 0 > name", "is not in the path"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage/{id}:\n    get: # here\n      operationId: get_usage\n",
+        words: &["has no parameter `id`"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage/{id}:\n    get:\n      operationId: get_usage\n      parameters:\n        - name: id # here\n          in: path\n          schema:\n            type: string\n",
+        words: &["required: true"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get:\n      operationId: get_usage\n      parameters:\n        - name: key\n          in: query\n          schema:\n            type: string\n        - name: key # here\n          in: header\n          schema:\n            type: string\n",
+        words: &["parameters > 1 > name", "only one would be sent"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get: # here\n      operationId: get_usage\n      parameters:\n        - name: keyId\n          in: query\n          schema:\n            type: string\n        - name: key_id\n          in: query\n          schema:\n            type: string\n",
+        words: &["same name in Rust, `key_id`"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get:\n      operationId: get_usage\n      parameters:\n        - name: ids\n          in: query\n          explode: false # here\n          schema:\n            type: array\n            items:\n              type: string\n",
+        words: &["parameters > 0 > explode", "must be `true`"],
+    },
+    Mistake {
+        from: "  /v1/usage:\n    get:\n      operationId: get_usage\n",
+        to: "  /v1/usage:\n    get:\n      operationId: get_usage\n      parameters:\n        - name: X-Ids\n          in: header\n          schema: # here\n            type: array\n            items:\n              type: string\n",
+        words: &["parameters > 0 > schema", "one plain value"],
+    },
+    Mistake {
+        from: "        - name: Idempotency-Key\n",
+        to: "        - name: X-Esper-Key # here\n",
+        words: &["parameters > 0 > name", "sent without a parameter"],
+    },
+    Mistake {
+        from: "        - name: Idempotency-Key\n",
+        to: "        - name: Idempotency Key # here\n",
+        words: &["parameters > 0 > name", "not the name of a header"],
+    },
+    Mistake {
+        from: "      description: Something that happened at the application.\n",
+        to: "      description: Something that happened.\n      maxProperties: 9 # here\n",
+        words: &["BeaconEvent > maxProperties", "which nothing checks"],
+    },
+    Mistake {
+        from: "      description: Something that happened at the application.\n",
+        to: "      description: Something that happened.\n      additionalProperties: # here\n        type: string\n",
+        words: &["BeaconEvent > additionalProperties", "neither setter nor check"],
+    },
+    Mistake {
+        from: "          minLength: 1\n          pattern: \\S\n",
+        to: "          minLength: 1 # here\n          enum: [a, b]\n",
+        words: &["type > minLength", "`enum` lists"],
+    },
+    Mistake {
+        from: "          minLength: 1\n          pattern: \\S\n",
+        to: "          minimum: 1 # here\n",
+        words: &["type > minimum", "type: integer` or `number`"],
+    },
+    Mistake {
         from: "    unit: attempts\n    default: 3\n",
         to: "    unit: attempts\n    default: 4294967296 # here\n",
         words: &["max_retries > default", "must be below 4294967296"],
