@@ -1,6 +1,7 @@
 //! The synchronous client behaves like the asynchronous one, wherever it is called.
 
 use std::cell::RefCell;
+use std::env;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -120,7 +121,8 @@ fn a_call_at_the_end_of_its_thread_is_an_error_and_what_is_dropped_there_harms_n
         });
     });
     match said.recv().unwrap() {
-        Ok(_) => assert!(cfg!(not(target_os = "linux")), "tokio's own ended before"),
+        // Elsewhere the ends may come in another order.
+        Ok(_) => assert_ne!(env::consts::OS, "linux"),
         Err(error) => assert!(error.to_string().contains("the calling thread has nearly ended")),
     }
 }
