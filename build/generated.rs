@@ -57,6 +57,18 @@ pub(crate) fn structure<'a>(bindings: &'a syn::File, schema: &str) -> Option<&'a
     named.or_else(|| structures().find(|it| plain(&it.ident.to_string()) == plain(schema)))
 }
 
+/// The fields of a generated type, of all its variants; none, where it is not generated.
+pub(crate) fn fields<'a>(bindings: &'a syn::File, name: &str) -> Vec<&'a Field> {
+    let fields = types(bindings).iter().flat_map(|item| match item {
+        Item::Struct(it) if it.ident == name => it.fields.iter().collect(),
+        Item::Enum(it) if it.ident == name => {
+            it.variants.iter().flat_map(|variant| &variant.fields).collect()
+        }
+        _ => Vec::new(),
+    });
+    fields.collect()
+}
+
 /// A name without what its spelling in Rust may change.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()

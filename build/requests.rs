@@ -61,7 +61,7 @@ fn block<'a>(
         let field = generated::member(structure, member.name())
             .ok_or_else(|| member.error("has no field in the generated type"))?;
         setters.push(setter(&member, &field)?);
-        checks.extend(check(&member.resolved()?, member.name(), &field)?);
+        checks.extend(check(&member, &field, bindings)?);
     }
     let new = constructor(schema, structure)?;
     let block = quote! {
@@ -218,8 +218,13 @@ fn setter(member: &Node<'_>, field: &Member<'_>) -> Result<TokenStream, SpecErro
 }
 
 /// The calls into `src/check.rs` for the limits of one member.
-fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenStream>, SpecError> {
-    check_limits_fit(schema)?;
+fn check(
+    member: &Node<'_>,
+    field: &Member<'_>,
+    bindings: &syn::File,
+) -> Result<Vec<TokenStream>, SpecError> {
+    let (schema, name) = (member.resolved()?, member.name());
+    check_limits_fit(&schema)?;
     let mut calls = Vec::new();
     if let Some(format) = schema.find("format") {
         match format.string()? {
@@ -259,7 +264,11 @@ fn check(schema: &Node<'_>, name: &str, field: &Member<'_>) -> Result<Vec<TokenS
     let Member { ident, kind } = field;
     let optional = outer(kind) == "Option";
     let content = arguments(kind).first().filter(|_| optional).cloned();
-    calls.extend(json(name, content.as_ref().unwrap_or(kind)));
+    let call = json(name, content.as_ref().unwrap_or(kind));
+    if call.is_none() && holds_json(kind, bindings, &mut BTreeSet::new()) {
+        return Err(member.error("takes any JSON further within, which nothing checks"));
+    }
+    calls.extend(call);
     Ok(calls
         .into_iter()
         .map(|call| {
@@ -304,6 +313,18 @@ fn check_limits_fit(schema: &Node<'_>) -> Result<(), SpecError> {
         }
     }
     Ok(())
+}
+
+/// Whether there is room for any JSON in a type, or in those that it is made of.
+///
+/// What is `seen` is not looked at again: a type may hold itself.
+fn holds_json(kind: &Type, bindings: &syn::File, seen: &mut BTreeSet<String>) -> bool {
+    let name = outer(kind);
+    if name == "Value" || arguments(kind).iter().any(|kind| holds_json(kind, bindings, seen)) {
+        return true;
+    }
+    let fields = generated::fields(bindings, &name);
+    seen.insert(name) && fields.iter().any(|field| holds_json(&field.ty, bindings, seen))
 }
 
 fn unchecked(kind: &str) -> String {

@@ -301,6 +301,16 @@ const MISTAKES: &[Mistake] = &[
         words: &["headers > additionalProperties > maxLength", "within a member"],
     },
     Mistake {
+        from: "        return_url:\n          description:",
+        to: "        devices: # here\n          type: array\n          items:\n            type: object\n        return_url:\n          description:",
+        words: &["MitigationRequest > properties > devices", "any JSON further within"],
+    },
+    Mistake {
+        from: LAST_OF_THE_PROOF,
+        to: "          type: string\n        device: # here\n          $ref: '#/components/schemas/Device'\n    Device:\n      type: object\n      properties:\n        parent:\n          $ref: '#/components/schemas/Device'\n        facts:\n          oneOf:\n            - type: string\n            - type: object\n    VerificationResult:\n",
+        words: &["ChallengeProof > properties > device", "any JSON further within"],
+    },
+    Mistake {
         from: LAST_OF_THE_PROOF,
         to: "          allOf:\n            - type: string\n              maxLength: 9 # here\n    VerificationResult:\n",
         words: &["user_agent > allOf > 0 > maxLength", "within a member"],
