@@ -63,6 +63,12 @@ async fn an_expired_certificate_is_tried_once_and_called_so() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_the_future_is_tried_once_and_called_so() {
+    let server = TlsServer::start(Validity::NotYet, b"http/1.1", verify);
+    rejected(&server, trusting(&server, "localhost"), "as it is not valid yet").await;
+}
+
+#[tokio::test]
 async fn a_certificate_of_a_ca_is_tried_once_and_called_so() {
     // Such is the one of `openssl req -x509`, which no trust mends.
     let server = TlsServer::start(Validity::Never, b"http/1.1", verify);

@@ -25,6 +25,7 @@ pub(crate) struct TlsServer {
 pub(crate) enum Validity {
     Now,
     LongAgo,
+    NotYet,
     /// Not for a server, being that of a CA.
     Never,
 }
@@ -44,6 +45,7 @@ impl TlsServer {
                 params.not_before = date_time_ymd(2001, 1, 1);
                 params.not_after = date_time_ymd(2002, 1, 1);
             }
+            Validity::NotYet => params.not_before = date_time_ymd(4000, 1, 1),
             Validity::Never => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         }
         let certificate = params.self_signed(&key).expect("a certificate");
