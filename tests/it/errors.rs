@@ -231,10 +231,13 @@ async fn an_event_that_was_taken_is_not_sent_again_because_of_its_answers_body()
 
 #[tokio::test]
 async fn a_success_that_is_not_documented_is_no_decision() {
-    let server = RawServer::always(|| Answer::json(201, r#"{"action":"block"}"#));
-    let error = once(&server).await.unwrap_err();
-    assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
-    assert_eq!(error.status().map(|s| s.as_u16()), Some(201));
+    let answers: [fn() -> Answer; 2] =
+        [|| Answer::json(201, r#"{"action":"block"}"#), || Answer::html(201, "<html>")];
+    for answer in answers {
+        let error = once(&RawServer::always(answer)).await.unwrap_err();
+        assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(201));
+    }
 }
 
 #[tokio::test]
