@@ -295,6 +295,8 @@ mod tests {
             "http://a.example",
             "http://10.0.0.1",
             "https://user:pass@a.example",
+            "https://user@a.example",
+            "https://:pass@a.example",
             "https://a.example/?x=1",
             "https://a.example/#x",
             "http://localhost.example",

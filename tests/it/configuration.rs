@@ -7,7 +7,7 @@ use esper_rs_client::{
     MitigationRequest,
 };
 
-use crate::support::{Answer, KEY, RawServer, config};
+use crate::support::{Answer, KEY, RawServer, child, config};
 
 /// The form of a certificate, around other bytes.
 const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n";
@@ -44,6 +44,30 @@ fn a_client_that_cannot_work_is_not_made() {
     for (config, expected) in refused {
         let message = refusal(config);
         assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
+    if child::is_one() {
+        let shown = EsperConfig::from_env().map(|config| format!("{config:?}"));
+        println!("made: {}", shown.unwrap_or_else(|error| error.to_string()));
+        return;
+    }
+    let made = |key, api, beacon| {
+        let variables =
+            [("ESPER_API_KEY", key), ("ESPER_API_URL", api), ("ESPER_BEACON_URL", beacon)];
+        let test = "configuration::a_variable_that_is_set_to_nothing_counts_as_not_set";
+        String::from_utf8(child::output(test, &variables).stdout).unwrap()
+    };
+    let (api, beacon) = ("http://127.0.0.1:1", "http://127.0.0.1:2");
+    for (text, expected) in [
+        (made("", api, beacon), "made: esper api key is empty; set ESPER_API_KEY"),
+        (made("key", "", ""), "api_url: \"https://api.esperr.com\""),
+        (made("key", api, beacon), "beacon_url: \"http://127.0.0.1:2"),
+        (made("key", api, ""), "made: ESPER_BEACON_URL is not set"),
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
     }
 }
 

@@ -180,14 +180,17 @@ fn a_host_without_certificates_makes_no_https_client_and_does_not_panic() {
         assert!(matches!(error, EsperError::Connection { permanent: true, .. }), "{error:?}");
         assert!(error.to_string().contains("ca-certificates"), "{error}");
         AsyncEsperClient::new(config("http://127.0.0.1:1")).unwrap();
-        // To plain http by a proxy that speaks TLS, they are needed too.
         let plain = config("http://esper.test").with_plain_http_allowed();
+        AsyncEsperClient::new(plain.clone()).unwrap();
+        // To plain http by a proxy that speaks TLS, they are needed too.
         AsyncEsperClient::new(plain.clone().with_proxy("http://127.0.0.1:1")).unwrap();
         AsyncEsperClient::new(plain.with_proxy("https://127.0.0.1:1")).unwrap_err();
         return;
     }
+    let mut variables = child::PROXIES.map(|name| (name, "")).to_vec();
+    variables.extend([("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")]);
     child::run(
         "connections::a_host_without_certificates_makes_no_https_client_and_does_not_panic",
-        &[("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")],
+        &variables,
     );
 }

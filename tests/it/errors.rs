@@ -231,10 +231,13 @@ async fn an_event_that_was_taken_is_not_sent_again_because_of_its_answers_body()
 
 #[tokio::test]
 async fn a_success_that_is_not_documented_is_no_decision() {
-    let server = RawServer::always(|| Answer::json(201, r#"{"action":"block"}"#));
-    let error = once(&server).await.unwrap_err();
-    assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
-    assert_eq!(error.status().map(|s| s.as_u16()), Some(201));
+    let answers: [fn() -> Answer; 2] =
+        [|| Answer::json(201, r#"{"action":"block"}"#), || Answer::html(201, "<html>")];
+    for answer in answers {
+        let error = once(&RawServer::always(answer)).await.unwrap_err();
+        assert!(matches!(error, EsperError::Decode { .. }), "{error:?}");
+        assert_eq!(error.status().map(|s| s.as_u16()), Some(201));
+    }
 }
 
 #[tokio::test]
@@ -261,11 +264,14 @@ async fn a_connection_error_says_with_whom() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_a_connection_error_that_says_with_whom() {
-    let head = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{";
-    let server = RawServer::always(move || Answer::Bytes(head.into()));
-    let error = once(&server).await.unwrap_err();
-    assert!(matches!(error, EsperError::Connection { permanent: false, .. }), "{error:?}");
-    let url = server.url();
-    let expected = format!("esper at {url} began to answer, and the connection broke");
-    assert_eq!(error.to_string(), expected);
+    // Without a length, the end of the connection is that of the answer.
+    for length in ["content-length: 99\r\n", ""] {
+        let head = format!("HTTP/1.1 200 X\r\ncontent-type: application/json\r\n{length}\r\n{{");
+        let server = RawServer::always(move || Answer::Bytes(head.clone().into_bytes()));
+        let error = once(&server).await.unwrap_err();
+        assert!(matches!(error, EsperError::Connection { permanent: false, .. }), "{error:?}");
+        let url = server.url();
+        let expected = format!("esper at {url} began to answer, and the connection broke");
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -16,6 +16,8 @@ enum Behaviour {
     Answer,
     Refuse,
     GoAway,
+    /// Ends the connection for a fault of it.
+    BreakOff,
     Fail,
     /// Begins to answer, and gives up.
     CutOff,
@@ -89,6 +91,10 @@ fn serve(
                 Behaviour::Fail => write(stream, RST_STREAM, 0, id, &INTERNAL_ERROR.to_be_bytes())?,
                 // The last stream that was looked at is number 0, and all is well.
                 Behaviour::GoAway => write(stream, GOAWAY, 0, 0, &[0; 8])?,
+                Behaviour::BreakOff => {
+                    let last_and_why = [0; 4].into_iter().chain(INTERNAL_ERROR.to_be_bytes());
+                    write(stream, GOAWAY, 0, 0, &last_and_why.collect::<Vec<_>>())?;
+                }
             },
             _ => {}
         }
@@ -139,14 +145,16 @@ async fn a_stream_that_is_always_refused_is_repeated_once_at_no_cost() {
 }
 
 #[tokio::test]
-async fn a_stream_that_fails_may_have_been_processed() {
-    let (server, seen) = server(|_| Behaviour::Fail);
-    let client = client(&server);
-    assert!(client.verify_challenge("token", "1").await.is_err());
-    assert_eq!(seen.streams.load(Ordering::SeqCst), 1);
-    assert!(client.get_usage().await.is_err());
-    assert_eq!(seen.streams.load(Ordering::SeqCst), 1 + 4);
-    assert_settled(&client, 2, 1 + 4);
+async fn a_stream_or_a_connection_that_fails_may_have_processed_it() {
+    for behaviour in [Behaviour::Fail, Behaviour::BreakOff] {
+        let (server, seen) = server(move |_| behaviour);
+        let client = client(&server);
+        assert!(client.verify_challenge("token", "1").await.is_err());
+        assert_eq!(seen.streams.load(Ordering::SeqCst), 1);
+        assert!(client.get_usage().await.is_err());
+        assert_eq!(seen.streams.load(Ordering::SeqCst), 1 + 4);
+        assert_settled(&client, 2, 1 + 4);
+    }
 }
 
 #[tokio::test]

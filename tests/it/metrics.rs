@@ -49,7 +49,12 @@ async fn calls_are_counted_by_their_operation_and_how_they_failed() {
     let failing = RawServer::start(|_, _| Answer::json(500, r#"{"error":"internal"}"#));
     let failing = client(&failing.url());
     failing.get_usage().await.unwrap_err();
+    // Dropped as soon as it has begun.
+    let silent = RawServer::always(|| Answer::Silence);
+    let silent = client(&silent.url());
+    tokio::time::timeout(Duration::ZERO, silent.get_usage()).await.unwrap_err();
 
+    assert!(recorder.handle.render().contains("# HELP esper_calls_total "));
     let scrape = recorder.scrape();
     let calls = |operation, failure| {
         scrape.value("esper_calls_total", &[("operation", operation), ("failure", failure)])
@@ -57,8 +62,10 @@ async fn calls_are_counted_by_their_operation_and_how_they_failed() {
     assert_eq!(calls("check_mitigation", "none"), Some(1.0));
     assert_eq!(calls("get_usage", "none"), Some(1.0));
     assert_eq!(calls("get_usage", "api"), Some(1.0));
+    assert_eq!(calls("get_usage", "cancelled"), Some(1.0));
     let attempts = scrape.value("esper_attempts_total", &[("operation", "get_usage")]);
-    assert_eq!(attempts, Some(1.0 + 4.0), "the first call, and one that was repeated thrice");
+    let expected = 1.0 + 4.0 + 1.0;
+    assert_eq!(attempts, Some(expected), "one of them was repeated thrice");
     let durations =
         scrape.value("esper_call_duration_seconds_count", &[("operation", "get_usage")]);
     assert_eq!(durations, Some(2.0));
@@ -84,9 +91,19 @@ async fn decisions_are_counted_by_verdict_source_and_failure() {
         let _ = probing.decide(&MitigationRequest::new("203.0.113.7")).await;
     }
 
+    // The first decision and its retry fail, and the next one is a probe that succeeds.
+    let recovering = RawServer::start(|number, _| match number {
+        0 | 1 => Answer::status(500),
+        _ => Answer::allow(),
+    });
+    let recovering = Guard::new(client(&recovering.url())).with_breaker(1, Duration::ZERO);
+    for _ in 0..2 {
+        let _ = recovering.decide(&MitigationRequest::new("203.0.113.7")).await;
+    }
+
     let scrape = recorder.scrape();
     for (verdict, source, failure, count) in [
-        ("allow", "service", "none", 1.0),
+        ("allow", "service", "none", 2.0),
         ("block", "service", "none", 2.0),
         ("allow", "fallback", "invalid_request", 1.0),
         ("allow", "fallback", "connection", 6.0),
@@ -95,8 +112,9 @@ async fn decisions_are_counted_by_verdict_source_and_failure() {
         let labels = [("verdict", verdict), ("source", source), ("failure", failure)];
         assert_eq!(scrape.value("esper_decisions_total", &labels), Some(count), "{labels:?}");
     }
-    let opened = scrape.value("esper_breaker_changes_total", &[("change", "opened")]);
-    assert_eq!(opened, Some(2.0), "each breaker once");
+    let changes = |change| scrape.value("esper_breaker_changes_total", &[("change", change)]);
+    assert_eq!(changes("opened"), Some(3.0), "each breaker once");
+    assert_eq!(changes("closed"), Some(1.0));
 }
 
 #[tokio::test]

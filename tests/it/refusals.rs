@@ -109,9 +109,10 @@ async fn a_body_beyond_the_limit_is_cut_off_and_not_asked_for_again() {
     }
 }
 
-/// Redirects every request.
+/// Redirects every request, with a body that could be Esper's.
 fn redirecting(status: u16, place: impl Fn() -> String + Send + Sync + 'static) -> RawServer {
-    RawServer::always(move || Answer::Http(status, vec![("location", place())], String::new()))
+    let body = r#"{"message":"moved"}"#;
+    RawServer::always(move || Answer::Http(status, vec![("location", place())], body.to_owned()))
 }
 
 async fn not_followed(client: AsyncEsperClient, status: u16) {

@@ -29,7 +29,7 @@ async fn rejected(server: &TlsServer, config: EsperConfig, why: &str) {
     let EsperError::Connection { permanent: true, attempts: 1, .. } = error else {
         panic!("{error:?}")
     };
-    assert!(error.to_string().contains(&format!("certificate was rejected, {why}")), "{error}");
+    assert!(error.to_string().contains(&format!("certificate was rejected{why}")), "{error}");
     assert!(!error.is_retryable(), "{error:?}");
     assert_eq!(server.connections(), 1);
     assert_settled(&client, 1, 1);
@@ -43,7 +43,7 @@ fn trusting(server: &TlsServer, host: &str) -> EsperConfig {
 #[tokio::test]
 async fn an_untrusted_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    let why = "as nobody who is trusted has issued it; EsperConfig::with_root_certificate";
+    let why = ", as nobody who is trusted has issued it; EsperConfig::with_root_certificate";
     rejected(&server, config(&server.url("localhost")), why).await;
 }
 
@@ -59,20 +59,33 @@ async fn a_rejected_certificate_is_a_fallback_of_its_own_kind() {
 #[tokio::test]
 async fn an_expired_certificate_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::LongAgo, b"http/1.1", verify);
-    rejected(&server, trusting(&server, "localhost"), "as it has expired").await;
+    rejected(&server, trusting(&server, "localhost"), ", as it has expired").await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_future_is_tried_once_and_called_so() {
+    let server = TlsServer::start(Validity::NotYet, b"http/1.1", verify);
+    rejected(&server, trusting(&server, "localhost"), ", as it is not valid yet").await;
 }
 
 #[tokio::test]
 async fn a_certificate_of_a_ca_is_tried_once_and_called_so() {
     // Such is the one of `openssl req -x509`, which no trust mends.
     let server = TlsServer::start(Validity::Never, b"http/1.1", verify);
-    rejected(&server, trusting(&server, "localhost"), "as it is that of a CA").await;
+    rejected(&server, trusting(&server, "localhost"), ", as it is that of a CA").await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_rejected_for_another_reason_is_tried_once_and_called_so() {
+    let server = TlsServer::start(Validity::Conditional, b"http/1.1", verify);
+    let why = "; EsperConfig::with_root_certificate can trust your own";
+    rejected(&server, config(&server.url("localhost")), why).await;
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_tried_once_and_called_so() {
     let server = TlsServer::start(Validity::Now, b"http/1.1", verify);
-    rejected(&server, trusting(&server, "127.0.0.1"), "as it is for another host").await;
+    rejected(&server, trusting(&server, "127.0.0.1"), ", as it is for another host").await;
 }
 
 #[tokio::test]

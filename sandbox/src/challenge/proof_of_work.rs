@@ -54,6 +54,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_answer_is_a_decimal_number_whatever_else_solves_the_challenge() {
+        let solving = |before: &str| {
+            let mut nonces = (0_u32..).map(|nonce| format!("{before}{nonce}"));
+            nonces.find(|nonce| is_solved("salt", 4, nonce)).expect("some nonce")
+        };
+        assert!(is_answer("salt", 4, &solving("")));
+        for before in ["-", "+", "0x", " ", "१", "x", &"0".repeat(LONGEST_NONCE)] {
+            assert!(!is_answer("salt", 4, &solving(before)), "{before}");
+        }
+        assert!(!is_answer("salt", 0, ""));
+    }
+
+    #[test]
     fn the_difficulty_counts_bits() {
         assert_eq!(leading_zero_bits(&[0xff]), 0);
         assert_eq!(leading_zero_bits(&[0x01, 0x00]), 7);

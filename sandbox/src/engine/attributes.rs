@@ -154,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn the_session_of_an_event_is_a_member_of_its_own() {
+        let event = event(r#"{"type": "x", "data": {"session_id": "s"}}"#);
+        let attributes = Attributes::of_event(&event).expect("members that fit");
+        assert_eq!(attributes.text(&Field::SessionId), None);
+    }
+
+    #[test]
     fn a_header_is_found_in_any_case() {
         let request = request(r#"{"ip": "::1", "headers": {"Accept-Language": "de"}}"#);
         let event = event(r#"{"type": "x", "data": {"headers": {"ACCEPT-LANGUAGE": "de"}}}"#);

@@ -216,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_what_is_forgotten_are_given_back() {
+        let counters = [counter("a", 10, 100)];
+        let mut store = CounterStore::new(&counters);
+        for number in [1, 2] {
+            for _ in 0..50 {
+                record(&mut store, &counters, 0, number, at(0));
+            }
+        }
+        let of_one = store.get(0, entity(2)).expect("it").spilled();
+        assert_eq!((of_one > 0, store.spilled), (true, 2 * of_one));
+        store.forget(0, entity(1));
+        assert_eq!(store.spilled, of_one);
+        store.forget_what_is_over(&counters, at(10));
+        assert_eq!((store.len(), store.spilled), (0, 0));
+    }
+
+    #[test]
     fn a_counter_that_counts_the_same_goes_on_with_what_it_knows() {
         let old = [counter("a", 10, 10), counter("b", 10, 10)];
         let mut store = CounterStore::new(&old);

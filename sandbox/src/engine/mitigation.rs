@@ -119,7 +119,7 @@ impl Mitigation {
         };
         let counted = match &window.distinct {
             Some(field) => format!("values of {field}"),
-            None if self.count == 1 => "event".to_owned(),
+            // They are more than one, as a threshold is one at least.
             None => "events".to_owned(),
         };
         format!("{name}: {count} {counted} in {} s", window.length.as_secs())

@@ -135,6 +135,18 @@ fn no_more_is_shown_than_a_person_looks_at() {
 }
 
 #[test]
+fn a_count_says_when_it_may_be_higher() {
+    let higher = MANY.replace("many", "higher").replace("over = 2", "over = 5");
+    let higher = higher.replace("challenge", "monitor");
+    let mut analysis = analysis(&[BLOCK, MANY, &higher]);
+    for (events, expected) in [(3, "many: 3"), (2, "many: 5"), (1, "many: more than 5")] {
+        observe(&mut analysis, &attributes("curl"), events, at(0));
+        let reason = reason(&analysis, "curl", at(0));
+        assert_eq!(reason, Some(format!("{expected} events in 10 s")));
+    }
+}
+
+#[test]
 fn the_end_of_a_mitigation_is_told_once_with_its_reason() {
     let mut analysis = analysis(&[BLOCK, MANY]);
     let mut ended = |act: &dyn Fn(&mut Analysis)| {

@@ -107,6 +107,7 @@ async fn a_request_in_flight_is_answered_while_the_sandbox_stops() {
     let stopping = tokio::spawn(sandbox.stop());
     tokio::task::yield_now().await;
     wait_until_closed(addr);
+    assert!(!stopping.is_finished(), "the request is not answered yet");
     tcp.write_all(b"}").expect("the last byte");
     let mut answer = String::new();
     tcp.read_to_string(&mut answer).expect("an answer, then the end");

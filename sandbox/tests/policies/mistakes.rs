@@ -197,6 +197,18 @@ fn a_mistake_is_told_with_its_line_and_what_was_expected() {
             condition("{ all = [], any = [] }"),
             "4:9: a condition is one thing, expected all, any, not, or a field with a test",
         ),
+        (
+            condition("{ all = [{ field = \"path\", equals = \"/\" }], equals = \"/\" }"),
+            "4:9: a condition is one thing, expected all, any, not, or a field with a test",
+        ),
+        (
+            condition("{ any = [{ field = \"path\", equals = \"/\" }], equals = \"/\" }"),
+            "4:9: a condition is one thing, expected all, any, not, or a field with a test",
+        ),
+        (
+            condition("{ not = { field = \"path\", equals = \"/\" }, equals = \"/\" }"),
+            "4:9: a condition is one thing, expected all, any, not, or a field with a test",
+        ),
         (condition("{ all = [] }"), "4:17: an empty list, expected at least one condition"),
         (condition("{ field = \"path\" }"), &format!("4:19: 0 tests of path, {tests}")),
         (
@@ -286,35 +298,54 @@ fn a_policy_that_could_never_apply_is_refused() {
 
 #[test]
 fn what_a_file_may_take_is_bounded() {
-    let mut policies = file("");
-    for number in 0..=100 {
-        let _ = writeln!(policies, "[[policy]]\nname = \"p{number}\"\nentity = \"e\"");
-        let _ =
-            writeln!(policies, "match = {{ field = \"path\", equals = \"{number}\" }}\n{BLOCK}");
-    }
-    let mut entities = String::new();
-    for number in 0..=20 {
-        let _ = writeln!(entities, "[[entity]]\nname = \"e{number}\"\nkey = [\"client_ip\"]");
-    }
-    let conditions =
-        format!("{{ any = [{}] }}", "{ field = \"path\", equals = \"x\" },".repeat(1000));
-    let patterns = format!("{{ any = [{}] }}", "{ field = \"path\", glob = \"x\" },".repeat(101));
+    let policies = |count| {
+        (0..count).fold(file(""), |mut text, number| {
+            let _ = writeln!(text, "[[policy]]\nname = \"p{number}\"\nentity = \"e\"");
+            let _ =
+                writeln!(text, "match = {{ field = \"path\", equals = \"{number}\" }}\n{BLOCK}");
+            text
+        })
+    };
+    let entities = |count| {
+        (0..count).fold(String::new(), |mut text, number| {
+            let _ = writeln!(text, "[[entity]]\nname = \"e{number}\"\nkey = [\"client_ip\"]");
+            text
+        })
+    };
+    let several = |test: &str, count| condition(&format!("{{ any = [{}] }}", test.repeat(count)));
+    let name = |length| {
+        policy(&format!("entity = \"e\"\n{BLOCK}"))
+            .replace("\"p\"", &format!("{:?}", "x".repeat(length)))
+    };
+    let site_key = |length| {
+        let key = "x".repeat(length);
+        policy(&format!(
+            "entity = \"e\"\nmitigation = {{ action = \"challenge\", ttl_seconds = 1, site_key = \"{key}\" }}"
+        ))
+    };
+    let conditions = |count: usize| several("{ field = \"path\", equals = \"x\" },", count - 1);
+    let patterns = |count| several("{ field = \"path\", glob = \"x\" },", count);
+    let bytes = |count| " ".repeat(count);
+    let check = |text: &dyn Fn(usize) -> String, most, expected: &str| {
+        check_policies(&text(most)).expect(expected);
+        let error = check_policies(&text(most + 1)).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&policies, 100, "503:8: a file has 100 policies at most");
+    check(&entities, 20, "62:8: a file has 20 entities at most");
+    check(&conditions, 1000, "a file has 1000 conditions at most");
+    check(&patterns, 100, "a file has 100 globs and regexes at most");
+    check(&name, 64, "3:8: bad name, expected 1 to 64 letters");
+    check(&site_key, 256, "5:66: bad site_key, expected 1 to 256 bytes");
+    check(&bytes, 256 * 1024, "1:1: a policy file has 262144 bytes at most");
+    check_policies(&name(0)).expect_err("a name");
     let deep = format!(
         "{}{{ field = \"path\", equals = \"\" }}{}",
         "{ not = ".repeat(200),
         " }".repeat(200)
     );
-    for (text, expected) in [
-        (policies, "503:8: a file has 100 policies at most"),
-        (entities, "62:8: a file has 20 entities at most"),
-        (condition(&conditions), "a file has 1000 conditions at most"),
-        (condition(&patterns), "a file has 100 globs and regexes at most"),
-        (condition(&deep), "cannot recurse further"),
-        (" ".repeat(256 * 1024 + 1), "1:1: a policy file has 262144 bytes at most"),
-    ] {
-        let error = check_policies(&text).expect_err(expected).to_string();
-        assert!(error.contains(expected), "{error}");
-    }
+    let error = check_policies(&condition(&deep)).expect_err("too deep").to_string();
+    assert!(error.contains("cannot recurse further"), "{error}");
 }
 
 #[test]

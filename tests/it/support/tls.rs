@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub(crate) type TlsStream = StreamOwned<ServerConnection, TcpStream>;
@@ -25,8 +26,11 @@ pub(crate) struct TlsServer {
 pub(crate) enum Validity {
     Now,
     LongAgo,
+    NotYet,
     /// Not for a server, being that of a CA.
     Never,
+    /// On a condition that nobody knows.
+    Conditional,
 }
 
 impl TlsServer {
@@ -44,19 +48,25 @@ impl TlsServer {
                 params.not_before = date_time_ymd(2001, 1, 1);
                 params.not_after = date_time_ymd(2002, 1, 1);
             }
+            Validity::NotYet => params.not_before = date_time_ymd(4000, 1, 1),
             Validity::Never => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+            Validity::Conditional => {
+                let mut unknown = CustomExtension::from_oid_content(&[2, 999, 3], vec![5, 0]);
+                unknown.set_criticality(true);
+                params.custom_extensions.push(unknown);
+            }
         }
         let certificate = params.self_signed(&key).expect("a certificate");
         let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let key = provider.key_provider.load_private_key(key).expect("a key to sign with");
+        let certified = CertifiedKey::new(vec![certificate.der().clone()], key);
         let mut config = ServerConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
-            )
-            .expect("a configuration");
+            // Unlike a certificate of its own, it is not looked at before it is shown.
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.alpn_protocols = vec![protocol.to_vec()];
         let config = Arc::new(config);
 
