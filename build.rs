@@ -8,6 +8,8 @@ mod bindings;
 mod document;
 #[path = "build/generated.rs"]
 mod generated;
+#[path = "build/limits.rs"]
+mod limits;
 #[path = "build/operations.rs"]
 mod operations;
 #[path = "build/options.rs"]

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::{env, fs};
 
 use proc_macro2::TokenStream;
-use syn::{Expr, Field, Ident, Item, ItemStruct, LitStr, Token, Type};
+use syn::{
+    Expr, Field, GenericArgument, Ident, Item, ItemStruct, LitStr, PathArguments, Token, Type,
+};
 
 use crate::spec::SpecError;
 
@@ -95,4 +97,22 @@ pub(crate) fn wire_name(field: &Field) -> Option<String> {
         read.ok()?;
     }
     Some(name)
+}
+
+/// The last word of a type: `Option` of `::std::option::Option<T>`.
+pub(crate) fn outer(kind: &Type) -> String {
+    let Type::Path(path) = kind else { return String::new() };
+    path.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+}
+
+/// The types in the angle brackets of a type.
+pub(crate) fn arguments(kind: &Type) -> Vec<Type> {
+    let Type::Path(path) = kind else { return Vec::new() };
+    let Some(segment) = path.path.segments.last() else { return Vec::new() };
+    let PathArguments::AngleBracketed(list) = &segment.arguments else { return Vec::new() };
+    let types = list.args.iter().filter_map(|argument| match argument {
+        GenericArgument::Type(kind) => Some(kind.clone()),
+        _ => None,
+    });
+    types.collect()
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use quote::ToTokens;
+
 use crate::operations::{Operation, header_name, operations};
 use crate::spec::{Node, Spec, SpecError};
 
@@ -122,14 +124,14 @@ pub(crate) fn check_names(spec: &Spec, bindings: &syn::File) -> Result<(), SpecE
         let mut known = Vec::new();
         for argument in &method.sig.inputs {
             let syn::FnArg::Typed(argument) = argument else { continue };
-            if known.contains(&&argument.pat) {
+            let argument = argument.pat.to_token_stream().to_string();
+            if known.contains(&argument) {
                 let name = method.sig.ident.to_string();
-                let argument = quote::ToTokens::to_token_stream(&argument.pat);
                 return Err(place(spec, &name).error(format!(
                     "has two parameters with the same name in Rust, `{argument}`"
                 )));
             }
-            known.push(&argument.pat);
+            known.push(argument);
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The limits that the spec can put on a member of a request, one function for each.
 //!
 //! `build.rs` emits the calls. A limit of a new kind takes a function here and an arm in
-//! `build/requests.rs`; until then it stops the build.
+//! `build/limits.rs`; until then it stops the build.
 
 #![allow(dead_code, reason = "which of them the spec uses is the spec's affair")]
 
