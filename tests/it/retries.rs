@@ -170,6 +170,24 @@ fn an_attempt_without_time_for_its_answer_is_not_made() {
     });
 }
 
+#[test]
+fn a_call_waits_for_as_long_as_the_service_asks_up_to_a_minute() {
+    paused::run(async {
+        for (asked, requests) in [("60", 2), ("61", 1)] {
+            let busy = Answer::json(429, r#"{"message":"m"}"#).with_header("retry-after", asked);
+            let answers = [busy, Answer::allow()].map(|answer| (answer, Duration::ZERO));
+            let server = PausedServer::start(answers.into()).await;
+            let config = config(&server.url()).with_timeout(Duration::from_secs(600));
+            let client = AsyncEsperClient::new(config).unwrap();
+            let started = tokio::time::Instant::now();
+            let outcome = client.check_mitigation(&MitigationRequest::new("192.168.1.1")).await;
+            let waited = started.elapsed() >= Duration::from_secs(60);
+            assert_eq!((outcome.is_ok(), waited), (requests == 2, requests == 2), "{asked}");
+            assert_eq!(server.count(), requests, "{asked}");
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_verification_that_hangs_is_tried_once() {
     let server = RawServer::always(|| Answer::Silence);
