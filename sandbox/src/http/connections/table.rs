@@ -167,6 +167,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_connection_makes_room_and_is_waited_for() {
+        let table = ConnectionTable::new(1);
+        let open = table.open();
+        open.connection.begin();
+        open.connection.received();
+        let gone = tokio::spawn({
+            let table = table.clone();
+            async move { table.all_gone().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!table.has_room() && !gone.is_finished());
+        drop(open);
+        assert!(timeout(ROOM_TIMEOUT, gone).await.is_ok());
+        let ended = Instant::now();
+        table.make_room().await;
+        assert_eq!(ended.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_answer_without_end_gives_way_in_the_end() {
         let table = ConnectionTable::new(1);
         let open = table.open();
