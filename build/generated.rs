@@ -8,7 +8,7 @@ use syn::{
     Expr, Field, GenericArgument, Ident, Item, ItemStruct, LitStr, PathArguments, Token, Type,
 };
 
-use crate::spec::SpecError;
+use crate::spec::{Node, SpecError};
 
 /// A member of a generated structure.
 pub(crate) struct Member<'a> {
@@ -80,6 +80,15 @@ pub(crate) fn plain(name: &str) -> String {
 pub(crate) fn member<'a>(structure: &'a ItemStruct, name: &str) -> Option<Member<'a>> {
     let field = structure.fields.iter().find(|field| wire_name(field).as_deref() == Some(name))?;
     Some(Member { ident: field.ident.as_ref()?, kind: &field.ty })
+}
+
+/// The member that is made of one of the document.
+pub(crate) fn member_of<'a>(
+    structure: &'a ItemStruct,
+    node: &Node<'_>,
+) -> Result<Member<'a>, SpecError> {
+    let found = member(structure, node.name());
+    found.ok_or_else(|| node.error("has no field in the generated type"))
 }
 
 /// The name of a field in JSON: that of `serde(rename = …)`, or its own.

@@ -7,8 +7,8 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
 use syn::{ItemStruct, Type};
 
-use crate::generated::{self, Member, arguments, outer};
-use crate::schemas;
+use crate::generated::{self, Member, arguments, member_of, outer};
+use crate::schemas::{self, COMPOSITIONS};
 use crate::spec::{Node, SpecError};
 
 /// Emits the method `check` of a body.
@@ -17,19 +17,13 @@ pub(crate) fn check(
     structure: &ItemStruct,
     bindings: &syn::File,
 ) -> Result<TokenStream, SpecError> {
-    for composition in ["allOf", "anyOf", "oneOf", "not"] {
-        if let Some(composition) = schema.find(composition) {
-            let what = "the body of a request lists its members, so that their limits are checked";
-            return Err(composition.error(what));
-        }
-    }
+    let what = "the body of a request lists its members, so that their limits are checked";
+    reject(schema, COMPOSITIONS, what)?;
     reject_limits_on_the_whole(schema)?;
     let mut checks = Vec::new();
     for member in schema.get("properties")?.entries()? {
         reject_nested_limits(&member.resolved()?, &mut BTreeSet::new())?;
-        let field = generated::member(structure, member.name())
-            .ok_or_else(|| member.error("has no field in the generated type"))?;
-        checks.extend(check_member(&member, &field, bindings)?);
+        checks.extend(check_member(&member, &member_of(structure, &member)?, bindings)?);
     }
     Ok(quote! {
         /// Refuses what the service would refuse, before anything is sent.
@@ -78,11 +72,7 @@ fn check_member(
             calls.push(quote! { #function(#name, *value as f64, #number) });
         }
     }
-    for limit in UNCHECKED {
-        if let Some(limit) = schema.find(limit) {
-            return Err(limit.error("is a limit without a check; add one to build/limits.rs"));
-        }
-    }
+    reject(&schema, UNCHECKED, "is a limit without a check; add one to build/limits.rs")?;
 
     let Member { ident, kind } = field;
     let optional = outer(kind) == "Option";
@@ -157,11 +147,7 @@ fn unchecked(kind: &str) -> String {
 /// Refuses limits on a body as such, and on members that it does not list: the checks look at those
 /// that it does.
 fn reject_limits_on_the_whole(schema: &Node<'_>) -> Result<(), SpecError> {
-    for limit in CHECKED.into_iter().chain(UNCHECKED) {
-        if let Some(limit) = schema.find(limit) {
-            return Err(limit.error("is a limit on the body as such, which nothing checks"));
-        }
-    }
+    reject(schema, limits(), "is a limit on the body as such, which nothing checks")?;
     if let Some(others) = schema.find("additionalProperties")
         && others.value().is_object()
     {
@@ -184,14 +170,26 @@ fn reject_nested_limits(
         if !seen.insert(part.path().to_vec()) {
             continue;
         }
-        for limit in CHECKED.into_iter().chain(UNCHECKED) {
-            if let Some(limit) = part.find(limit) {
-                return Err(limit.error("is a limit within a member, which nothing checks"));
-            }
-        }
+        reject(&part, limits(), "is a limit within a member, which nothing checks")?;
         reject_nested_limits(&part, seen)?;
     }
     Ok(())
+}
+
+/// Refuses a schema that has one of these.
+fn reject(
+    schema: &Node<'_>,
+    keys: impl IntoIterator<Item = &'static str>,
+    why: &str,
+) -> Result<(), SpecError> {
+    match keys.into_iter().find_map(|key| schema.find(key)) {
+        Some(found) => Err(found.error(why)),
+        None => Ok(()),
+    }
+}
+
+fn limits() -> impl Iterator<Item = &'static str> {
+    CHECKED.into_iter().chain(UNCHECKED)
 }
 
 const CHECKED: [&str; 6] = ["format", "pattern", "minLength", "maxLength", "minimum", "maximum"];

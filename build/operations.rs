@@ -7,7 +7,6 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use crate::generated::parse;
-use crate::parameters::TAKEN;
 use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `enum Server` and the table of the operations.
@@ -243,3 +242,17 @@ const NO_METHOD: &str = "is none of `get`, `put`, `post`, `delete`, `head` and `
 
 /// What is called on the generated client, beside its operations.
 const CLIENT: [&str; 6] = ["exec", "inner", "new", "new_with_client", "post", "pre"];
+
+/// The headers that come from elsewhere: from the body and what answers can be read, from `security`,
+/// from the connection and the trace.
+pub(crate) const TAKEN: [&str; 9] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "traceparent",
+    "transfer-encoding",
+];

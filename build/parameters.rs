@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use quote::ToTokens;
 
-use crate::operations::{Operation, header_name, operations};
+use crate::operations::{Operation, TAKEN, header_name, operations};
 use crate::spec::{Node, Spec, SpecError};
 
 /// Looks at the parameters of every operation, before anything is generated of them.
@@ -62,7 +62,7 @@ fn check_path(parameter: &Node<'_>, named: &[&str]) -> Result<(), SpecError> {
     if !named.contains(&name.string()?) {
         return Err(name.error("is not in the path"));
     }
-    if !is_true(parameter, "required") {
+    if !parameter.is_true("required") {
         return Err(parameter.error("is a part of the path, so it must be `required: true`"));
     }
     check_is_scalar(parameter)
@@ -79,7 +79,7 @@ fn check_header(parameter: &Node<'_>, keys: &[String]) -> Result<(), SpecError> 
 
 fn check_query(parameter: &Node<'_>) -> Result<(), SpecError> {
     match parameter.find("explode") {
-        Some(explode) if !is_true(parameter, "explode") && kind(parameter)? == "array" => {
+        Some(explode) if !parameter.is_true("explode") && kind(parameter)? == "array" => {
             Err(explode.error("must be `true`: each item is sent by itself, as in `a=1&a=2`"))
         }
         _ => kind(parameter).map(drop),
@@ -91,7 +91,7 @@ fn check_is_scalar(parameter: &Node<'_>) -> Result<(), SpecError> {
         "array" | "object" => Err(parameter
             .get("schema")?
             .error("must be of one plain value, unless `in` is `query`")),
-        _ if is_true(&parameter.get("schema")?.resolved()?, "nullable") => {
+        _ if parameter.get("schema")?.resolved()?.is_true("nullable") => {
             Err(parameter.get("schema")?.error("cannot be `nullable`: there is no way to write it"))
         }
         _ => Ok(()),
@@ -102,10 +102,6 @@ fn check_is_scalar(parameter: &Node<'_>) -> Result<(), SpecError> {
 fn kind<'a>(parameter: &Node<'a>) -> Result<&'a str, SpecError> {
     let kind = parameter.get("schema")?.resolved()?.find("type");
     kind.map_or(Ok(""), |kind| kind.string())
-}
-
-fn is_true(node: &Node<'_>, key: &str) -> bool {
-    node.find(key).is_some_and(|flag| flag.value() == true)
 }
 
 /// The names of the parameters in a path.
@@ -145,17 +141,3 @@ fn place<'a>(spec: &'a Spec, method: &str) -> Node<'a> {
     });
     named.next().map_or_else(|| spec.root(), |operation| operation.node)
 }
-
-/// The headers that come from elsewhere: from the body and what answers can be read, from `security`,
-/// from the connection and the trace.
-pub(crate) const TAKEN: [&str; 9] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "traceparent",
-    "transfer-encoding",
-];

@@ -5,9 +5,10 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Ident, ItemStruct, Type};
 
-use crate::generated::{self, Member, arguments, outer, parse, structure};
+use crate::generated::{self, Member, arguments, member_of, outer, parse, structure};
 use crate::limits;
 use crate::operations::operations;
+use crate::schemas::COMPOSITIONS;
 use crate::spec::{Node, Spec, SpecError};
 
 /// Emits `new`, `with_<member>` and `check` for the body of every operation, and the first two for the
@@ -48,9 +49,7 @@ fn block(
     let mut setters = Vec::new();
     for member in schema.get("properties")?.entries()? {
         member.snake_name()?;
-        let field = generated::member(structure, member.name())
-            .ok_or_else(|| member.error("has no field in the generated type"))?;
-        setters.push(setter(&member, &field)?);
+        setters.push(setter(&member, &member_of(structure, &member)?)?);
     }
     Ok(quote! { impl #name { #new #(#setters)* #further } })
 }
@@ -64,8 +63,8 @@ fn parts<'a>(
     blocks: &mut Vec<TokenStream>,
 ) -> Result<(), SpecError> {
     for member in schema.get("properties")?.entries()? {
-        let Some(field) = generated::member(structure, member.name()) else { continue };
-        let Some((schema, part)) = part(&member, field.kind, bindings)? else { continue };
+        let kind = member_of(structure, &member)?.kind;
+        let Some((schema, part)) = part(&member, kind, bindings)? else { continue };
         if !made.contains(&&part.ident) {
             made.push(&part.ident);
             blocks.push(block(&schema, part, TokenStream::new())?);
@@ -100,10 +99,9 @@ fn part<'d, 'a>(
 
 /// Whether a schema is an object that lists its members, from which its structure is made as it stands.
 fn is_plain_object(schema: &Node<'_>) -> bool {
-    let composed = ["allOf", "anyOf", "oneOf", "not"];
     schema.find("properties").is_some()
-        && !composed.iter().any(|key| schema.find(key).is_some())
-        && schema.find("nullable").is_none_or(|nullable| nullable.value() != true)
+        && COMPOSITIONS.iter().all(|key| schema.find(key).is_none())
+        && !schema.is_true("nullable")
 }
 
 /// A constructor that takes the required members, in the order in which the document lists them.

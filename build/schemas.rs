@@ -151,4 +151,6 @@ pub(crate) fn subschemas<'a>(schema: &Node<'a>) -> Vec<Node<'a>> {
     parts
 }
 
+/// What makes a schema of others.
+pub(crate) const COMPOSITIONS: [&str; 4] = ["allOf", "anyOf", "oneOf", "not"];
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];

@@ -72,6 +72,11 @@ impl<'a> Node<'a> {
         self.find(key).ok_or_else(|| self.error(format!("`{key}` is missing")))
     }
 
+    /// Whether a flag is there and set.
+    pub(crate) fn is_true(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|flag| flag.value() == true)
+    }
+
     pub(crate) fn string(&self) -> Result<&'a str, SpecError> {
         self.value.as_str().ok_or_else(|| self.error("must be a string"))
     }
